@@ -1,0 +1,39 @@
+"""Prior predictive checks in milliseconds for Pyro and ArviZ.
+
+Simulate once from a diffuse guide, then look at any prior: the cached particles are resampled by
+importance, with an honest verdict on whether they can carry that prior.
+"""
+
+from arviz_resampler._version import __version__
+from arviz_resampler.errors import (
+    ArgumentError,
+    DrawWarning,
+    MismatchError,
+    NameWarning,
+    ProgramError,
+    ProgramWarning,
+    ResamplerError,
+    ResamplerWarning,
+    WeightError,
+    WeightWarning,
+)
+from arviz_resampler.resampler import Resampler
+from arviz_resampler.sites import Site
+from arviz_resampler.weights import Weights
+
+__all__ = [
+    "ArgumentError",
+    "DrawWarning",
+    "MismatchError",
+    "NameWarning",
+    "ProgramError",
+    "ProgramWarning",
+    "Resampler",
+    "ResamplerError",
+    "ResamplerWarning",
+    "Site",
+    "WeightError",
+    "WeightWarning",
+    "Weights",
+    "__version__",
+]

@@ -1,0 +1,77 @@
+"""The errors and warnings of the package, and how a warning finds the caller's line.
+
+Knows nothing of Pyro, ArviZ or particles.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import warnings
+from collections.abc import Iterable
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class ResamplerError(Exception):
+    """Base class of every error this package raises."""
+
+
+class ArgumentError(ResamplerError, ValueError):
+    """An argument of a call is not usable as given."""
+
+
+class ProgramError(ResamplerError, RuntimeError):
+    """A guide, simulator or model cannot be run, or holds something it may not hold."""
+
+
+class MismatchError(ProgramError):
+    """A program does not fit the particles: names, shapes or kinds of sites differ."""
+
+
+class WeightError(ResamplerError, ArithmeticError):
+    """The weights of a model cannot be computed, or no draw can be made from them."""
+
+
+class ResamplerWarning(UserWarning):
+    """Base class of every warning this package issues."""
+
+
+class WeightWarning(ResamplerWarning):
+    """The weights carry a model only thinly, or not at all."""
+
+
+class ProgramWarning(ResamplerWarning):
+    """A part of a program was left out of the weights or of the draws."""
+
+
+class DrawWarning(ResamplerWarning):
+    """Some particles or draws are not finite."""
+
+
+class NameWarning(ResamplerWarning):
+    """A site or a dimension goes by another name in the container."""
+
+
+def warn(message: str, category: type[ResamplerWarning]) -> None:
+    """Issue a warning that points at the first line outside this package."""
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and os.path.abspath(frame.f_code.co_filename).startswith(_HERE):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def quoted(names: Iterable[object]) -> str:
+    """Names as they are shown in messages: sorted, quoted, or "none"."""
+    return ", ".join(sorted(repr(str(name)) for name in names)) or "none"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A sentence with the closest known name, or nothing where none is close."""
+    options = list(known)
+    folded = {option.lower(): option for option in options}
+    close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)
+    return f" Did you mean {folded[close[0]]!r}?" if close else ""

@@ -1,0 +1,445 @@
+"""Importance weights and an honest verdict on them.
+
+Knows arrays of log ratios by site; nothing of programs, particles or draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from arviz_resampler.errors import ArgumentError, WeightError
+
+Floats = NDArray[np.float64]
+Verdict = Literal["good", "thin", "unreliable"]
+
+_DEFAULT_DRAWS = 1000
+_FEW = 100  # ESS below which the Monte Carlo error of a mean exceeds a tenth of the spread
+_MISSING = 5.0  # standard errors
+
+
+class Judgement(NamedTuple):
+    """A verdict and a sentence that says what to do."""
+
+    verdict: Verdict
+    advice: str
+
+
+class ParetoFit(NamedTuple):
+    """Shape of the upper tail of the weights."""
+
+    k: float
+    tail: int
+    threshold: float
+    reason: str  # why there is no k, or nothing
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Weights:
+    """Self-normalised importance weights of one model on N particles.
+
+    Immutable; prints itself. Numbers come from weights, pictures from draws: :meth:`mean` and
+    :meth:`quantile` use all particles and have less error than any set of draws.
+
+    Parameters
+    ----------
+    log_ratio_by_site : mapping of str to array_like
+        log p - log q by site, each of shape (N,), float64.
+    normalised : bool
+        Whether the densities of guide and model are both normalised, so that the raw ratios have
+        mean one.
+
+    Attributes
+    ----------
+    log_ratio : ndarray
+        Sum over sites, shape (N,), float64.
+    normalized : ndarray
+        Weights that sum to one, shape (N,), float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(0, 2, size=50_000)
+    >>> log_ratio = -(x**2) / 2 + x**2 / 8 + np.log(2)  # Normal(0, 1) over Normal(0, 2)
+    >>> weights = Weights({"x": log_ratio})
+    >>> weights.verdict
+    'good'
+    >>> bool(abs(weights.mean(x**2) - 1) < 5 * weights.mcse(x**2))
+    True
+
+    Notes
+    -----
+    Self-normalised importance sampling and its Monte Carlo error: A. B. Owen, *Monte Carlo theory,
+    methods and examples*, chapter 9. Effective sample size: Kish (1965). Pareto shape: Vehtari,
+    Simpson, Gelman, Yao and Gabry, *Pareto smoothed importance sampling*, JMLR 25(72), 2024.
+    """
+
+    log_ratio_by_site: Mapping[str, Floats]
+    normalised: bool = True
+
+    def __post_init__(self) -> None:
+        sites: dict[str, Floats] = {}
+        for name, values in self.log_ratio_by_site.items():
+            array = np.asarray(values, dtype=np.float64).view()
+            array.flags.writeable = False
+            sites[name] = array
+        shapes = {array.shape for array in sites.values()}
+        if len(shapes) != 1 or any(len(shape) != 1 or shape[0] == 0 for shape in shapes):
+            raise ArgumentError(
+                f"log ratios must be one-dimensional and of one length, got shapes {sorted(shapes)}"
+            )
+        for name, array in sites.items():
+            if np.isnan(array).any() or (array == np.inf).any():
+                raise WeightError(f"the log ratio of site {name!r} holds NaN or infinity")
+        object.__setattr__(self, "log_ratio_by_site", MappingProxyType(sites))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"sites": dict(self.log_ratio_by_site), "normalised": self.normalised}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        object.__setattr__(self, "log_ratio_by_site", state["sites"])
+        object.__setattr__(self, "normalised", state["normalised"])
+        self.__post_init__()
+
+    # ---------------------------------------------------------------- arrays
+
+    @cached_property
+    def log_ratio(self) -> Floats:
+        """Sum of the log ratios over sites, shape (N,)."""
+        parts = list(self.log_ratio_by_site.values())
+        total = parts[0] if len(parts) == 1 else np.sum(parts, axis=0) if len(parts) < 4 else _add(parts)
+        return _frozen(total)
+
+    @cached_property
+    def _raw(self) -> tuple[Floats, float, float]:
+        """Ratios divided by the largest, their sum, and the log of the largest."""
+        top = float(self.log_ratio.max())
+        if top == -math.inf:
+            return np.zeros(self.num_particles), 0.0, top
+        raw = np.exp(self.log_ratio - top)
+        return raw, float(raw.sum()), top
+
+    @cached_property
+    def normalized(self) -> Floats:
+        """Weights that sum to one, shape (N,); all zero where no particle has weight."""
+        raw, total, _ = self._raw
+        return _frozen(raw / total if total else raw)
+
+    # ---------------------------------------------------------------- numbers
+
+    @property
+    def num_particles(self) -> int:
+        """N, the number of particles."""
+        return len(self.log_ratio)
+
+    @cached_property
+    def num_supported(self) -> int:
+        """How many particles are in the support of the model."""
+        return int(np.count_nonzero(self.log_ratio > -np.inf))
+
+    @cached_property
+    def ess(self) -> float:
+        """Kish's effective sample size, 1 / sum(W**2); 0 where no particle has weight."""
+        raw, total, _ = self._raw
+        return total**2 / float(raw @ raw) if total else 0.0
+
+    @cached_property
+    def ess_entropy(self) -> float:
+        """Effective sample size by entropy, exp(-sum(W * log W))."""
+        weights = self.normalized[self.normalized > 0]
+        return float(np.exp(-(weights @ np.log(weights)))) if weights.size else 0.0
+
+    @cached_property
+    def max_weight(self) -> float:
+        """The largest weight."""
+        _, total, _ = self._raw
+        return 1.0 / total if total else 0.0
+
+    @cached_property
+    def log_mean_weight(self) -> float:
+        """Log of the mean raw ratio. Its expectation is 1 where both densities are normalised.
+
+        Well below, part of the model's mass lies where no particle is: a missing mode.
+        """
+        _, total, top = self._raw
+        return top + math.log(total / self.num_particles) if total else -math.inf
+
+    @cached_property
+    def log_mean_weight_se(self) -> float:
+        """Standard error of :attr:`log_mean_weight`, by the delta method."""
+        if not self.ess:
+            return math.nan
+        return math.sqrt(max(1 / self.ess - 1 / self.num_particles, 0.0))
+
+    @cached_property
+    def pareto(self) -> ParetoFit:
+        """Generalised Pareto fit to the largest weights."""
+        return fit_pareto(self._raw[0])
+
+    @property
+    def pareto_k(self) -> float:
+        """Pareto k-hat, the shape of the upper tail; NaN where it cannot be fitted."""
+        return self.pareto.k
+
+    def expected_distinct(self, num_samples: int) -> float:
+        """How many different particles are expected among ``num_samples`` independent draws."""
+        weights = np.minimum(self.normalized, 1.0)
+        with np.errstate(divide="ignore"):
+            return float(-np.expm1(num_samples * np.log1p(-weights)).sum())
+
+    @cached_property
+    def ess_by_site(self) -> Mapping[str, float]:
+        """ESS that each site would leave on its own."""
+        return MappingProxyType({n: _ess(r) for n, r in self.log_ratio_by_site.items()})
+
+    @cached_property
+    def ess_without_site(self) -> Mapping[str, float]:
+        """ESS that would be left without each site."""
+        result = {}
+        for name in self.log_ratio_by_site:
+            others = [r for n, r in self.log_ratio_by_site.items() if n != name]
+            result[name] = _ess(_add(others)) if others else float(self.num_particles)
+        return MappingProxyType(result)
+
+    @cached_property
+    def costliest_site(self) -> str:
+        """The site without which the ESS would be largest."""
+        without = self.ess_without_site
+        return max(without, key=lambda name: (without[name], -self.ess_by_site[name]))
+
+    # ---------------------------------------------------------------- verdict
+
+    def judge(self, num_samples: int) -> Judgement:
+        """Verdict on the weights for a number of draws, and what to do about it.
+
+        Parameters
+        ----------
+        num_samples : int
+            How many draws are to be made.
+
+        Returns
+        -------
+        Judgement
+            ``verdict`` is "unreliable" where the weights cannot be trusted, "thin" where they can
+            but draws will repeat (ESS below ``num_samples``), else "good".
+        """
+        n, ess, site = (
+            self.num_particles,
+            self.ess,
+            self.costliest_site if self.ess < self.num_particles else "",
+        )
+        if not ess:
+            return Judgement(
+                "unreliable",
+                f"no particle has positive weight; site {self._emptiest()!r} leaves the fewest. Widen "
+                f"the guide so that it covers the model.",
+            )
+        fit = self.pareto
+        heavy = fit.k >= fit.threshold
+        if ess < min(_FEW, n / 2):
+            return Judgement(
+                "unreliable",
+                f"effective sample size {ess:.3g} of {n} particles, largest weight "
+                f"{self.max_weight:.2g}. Site {site!r} costs most. {self._remedy(num_samples, site, heavy)}",
+            )
+        if heavy and ess >= fit.tail:
+            return Judgement(
+                "unreliable",
+                f"Pareto k-hat {fit.k:.2f} is above {fit.threshold:.2f}: a few particles stand for a "
+                f"tail that the guide hardly reaches. Widen the guide at site {site!r}.",
+            )
+        missing = -math.expm1(self.log_mean_weight)
+        if self.normalised and missing > _MISSING * self.log_mean_weight_se * (1 - missing) + 1e-6:
+            return Judgement(
+                "unreliable",
+                f"the mean raw weight is {1 - missing:.3g}, not 1: about {missing:.0%} of the model's mass "
+                f"lies where no particle is. Widen the guide at site {self._emptiest()!r}.",
+            )
+        if ess < num_samples or heavy:
+            return Judgement(
+                "thin",
+                f"effective sample size {ess:.3g} of {n} particles, about "
+                f"{self.expected_distinct(num_samples):.0f} of {num_samples} draws are distinct. "
+                + (f"Site {site!r} costs most. " if site else "")
+                + self._remedy(num_samples, site, heavy and ess >= fit.tail),
+            )
+        return Judgement("good", f"effective sample size {ess:.3g} of {n} particles.")
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict for 1,000 draws, the default number."""
+        return self.judge(_DEFAULT_DRAWS).verdict
+
+    @property
+    def advice(self) -> str:
+        """What to do, for 1,000 draws."""
+        return self.judge(_DEFAULT_DRAWS).advice
+
+    def _remedy(self, num_samples: int, site: str, heavy: bool) -> str:
+        if heavy and site:
+            return f"Widen the guide at site {site!r}, or take a narrower prior there."
+        needed = self.num_particles * num_samples / self.ess
+        digits = 10 ** max(int(math.log10(needed)) - 1, 0)
+        return (
+            f"About {math.ceil(needed / digits) * digits:,} guide samples, or a guide closer to the "
+            f"model, would give {num_samples} effective ones."
+        )
+
+    def _emptiest(self) -> str:
+        """The site that most lowers the mean raw weight."""
+        return min(self.log_ratio_by_site, key=lambda n: _log_mean(self.log_ratio_by_site[n]))
+
+    def __repr__(self) -> str:
+        verdict, advice = self.judge(_DEFAULT_DRAWS)
+        fit = self.pareto
+        k = f"{fit.k:.2f} (good below {fit.threshold:.2f})" if not fit.reason else f"none: {fit.reason}"
+        lines = [
+            f"Weights: {verdict}",
+            f"  ESS            {self.ess:.1f} of {self.num_particles} ({self.ess / self.num_particles:.1%})",
+            f"  largest weight {self.max_weight:.3g}",
+            f"  in support     {self.num_supported}",
+            f"  Pareto k-hat   {k}",
+            f"  mean ratio     {math.exp(min(self.log_mean_weight, 700)):.4g}"
+            + (f" (1 expected, relative error {self.log_mean_weight_se:.2g})" if self.normalised else ""),
+        ]
+        if verdict != "good":
+            lines.append(f"  advice         {advice}")
+        return "\n".join(lines)
+
+    # ---------------------------------------------------------------- weighted answers
+
+    def _values(self, values: ArrayLike) -> Floats:
+        if not self.ess:
+            raise WeightError("no particle has positive weight, so there is nothing to average")
+        array = np.asarray(values, dtype=np.float64)
+        if array.ndim == 0 or array.shape[0] != self.num_particles:
+            raise ArgumentError(
+                f"values must have the {self.num_particles} particles as their first axis, got shape "
+                f"{array.shape}"
+            )
+        return array
+
+    def mean(self, values: ArrayLike) -> Any:
+        """Weighted mean over particles.
+
+        Parameters
+        ----------
+        values : array_like
+            Shape (N, ...).
+
+        Returns
+        -------
+        float or ndarray
+            Shape (...), float64.
+        """
+        array = self._values(values)
+        return np.tensordot(self.normalized, array, axes=1)[()]
+
+    def quantile(self, values: ArrayLike, q: ArrayLike) -> Any:
+        """Weighted quantile: the inverse of the weighted empirical distribution function.
+
+        Parameters
+        ----------
+        values : array_like
+            Shape (N, ...).
+        q : array_like
+            Probabilities in [0, 1].
+
+        Returns
+        -------
+        float or ndarray
+            Shape ``q.shape + (...)``, float64.
+        """
+        array = self._values(values)
+        return np.quantile(
+            array, np.asarray(q, np.float64), axis=0, weights=self.normalized, method="inverted_cdf"
+        )
+
+    def mcse(self, values: ArrayLike) -> Any:
+        """Monte Carlo standard error of :meth:`mean`.
+
+        Parameters
+        ----------
+        values : array_like
+            Shape (N, ...).
+
+        Returns
+        -------
+        float or ndarray
+            Shape (...), float64: the root of ``sum(W**2 * (values - mean)**2)``.
+        """
+        array = self._values(values)
+        return np.sqrt(np.tensordot(self.normalized**2, (array - self.mean(array)) ** 2, axes=1))[()]
+
+
+def _frozen(array: Floats) -> Floats:
+    array = array.view()
+    array.flags.writeable = False
+    return array
+
+
+def _add(parts: list[Floats]) -> Floats:
+    total = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    return total
+
+
+def _ess(log_ratio: Floats) -> float:
+    top = log_ratio.max()
+    if top == -np.inf:
+        return 0.0
+    raw = np.exp(log_ratio - top)
+    return float(raw.sum() ** 2 / (raw @ raw))
+
+
+def _log_mean(log_ratio: Floats) -> float:
+    top = log_ratio.max()
+    return float(top + np.log(np.exp(log_ratio - top).mean())) if top > -np.inf else -math.inf
+
+
+def fit_pareto(ratios: Floats) -> ParetoFit:
+    """Fit a generalised Pareto distribution to the largest ratios.
+
+    Parameters
+    ----------
+    ratios : ndarray
+        Non-negative ratios on any scale, shape (N,).
+
+    Returns
+    -------
+    ParetoFit
+        k-hat is NaN, with a reason, where there is no tail to fit.
+
+    Notes
+    -----
+    The tail is the ``floor(3 * sqrt(N))`` largest ratios, or ``floor(N / 5)`` where that is less.
+    The fit is that of Zhang and Stephens, *A new and efficient estimation method for the
+    generalized Pareto distribution*, Technometrics 51(3), 2009, with the weak prior and the
+    threshold ``min(1 - 1 / log10(N), 0.7)`` of Vehtari et al. (2024).
+    """
+    n = len(ratios)
+    tail = min(n // 5, int(3 * math.sqrt(n)))
+    threshold = min(1 - 1 / math.log10(n), 0.7) if n > 1 else 0.0
+    if tail < 5:
+        return ParetoFit(math.nan, tail, threshold, f"{n} particles are too few for a tail")
+    top = np.sort(np.partition(ratios, n - tail - 1)[n - tail - 1 :])
+    excess = top[1:] - top[0]
+    if excess[-1] <= excess[0] * (1 + 1e-9) or not excess[-1] > top[-1] * 1e-9:
+        return ParetoFit(math.nan, tail, threshold, "the largest weights are equal")
+    quarter = max(excess[int(tail / 4 + 0.5) - 1], excess[-1] * 1e-12)
+    grid = 30 + int(math.sqrt(tail))
+    b = 1 / excess[-1] + (1 - np.sqrt(grid / (np.arange(grid) + 0.5))) / (3 * quarter)
+    k = np.log1p(-b[:, None] * excess).mean(1)
+    profile = tail * (np.log(-b / k) - k - 1)
+    weight = np.exp(profile - profile.max())
+    best = float(weight @ b / weight.sum())
+    shape = float(np.log1p(-best * excess).mean())
+    return ParetoFit((tail * shape + 5) / (tail + 10), tail, threshold, "")
