@@ -40,6 +40,15 @@ def is_kind(fn: Any, kind: str) -> bool:
     return type(fn).__name__ == kind
 
 
+def point_of(fn: Any) -> tuple[Tensor, Tensor]:
+    """Where a point mass is, and the log density it carries for a transform."""
+    free = False
+    while type(fn).__name__ in ("Independent", "MaskedDistribution", "ExpandedDistribution"):
+        free = free or getattr(fn, "_mask", None) is False
+        fn = fn.base_dist
+    return fn.v, torch.zeros(()) if free else torch.as_tensor(fn.log_density)
+
+
 def is_improper(fn: Distribution) -> bool:
     """Whether a flat, improper distribution is anywhere in ``fn``."""
     return any(type(part).__name__ == "ImproperUniform" for part in _nested(fn))

@@ -8,10 +8,21 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Iterable
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+_NOT_VECTORISED = (
+    "ambiguous",
+    "cannot be converted to Scalar",
+    "only one element tensors can be converted",
+    "only length-1 arrays can be converted",
+    "only 0-dimensional arrays can be converted",
+    "only integer tensors of a single element",
+    "setting an array element with a sequence",
+)
 
 
 class ResamplerError(Exception):
@@ -75,3 +86,19 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     folded = {option.lower(): option for option in options}
     close = difflib.get_close_matches(name.lower(), list(folded), n=1, cutoff=0.6)
     return f" Did you mean {folded[close[0]]!r}?" if close else ""
+
+
+def wants_one_number(error: Exception) -> bool:
+    """Whether an exception came from using many particles as if they were one number."""
+    return any(text in str(error) for text in _NOT_VECTORISED)
+
+
+def source_line(error: Exception, outside: tuple[str, ...]) -> str:
+    """File and line where an exception came from, in code outside the named packages and this one."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = os.path.abspath(frame.filename)
+        library = path.startswith(_HERE) or "contextlib" in path
+        if not library and not any(f"{os.sep}{name}{os.sep}" in path for name in outside):
+            line = f" in `{frame.line}`" if frame.line else ""
+            return f"{os.path.basename(path)}:{frame.lineno}{line}"
+    return ""

@@ -9,8 +9,6 @@ The axis is not a ``pyro.plate``: it needs no name, and a plate that reaches int
 from __future__ import annotations
 
 import inspect
-import os
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,35 +18,12 @@ import pyro
 import pyro.distributions
 import torch
 from pyro import poutine
-from pyro.distributions.torch_distribution import TorchDistributionMixin
 from pyro.poutine.messenger import Messenger
-from pyro.poutine.util import site_is_factor, site_is_subsample
 from torch import Tensor
 
-from arviz_resampler import density
-from arviz_resampler.errors import ArgumentError, MismatchError, ProgramError, quoted, suggestion
+from arviz_resampler.errors import ArgumentError, ProgramError, source_line, wants_one_number
+from arviz_resampler.handlers import Drawing, Handler, Message, Scoring, TooShallow
 from arviz_resampler.records import Column, Draw, Found, Score, depth_lost, merge_masked
-from arviz_resampler.sites import describe_axes, match_axes
-
-_NOT_VECTORISED = (
-    "ambiguous",
-    "cannot be converted to Scalar",
-    "only one element tensors can be converted",
-    "only length-1 arrays can be converted",
-    "only 0-dimensional arrays can be converted",
-    "only integer tensors of a single element",
-    "setting an array element with a sequence",
-)
-
-Message = dict[str, Any]
-
-
-class TooShallow(Exception):
-    """A program has plates where the particle axis was put; it needs ``nesting`` axes."""
-
-    def __init__(self, nesting: int, text: str) -> None:
-        super().__init__(text)
-        self.nesting = nesting
 
 
 class Program:
@@ -82,9 +57,9 @@ class Program:
         predictive: frozenset[str] = frozenset(),
     ) -> Draw:
         """Run once over ``n`` particles, sampling also what carries ``obs=``."""
-        handler = _Draw(self.role, n, nesting, params, replay or {}, predictive)
+        handler = Drawing(self.role, n, nesting, replay or {}, predictive)
         try:
-            self._run(handler)
+            self._run(handler, params)
         except TooShallow as error:
             raise ProgramError(str(error)) from None
         for found in handler.found.values():
@@ -102,10 +77,10 @@ class Program:
         # at the structure with one of them first; with many, look only if something does not fit.
         if n <= 1024:
             nesting, probed = self._probe(columns, nesting)
-        for _ in range(8):
-            handler = _Score(self.role, n, nesting, {}, columns)
+        while True:
+            handler = Scoring(self.role, n, nesting, columns)
             try:
-                self._run(handler)
+                self._run(handler, {})
                 break
             except TooShallow as error:
                 nesting = error.nesting
@@ -125,20 +100,20 @@ class Program:
     def _probe(self, columns: Mapping[str, Column], nesting: int) -> tuple[int, dict[str, Found]]:
         """Nesting that the program needs, and its structure, from a run over one particle."""
         one = {name: _first(column) for name, column in columns.items()}
-        for _ in range(8):
-            handler = _Score(self.role, 1, nesting, {}, one)
+        while True:
+            handler = Scoring(self.role, 1, nesting, one)
             try:
-                self._run(handler)
+                self._run(handler, {})
             except ProgramError:
                 return handler.needed, {}
             needed = max(handler.needed, depth_lost(handler.found))
             if needed <= nesting:
-                break
+                return nesting, handler.found
             nesting = needed
-        return nesting, handler.found
 
-    def _run(self, handler: _Handler) -> None:
-        with torch.no_grad(), _constructors_unchecked(), poutine.block(), handler:
+    def _run(self, handler: Handler, params: dict[str, Tensor]) -> None:
+        listener = _Listener(self.role, handler, params)
+        with torch.no_grad(), _constructors_unchecked(), poutine.block(), listener:
             try:
                 self.fn()
             except (ProgramError, TooShallow):
@@ -146,13 +121,13 @@ class Program:
             except Exception as error:
                 raise self._explain(error, handler) from error
 
-    def _explain(self, error: Exception, handler: _Handler) -> ProgramError:
-        where = _where(error)
+    def _explain(self, error: Exception, handler: Handler) -> ProgramError:
+        where = source_line(error, outside=("pyro", "torch"))
         site = f", after site {handler.last!r}" if handler.last else ""
         if handler.current is not None:
             site = f", at site {handler.current!r}"
         place = f"{where}{site}".lstrip(", ")
-        if any(text in str(error) for text in _NOT_VECTORISED) and handler.n > 1:
+        if handler.n > 1 and wants_one_number(error):
             return ProgramError(
                 f"the {self.role} is not vectorised: it uses a tensor of {handler.n} particles as if "
                 f"it were one number ({place}). Write it with tensor operations such as torch.where, "
@@ -167,16 +142,31 @@ def _first(column: Column) -> Column:
     return replace(column, value=column.value[:1])
 
 
-def _where(error: Exception) -> str:
-    """File and line of the program where an exception came from."""
-    skip = tuple(os.path.dirname(os.path.abspath(m.__file__ or "")) for m in (pyro, torch))
-    skip = (*skip, os.path.dirname(os.path.abspath(__file__)))
-    frames = list(traceback.extract_tb(error.__traceback__))
-    own = [f for f in frames if not os.path.abspath(f.filename).startswith(skip)]
-    if not own:
-        return ""
-    line = f" in `{own[-1].line}`" if own[-1].line else ""
-    return f"{os.path.basename(own[-1].filename)}:{own[-1].lineno}{line}"
+class _Listener(Messenger):  # type: ignore[misc]
+    """Hands each site to a handler. Outermost: sees a site after all handlers of the program."""
+
+    def __init__(self, role: str, handler: Handler, params: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.role = role
+        self.params = params
+        self._pyro_sample = handler.at
+        self._pyro_post_sample = handler.after
+
+    def _pyro_param(self, msg: Message) -> None:
+        """Serve parameters without writing to the param store."""
+        name = msg["name"]
+        if name in pyro.get_param_store():
+            return
+        if name not in self.params:
+            if len(msg["args"]) < 2:
+                raise ProgramError(
+                    f"the {self.role} asks for pyro.param({name!r}), which has no initial value and is "
+                    f"not in the param store"
+                )
+            start = msg["args"][1]
+            self.params[name] = torch.as_tensor(start() if callable(start) else start).detach()
+        msg["value"] = self.params[name]
+        msg["done"] = True
 
 
 @contextmanager
@@ -188,415 +178,3 @@ def _constructors_unchecked() -> Iterator[None]:
         yield
     finally:
         pyro.distributions.enable_validation(before)
-
-
-class _Handler(Messenger):  # type: ignore[misc]
-    """What running and scoring have in common. Outermost: sees a site after all other handlers."""
-
-    def __init__(self, role: str, n: int, nesting: int, params: dict[str, Tensor]) -> None:
-        super().__init__()
-        self.role = role
-        self.n = n
-        self.nesting = nesting
-        self.params = params
-        self.found: dict[str, Found] = {}
-        self.current: str | None = None
-        self.last: str | None = None
-        self.invalid: dict[str, str] = {}
-        self.needed = nesting
-        self.needed_text = ""
-
-    def hint(self) -> str:
-        return "".join(f" Note that at site {site!r} {text}." for site, text in self.invalid.items())
-
-    def _pyro_param(self, msg: Message) -> None:
-        """Serve parameters without writing to the param store."""
-        if msg["name"] in pyro.get_param_store():
-            return
-        name = msg["name"]
-        if name not in self.params:
-            if len(msg["args"]) < 2:
-                raise ProgramError(
-                    f"the {self.role} asks for pyro.param({name!r}), which has no initial value and "
-                    f"is not in the param store"
-                )
-            start = msg["args"][1]
-            self.params[name] = torch.as_tensor(start() if callable(start) else start).detach()
-        msg["value"] = self.params[name]
-        msg["done"] = True
-
-    def _pyro_sample(self, msg: Message) -> None:
-        name = msg["name"]
-        self.current = name
-        fn = msg["fn"]
-        if site_is_subsample(msg):
-            if fn.subsample_size is not None and fn.subsample_size < fn.size:
-                raise ProgramError(
-                    f"plate {name!r} of the {self.role} takes a subsample of {fn.subsample_size} of "
-                    f"{fn.size}: every run picks other rows, so particles cannot be scored. Remove "
-                    f"subsample_size."
-                )
-            return
-        if name in self.found:
-            raise ProgramError(f"the {self.role} has two sites named {name!r}")
-        if not isinstance(fn, TorchDistributionMixin):
-            raise ProgramError(
-                f"site {name!r} of the {self.role} samples from a {type(fn).__name__}, which is not a "
-                f"Pyro distribution"
-            )
-        if site_is_factor(msg):
-            return
-        if msg["infer"].get("_deterministic"):
-            self._deterministic(msg)
-            return
-        if density.is_improper(fn):
-            raise ProgramError(
-                f"site {name!r} of the {self.role} has an improper distribution (ImproperUniform): "
-                f"nothing can be drawn from it, and it cannot be resampled to. Use a proper one."
-            )
-        self._stochastic(msg, self._batch(name, fn.batch_shape, _frames(msg)))
-
-    def _deterministic(self, msg: Message) -> None:
-        pass
-
-    def _stochastic(self, msg: Message, batch: tuple[int, ...]) -> None:
-        raise NotImplementedError
-
-    def _batch(self, name: str, own: torch.Size, frames: dict[int, tuple[str, int]]) -> tuple[int, ...]:
-        """Batch axes of a site without the particle axis, padded to the nesting.
-
-        A run over one particle goes on where the nesting is too small, and says what is needed.
-        """
-        wide = [len(own) - i for i, size in enumerate(own) if size != 1]
-        depth = max([-dim for dim in frames] + [d for d in wide if d > self.nesting + 1], default=0)
-        outer = own[-1 - self.nesting] if len(own) > self.nesting else 1
-        if outer not in (1, self.n):
-            depth = max(depth, self.nesting + 1)
-        if depth > self.nesting:
-            plates = [plate for dim, (plate, _) in frames.items() if -dim == depth]
-            inside = f" inside plate {plates[0]!r}" if plates else ""
-            text = (
-                f"site {name!r} of the {self.role}{inside} has batch shape {tuple(own)}: it needs "
-                f"max_plate_nesting={depth}, not {self.nesting}"
-            )
-            if self.n > 1 and len(wide) > 0 and own[len(own) - wide[0]] == self.n and not plates:
-                raise ProgramError(
-                    f"site {name!r} of the {self.role} has batch shape {tuple(own)}: the axis of the "
-                    f"{self.n} particles is at dim {-wide[0]}, not at dim {-1 - self.nesting} where it "
-                    f"was put. Index events from the right (z[..., 0]) and sum over declared axes only."
-                )
-            if self.n > 1:
-                raise TooShallow(depth, text)
-            if depth > self.needed:
-                self.needed, self.needed_text = depth, text
-        if self.n == 1 and depth > self.nesting:
-            return tuple(own)
-        inner = tuple(own)[max(len(own) - self.nesting, 0) :]
-        return (1,) * (self.nesting - len(inner)) + inner
-
-    def _check_parameters(self, msg: Message) -> density.BadParameter | None:
-        bad = density.bad_parameter(msg["fn"])
-        if bad is not None:
-            self.invalid[msg["name"]] = bad.text
-        return bad
-
-    def _by_particle(self, entries: Tensor) -> Tensor:
-        """Which particles have any of the flagged entries, from flags of any batch shape."""
-        if entries.dim() > self.nesting and entries.shape[0] == self.n:
-            return entries.reshape(self.n, -1).any(-1)
-        return entries.any().expand(self.n)
-
-    def _sum(self, name: str, values: Tensor) -> Tensor:
-        """Sum over all axes but the particle axis: shape (n,), float64."""
-        values = values.double()
-        if values.dim() == 0 or values.numel() == 1:
-            return values.reshape(()).expand(self.n)
-        if values.shape[0] == self.n and (self.n > 1 or values.dim() > self.nesting):
-            return values.reshape(self.n, -1).sum(-1)
-        if self.n in values.shape and self.n > 1:
-            raise ProgramError(
-                f"the log density at site {name!r} of the {self.role} has shape "
-                f"{tuple(values.shape)}: the axis of the {self.n} particles is not the first"
-            )
-        return values.sum().expand(self.n)
-
-    def _pyro_post_sample(self, msg: Message) -> None:
-        name = msg["name"]
-        self.current, self.last = None, name
-        if site_is_subsample(msg) or msg["value"] is None:
-            return
-        if site_is_factor(msg):
-            self._factor(msg)
-        elif msg["infer"].get("_deterministic"):
-            value = torch.as_tensor(msg["value"])
-            self.found[name] = Found(
-                name,
-                "deterministic",
-                value.detach(),
-                None,
-                _frames(msg),
-                event_dim=msg["fn"].event_dim,
-                version=value._version,
-            )
-
-    def _factor(self, msg: Message) -> None:
-        raise NotImplementedError
-
-    def _column(self, name: str, columns: Mapping[str, Column]) -> Column | None:
-        """The cached site of that name, or the whole that ``obs_mask=`` made it a part of."""
-        for suffix in ("", "_observed", "_unobserved"):
-            if name.endswith(suffix) and name[: len(name) - len(suffix)] in columns:
-                return columns[name[: len(name) - len(suffix)]]
-        return None
-
-    def _axes(self, msg: Message, batch: tuple[int, ...]) -> list[tuple[str | None, int]]:
-        frames = _frames(msg)
-        depth = len(batch)
-        names = [frames[i - depth][0] if i - depth in frames else None for i in range(depth)]
-        return list(zip(names, batch, strict=True))
-
-    def _place(self, msg: Message, batch: tuple[int, ...], column: Column) -> Tensor:
-        """Cached values in the shape that this program's site expects."""
-        axes = self._axes(msg, batch)
-        wanted = axes + [(None, size) for size in msg["fn"].event_shape]
-        site = column.site
-        order = match_axes(site.dims, site.shape, wanted)
-        if order is None:
-            kept = [(n, s) for n, s in wanted if n is not None or s != 1]
-            raise MismatchError(
-                f"site {site.name!r} has axes {describe_axes([n for n, _ in kept], [s for _, s in kept])} "
-                f"in the {self.role}, but {describe_axes(site.dims, site.shape)} in the particles. "
-                f"Plates and events must keep their sizes; build a new Resampler for other ones."
-            )
-        value = column.value
-        if order != tuple(range(len(order))):
-            value = value.permute(0, *(1 + i for i in order))
-        return value.reshape(value.shape[0], *(size for _, size in wanted))
-
-
-def _frames(msg: Message) -> dict[int, tuple[str, int]]:
-    """Name and size of each vectorised plate around a site, by dim."""
-    return {f.dim: (f.name, f.size) for f in msg["cond_indep_stack"] if f.dim is not None}
-
-
-class _Draw(_Handler):
-    """Run a guide or simulator: sample every site for all particles at once."""
-
-    def __init__(
-        self,
-        role: str,
-        n: int,
-        nesting: int,
-        params: dict[str, Tensor],
-        replay: Mapping[str, Column],
-        predictive: frozenset[str],
-    ) -> None:
-        super().__init__(role, n, nesting, params)
-        self.replay = replay
-        self.predictive = predictive
-
-    def _deterministic(self, msg: Message) -> None:
-        name = msg["name"]
-        if name in self.replay and f"{name}_unobserved" not in self.found:
-            raise MismatchError(f"site {name!r} is deterministic in the {self.role}, but the guide draws it")
-
-    def _stochastic(self, msg: Message, batch: tuple[int, ...]) -> None:
-        name, fn = msg["name"], msg["fn"]
-        found = Found(
-            name,
-            "observed" if msg["is_observed"] else "latent",
-            torch.empty(0),
-            self._axes(msg, batch),
-            _frames(msg),
-            event_dim=fn.event_dim,
-            auxiliary=bool(msg["infer"].get("is_auxiliary")),
-            mask=msg["mask"] if isinstance(msg["mask"], Tensor) else None,
-            discrete=density.is_discrete(fn),
-            point_mass=density.is_kind(fn, "Delta"),
-        )
-        if msg["is_observed"]:
-            found.data = self._data(msg, batch)
-        bad = self._check_parameters(msg)
-        if bad is not None:
-            found.bad, found.bad_text = self._by_particle(bad.bad), bad.text
-            if self.role == "guide" or (self.n > 1 and found.bad.all()):
-                raise ProgramError(
-                    f"site {name!r} of the {self.role}: {bad.text} "
-                    f"(for {int(found.bad.sum())} of {self.n} particles)"
-                )
-        msg["is_observed"] = False
-        msg["fn"] = fn.expand((self.n, *batch))
-        msg["value"] = None
-        msg["done"] = False
-        column = self._column(name, self.replay)
-        if column is not None:
-            found.replayed = True
-            msg["value"] = self._place(msg, batch, column)
-            msg["done"] = True
-        self.found[name] = found
-
-    def _factor(self, msg: Message) -> None:
-        total = self._sum(msg["name"], msg["fn"].log_factor)
-        self.found[msg["name"]] = Found(
-            msg["name"], "factor", total, [], _frames(msg), auxiliary=True, log_density=total
-        )
-
-    def _data(self, msg: Message, batch: tuple[int, ...]) -> Tensor:
-        """The data of ``obs=``, in the shape of one particle: ``(*batch, *event)``."""
-        data = torch.as_tensor(msg["value"]).detach()
-        shape = (*batch, *msg["fn"].event_shape)
-        extra = data.dim() - len(shape)
-        if extra == 1 and self.n > 1 and data.shape[0] == self.n:
-            raise ProgramError(
-                f"site {msg['name']!r} of the {self.role} has obs= of shape {tuple(data.shape)}, with "
-                f"a value for each particle: it depends on what was drawn, so it is not data"
-            )
-        try:
-            return data.reshape(data.shape[max(extra, 0) :]).expand(shape).clone()
-        except RuntimeError:
-            raise ProgramError(
-                f"site {msg['name']!r} of the {self.role} has obs= of shape {tuple(data.shape)}, but "
-                f"one particle has shape {shape}"
-            ) from None
-
-    def _pyro_post_sample(self, msg: Message) -> None:
-        found = self.found.get(msg["name"])
-        if found is None or found.kind not in ("latent", "observed"):
-            super()._pyro_post_sample(msg)
-            return
-        self.current, self.last = None, msg["name"]
-        value, fn = msg["value"].detach(), msg["fn"]
-        if found.bad is not None and not found.replayed:
-            if not value.is_floating_point():
-                raise ProgramError(
-                    f"site {found.name!r} of the {self.role}: {found.bad_text} for "
-                    f"{int(found.bad.sum())} of {self.n} particles, which then have no value"
-                )
-            value = value.masked_fill(found.bad.reshape(-1, *(1,) * (value.dim() - 1)), torch.nan)
-            msg["value"] = value
-        found.value, found.version = value, value._version
-        own = self.replay.get(found.name)
-        if own is not None and found.kind == "latent" and found.name not in self.predictive:
-            return
-        found.support = density.support_key(fn)
-        try:
-            each = density.log_prob(fn, value, masks=False)
-        except NotImplementedError:
-            found.unscorable = f"{type(fn).__name__} has no density"
-            return
-        found.log_density = self._sum(found.name, each)
-        if found.mask is not None:
-            found.log_density_masked = self._sum(found.name, torch.where(found.mask, each, 0.0))
-
-
-class _Score(_Handler):
-    """Run a model at the cached values and add up its log density by site."""
-
-    def __init__(
-        self,
-        role: str,
-        n: int,
-        nesting: int,
-        params: dict[str, Tensor],
-        columns: Mapping[str, Column],
-    ) -> None:
-        super().__init__(role, n, nesting, params)
-        self.columns = columns
-        self.score = Score()
-
-    def _deterministic(self, msg: Message) -> None:
-        name = msg["name"]
-        column = self.columns.get(name)
-        drawn = column is not None and column.reason != "deterministic"
-        if drawn and name not in self.score.observed:
-            raise MismatchError(
-                f"site {name!r} is deterministic in the model, but was drawn for the particles: it "
-                f"has no density there. Pass the model without poutine.reparam, or build the "
-                f"Resampler from a guide that is written the same way."
-            )
-
-    def _stochastic(self, msg: Message, batch: tuple[int, ...]) -> None:
-        name, fn = msg["name"], msg["fn"]
-        column = self._column(name, self.columns)
-        part = column is not None and column.site.name != name
-        if column is not None and column.reason == "deterministic":
-            raise MismatchError(
-                f"site {name!r} is drawn in the model, but deterministic in the particles: it has no "
-                f"density there"
-            )
-        if msg["is_observed"] or part:
-            whole = column.site.name if column is not None else name
-            if whole not in self.score.observed:
-                self.score.observed.append(whole)
-            if column is not None:
-                msg["value"] = self._place(msg, batch, column)
-            msg["done"] = True
-            return
-        if column is None:
-            raise self._unknown(name)
-        self._check_kind(name, fn, column)
-        bad = self._check_parameters(msg)
-        invalid = None if bad is None else self._by_particle(bad.bad)
-        if bad is not None and invalid is not None and invalid.all():
-            raise ProgramError(f"site {name!r} of the model: {bad.text}")
-        value = self._place(msg, batch, column)
-        msg["value"] = value
-        msg["done"] = True
-        try:
-            each = density.log_prob(fn, value, known=column.support)
-        except NotImplementedError:
-            raise ProgramError(f"site {name!r} of the model: {type(fn).__name__} has no density") from None
-        total = self._scaled(name, each, msg)
-        if invalid is not None:
-            total = total.masked_fill(invalid, torch.nan)
-        self.score.log_p[name] = total
-        self.score.notes.update(self.invalid)
-
-    def _check_kind(self, name: str, fn: Any, column: Column) -> None:
-        if column.reason is not None:
-            raise MismatchError(
-                f"site {name!r} cannot be scored: it was drawn from a distribution without a density "
-                f"({column.reason}). Leave it out of the model to keep it as simulated."
-            )
-        if density.is_kind(fn, "Delta"):
-            if not (column.point_mass or column.transform or column.site.discrete):
-                raise MismatchError(
-                    f"site {name!r} is a point mass (Delta) in the model, but was drawn from a "
-                    f"continuous distribution: no particle equals it. Use a narrow distribution, or "
-                    f"fix the value in the guide too."
-                )
-        elif column.point_mass:
-            raise MismatchError(
-                f"site {name!r} is a point mass (Delta) in the guide: all particles are equal there, "
-                f"so it cannot be resampled to a {type(fn).__name__}. Draw it in the guide."
-            )
-
-    def _unknown(self, name: str) -> MismatchError:
-        known = [n for n, c in self.columns.items() if c.site.role != "auxiliary" and c.reason is None]
-        text = (
-            f"site {name!r} of the model was not drawn for the particles, which have "
-            f"{quoted(known)}.{suggestion(name, known)}"
-        )
-        base = next((n for n in known if name.startswith(f"{n}_")), None)
-        if base is not None:
-            text += (
-                f" If {name!r} comes from poutine.reparam of {base!r}, pass the model without it, or "
-                f"use the same reparametrisation in the guide."
-            )
-        return MismatchError(text)
-
-    def _scaled(self, name: str, each: Tensor, msg: Message) -> Tensor:
-        """Add up a log density as the model has it, with its scale and mask."""
-        scale, mask = msg["scale"], msg["mask"]
-        if isinstance(scale, Tensor) or scale != 1.0:
-            self.score.normalised = False
-            each = each * scale
-        if mask is not None and mask is not True:
-            self.score.normalised = False
-            each = torch.where(torch.as_tensor(mask, device=each.device), each, 0.0)
-        return self._sum(name, each)
-
-    def _factor(self, msg: Message) -> None:
-        self.score.normalised = False
-        self.found[msg["name"]] = Found(msg["name"], "factor", msg["fn"].log_factor, None, _frames(msg))
-        self.score.log_p[msg["name"]] = self._scaled(msg["name"], msg["fn"].log_factor.double(), msg)

@@ -19,11 +19,11 @@ from arviz_resampler.errors import (
     suggestion,
     warn,
 )
-from arviz_resampler.particles import simulate
 from arviz_resampler.program import Program
 from arviz_resampler.race import Ints, Race
 from arviz_resampler.records import Column, Score, to_column
 from arviz_resampler.schemes import SCHEMES
+from arviz_resampler.simulation import simulate
 from arviz_resampler.sites import Site
 from arviz_resampler.weights import Weights
 

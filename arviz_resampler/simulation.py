@@ -1,0 +1,355 @@
+"""How particles are simulated: a probe of the programs, then batches from a seed.
+
+Knows programs and records; nothing of weights, draws or containers.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from arviz_resampler.errors import (
+    ArgumentError,
+    DrawWarning,
+    ProgramError,
+    ProgramWarning,
+    WeightError,
+    quoted,
+    suggestion,
+    warn,
+)
+from arviz_resampler.particles import Particles
+from arviz_resampler.program import Program
+from arviz_resampler.records import Column, Draw, Found, depth_lost, to_column
+
+
+@contextmanager
+def _seeded(seed: int, batch: int) -> Iterator[None]:
+    """Seed torch, numpy and random from (seed, batch), and put them back afterwards."""
+    words = np.random.SeedSequence((seed, batch)).generate_state(4)
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    torch.manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
+    np.random.seed(int(words[2]))
+    random.seed(int(words[3]))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)
+
+
+@dataclass
+class _Run:
+    """Guide and simulator over the same particles."""
+
+    guide: Draw
+    simulator: Draw | None
+    columns: dict[str, Column]
+
+    @property
+    def needed(self) -> int:
+        return max(self.guide.needed, self.simulator.needed if self.simulator else 0)
+
+    @property
+    def needed_text(self) -> str:
+        last = self.simulator
+        return last.needed_text if last and last.needed == self.needed else self.guide.needed_text
+
+    @property
+    def found(self) -> dict[str, Found]:
+        return {**self.guide.found, **(self.simulator.found if self.simulator else {})}
+
+
+def _run(
+    guide: Program,
+    simulator: Program | None,
+    n: int,
+    nesting: int,
+    predictive: frozenset[str],
+    probed: Mapping[str, Found],
+) -> _Run:
+    params: dict[str, Tensor] = {}
+    first = guide.draw(n, nesting, params=params)
+    columns = {}
+    for name, found in first.found.items():
+        columns[name] = replace(to_column(found, n, nesting, probed.get(name)), from_guide=True)
+    if simulator is None:
+        return _Run(first, None, columns)
+    drawn = {name: c for name, c in columns.items() if c.reason != "deterministic"}
+    second = simulator.draw(n, nesting, params=params, replay=drawn, predictive=predictive)
+    for name, found in second.found.items():
+        if found.replayed:
+            conditional = found.log_density
+            columns[name] = replace(columns[name], log_conditional=conditional)
+        elif found.kind != "factor":
+            columns[name] = to_column(found, n, nesting, probed.get(name))
+    return _Run(first, second, columns)
+
+
+def _pass_on(error: ProgramError) -> None:
+    """Raise a refusal of ours again; a failure of the program may be due to the probe alone."""
+    if error.__cause__ is None:
+        raise error
+
+
+def _probe(
+    guide: Program,
+    simulator: Program | None,
+    given: int | None,
+    seed: int,
+    predictive: frozenset[str],
+) -> tuple[int, dict[str, Found]]:
+    """Nesting of the programs, and their structure over one particle."""
+
+    def run(nesting: int, number: int) -> _Run:
+        with _seeded(seed, number):
+            return _run(guide, simulator, 1, nesting, predictive, {})
+
+    if given is not None:
+        try:
+            result = run(given, 2**32)
+        except ProgramError as error:
+            _pass_on(error)
+            return given, {}
+        if result.needed > given:
+            raise ArgumentError(result.needed_text)
+        return given, result.found
+    start = 0
+    if simulator is not None:
+        # The guide is cheap and the simulator may not be: learn what can be learnt without it.
+        start, _ = _probe(guide, None, None, seed, predictive)
+    try:
+        result = run(start, 2**32)
+    except ProgramError as error:
+        _pass_on(error)
+        # The program may want the axes of plates that it has not come to yet.
+        try:
+            result = run(start + 1, 2**32 + 1)
+        except ProgramError as second:
+            _pass_on(second)
+            return start, {}
+        return max(result.needed, start + 1), result.found
+    lost = depth_lost(result.found)
+    if max(result.needed, lost) <= start:
+        return start, result.found
+    try:
+        again = run(max(result.needed, lost), 2**32 + 1)
+    except ProgramError as error:
+        _pass_on(error)
+        return result.needed, {}
+    if lost > result.needed and all(
+        torch.equal(found.value, again.found[name].value)
+        for name, found in result.found.items()
+        if found.kind == "deterministic" and name in again.found and found.value.dim() > result.needed
+    ):
+        return result.needed, result.found if result.needed == start else {}
+    return max(result.needed, again.needed, lost), again.found
+
+
+def simulate(
+    guide: Program,
+    simulator: Program | None,
+    num_particles: int,
+    *,
+    seed: int,
+    nesting: int | None,
+    batch_size: int | None,
+    predictive: frozenset[str],
+    data_names: frozenset[str],
+    progressbar: bool,
+) -> Particles:
+    """Draw particles from a guide and extend them by a simulator, a batch at a time.
+
+    ``data_names`` are those of observed data: predictive sites, or data that no site predicts where
+    the programs predict nothing.
+    """
+    chosen, predictive = predictive, predictive | data_names
+    nesting, probed = _probe(guide, simulator, nesting, seed, predictive)
+    size = min(batch_size or num_particles, num_particles)
+    starts = range(0, num_particles, size)
+    columns: dict[str, Column] = {}
+    data: dict[str, Tensor] = {}
+    observed: set[str] = set()
+    factors: set[str] = set()
+    bad: dict[str, tuple[int, str]] = {}
+    quiet = not progressbar or len(starts) == 1
+    for number, start in enumerate(tqdm(starts, desc="Simulating", unit="batch", disable=quiet)):
+        n = min(size, num_particles - start)
+        with _seeded(seed, number):
+            run = _run(guide, simulator, n, nesting, predictive, probed)
+        if number == 0:
+            predictive -= _unpredicted(run, chosen, data_names)
+            _check_structure(run, predictive)
+            columns = {name: _empty(c, num_particles) for name, c in run.columns.items()}
+            factors = {n for n, f in run.guide.found.items() if f.kind == "factor"}
+            observed = {name for name, found in run.found.items() if found.kind == "observed"}
+            data = {name: found.data.cpu() for name, found in run.found.items() if found.data is not None}
+            data = {name: value.reshape(columns[name].site.shape) for name, value in data.items()}
+        _store(columns, run.columns, start, n)
+        for name, found in run.found.items():
+            if found.bad is not None:
+                count = bad.get(name, (0, ""))[0] + int(found.bad.sum())
+                bad[name] = count, found.bad_text
+        del run
+    for name, (count, text) in bad.items():
+        warn(
+            f"site {name!r} of the simulator: {text} for {count} of {num_particles} particles; their "
+            f"values are NaN",
+            DrawWarning,
+        )
+    _check_factors(columns, factors)
+    columns = _with_roles(columns, observed, predictive, simulator is not None)
+    _warn_infinite(columns, num_particles)
+    return Particles(columns, data, nesting, num_particles)
+
+
+def _unpredicted(run: _Run, chosen: frozenset[str], data_names: frozenset[str]) -> frozenset[str]:
+    """Names of data that no site predicts, where the programs predict nothing at all."""
+    unknown = data_names - run.columns.keys()
+    predicts = (
+        chosen
+        or data_names - unknown
+        or any(
+            found.kind == "observed"
+            or (run.simulator is not None and found.kind == "latent" and not found.replayed)
+            for found in (run.simulator or run.guide).found.values()
+        )
+    )
+    if unknown and not predicts:
+        warn(
+            f"observed data {quoted(unknown)} belong to no site; they are kept as they are, with "
+            f"nothing to compare them with",
+            ProgramWarning,
+        )
+        return unknown
+    return frozenset()
+
+
+def _check_structure(run: _Run, predictive: frozenset[str]) -> None:
+    _check_factors(run.columns, {n for n, f in run.guide.found.items() if f.kind == "factor"})
+    if not any(f.kind == "latent" for f in run.guide.found.values()):
+        raise ProgramError(
+            "the guide has no latent sample site: there is nothing to resample. Draw in it what the "
+            "models are priors of."
+        )
+    for name, column in run.columns.items():
+        if column.from_guide and column.reason not in (None, "deterministic"):
+            raise ProgramError(f"site {name!r} of the guide: {column.reason}, so it has no weights")
+    if run.simulator is not None:
+        factors = [n for n, f in run.simulator.found.items() if f.kind == "factor"]
+        if factors:
+            warn(
+                f"pyro.factor site {quoted(factors)} in the simulator does not act on the draws; it "
+                f"counts where a model has it",
+                ProgramWarning,
+            )
+    for name in sorted(predictive):
+        if name not in run.columns:
+            raise ArgumentError(
+                f"predictive or observed names {name!r}, which is no site of the programs; they have "
+                f"{quoted(run.columns)}.{suggestion(name, run.columns)}"
+            )
+
+
+def _check_factors(columns: dict[str, Column], factors: set[str]) -> None:
+    """A factor in a guide is the Jacobian of an auxiliary site, or the same for all particles."""
+    if any(c.site.role == "auxiliary" and n not in factors for n, c in columns.items()):
+        return
+    for name in sorted(factors):
+        if not bool((columns[name].value == columns[name].value[0]).all()):
+            raise ProgramError(
+                f"pyro.factor site {name!r} in the guide changes the score of its draws, not where "
+                f"they are. Put it in the model, where it counts."
+            )
+
+
+def _empty(column: Column, num_particles: int) -> Column:
+    """Room for all particles."""
+
+    def room(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.new_empty((num_particles, *tensor.shape[1:]))
+
+    value = room(column.value)
+    assert value is not None
+    return replace(
+        column, value=value, log_q=room(column.log_q), log_conditional=room(column.log_conditional)
+    )
+
+
+def _store(into: dict[str, Column], columns: dict[str, Column], start: int, n: int) -> None:
+    if into.keys() != columns.keys():
+        odd = into.keys() ^ columns.keys()
+        raise ProgramError(
+            f"site {quoted(odd)} is in some batches and not in others: every particle "
+            f"must have the same sites"
+        )
+    for name, column in columns.items():
+        if column.site != into[name].site:
+            raise ProgramError(
+                f"site {name!r} has shape {column.site.shape} and dtype {column.site.dtype} in one "
+                f"batch, {into[name].site.shape} and {into[name].site.dtype} in another"
+            )
+        for here, new in (
+            (into[name].value, column.value),
+            (into[name].log_q, column.log_q),
+            (into[name].log_conditional, column.log_conditional),
+        ):
+            if here is not None and new is not None:
+                here[start : start + n] = new
+
+
+def _with_roles(
+    columns: dict[str, Column],
+    observed: set[str],
+    predictive: frozenset[str],
+    simulator: bool,
+) -> dict[str, Column]:
+    """Settle what each site is for, now that all of them are known."""
+    chosen = observed | predictive
+    if not chosen and simulator:
+        chosen = {
+            name
+            for name, c in columns.items()
+            if not c.from_guide and c.site.role == "latent" and c.reason != "deterministic"
+        }
+    auxiliary = any(c.site.role == "auxiliary" and c.from_guide for c in columns.values())
+    settled = {}
+    for name, column in columns.items():
+        role = "predictive" if name in chosen else column.site.role
+        transform = column.point_mass and auxiliary and column.from_guide
+        settled[name] = replace(
+            column,
+            site=replace(column.site, role=role),
+            transform=transform,
+            point_mass=column.point_mass and not transform,
+        )
+    return settled
+
+
+def _warn_infinite(columns: Mapping[str, Column], num_particles: int) -> None:
+    """Say which draws of the guide left the range of their dtype and can carry no weight."""
+    for name, column in columns.items():
+        if column.log_q is None or not column.from_guide or column.site.role == "auxiliary":
+            continue
+        lost = ~torch.isfinite(column.log_q)
+        if lost.any():
+            example = column.value[int(lost.nonzero()[0])].flatten()[:3].tolist()
+            text = (
+                f"site {name!r} of the guide has no finite density for {int(lost.sum())} of "
+                f"{num_particles} particles, for example at the value "
+                f"{', '.join(f'{v:.6g}' for v in example)}"
+            )
+            if lost.all():
+                raise WeightError(f"{text}: no particle has positive weight")
+            warn(f"{text}; they get weight zero. Use a narrower guide, or float64.", DrawWarning)
