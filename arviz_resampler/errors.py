@@ -67,7 +67,7 @@ class NameWarning(ResamplerWarning):
 
 def warn(message: str, category: type[ResamplerWarning]) -> None:
     """Issue a warning that points at the first line outside this package."""
-    level = 1
+    level = 2
     frame = sys._getframe(1)
     while frame.f_back is not None and os.path.abspath(frame.f_code.co_filename).startswith(_HERE):
         frame = frame.f_back

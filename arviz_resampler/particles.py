@@ -5,6 +5,7 @@ Knows records; nothing of programs, draws or containers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -98,7 +99,7 @@ class Particles:
 
     def _check(self, ratios: dict[str, Tensor], score: Score) -> None:
         """No NaN for a particle that counts; no infinite weight."""
-        odd = [name for name, ratio in ratios.items() if not bool(torch.isfinite(ratio).all())]
+        odd = [name for name, ratio in ratios.items() if not math.isfinite(float(ratio.sum()))]
         if not odd:
             return
         dead = torch.zeros(self.num_particles, dtype=torch.bool, device=ratios[odd[0]].device)
@@ -133,9 +134,8 @@ class Particles:
 def _ratio(target: Tensor, column: Column) -> Tensor:
     """Log p - log q; a particle whose own log q is not finite keeps its conditional or is dropped."""
     assert column.log_q is not None
-    finite = torch.isfinite(column.log_q)
     ratio = target - column.log_q
-    if bool(finite.all()):
+    if column.finite:
         return ratio
     # A simulation that failed or overflowed failed under every model: it says nothing about one.
-    return torch.where(finite, ratio, -torch.inf if column.from_guide else 0.0)
+    return torch.where(torch.isfinite(column.log_q), ratio, -torch.inf if column.from_guide else 0.0)

@@ -19,11 +19,22 @@ import pyro.distributions
 import torch
 from pyro import poutine
 from pyro.poutine.messenger import Messenger
-from torch import Tensor
 
 from arviz_resampler.errors import ArgumentError, ProgramError, source_line, wants_one_number
-from arviz_resampler.handlers import Drawing, Handler, Message, Scoring, TooShallow
+from arviz_resampler.handlers import Drawing, Handler, Scoring, TooShallow
 from arviz_resampler.records import Column, Draw, Found, Score, depth_lost, merge_masked
+
+
+@contextmanager
+def untouched_params() -> Iterator[None]:
+    """Leave the param store as it was found: what a program adds to it goes when its work is done."""
+    store = pyro.get_param_store()
+    before = set(store.keys())
+    try:
+        yield
+    finally:
+        for name in set(store.keys()) - before:
+            del store[name]
 
 
 class Program:
@@ -52,14 +63,13 @@ class Program:
         n: int,
         nesting: int,
         *,
-        params: dict[str, Tensor],
         replay: Mapping[str, Column] | None = None,
         predictive: frozenset[str] = frozenset(),
     ) -> Draw:
         """Run once over ``n`` particles, sampling also what carries ``obs=``."""
         handler = Drawing(self.role, n, nesting, replay or {}, predictive)
         try:
-            self._run(handler, params)
+            self._run(handler)
         except TooShallow as error:
             raise ProgramError(str(error)) from None
         for found in handler.found.values():
@@ -70,6 +80,7 @@ class Program:
                 )
         return Draw(merge_masked(handler.found), handler.needed, handler.needed_text)
 
+    @untouched_params()
     def score(self, columns: Mapping[str, Column], n: int, nesting: int) -> Score:
         """Log density of ``n`` cached particles, by site."""
         probed: dict[str, Found] = {}
@@ -80,7 +91,7 @@ class Program:
         while True:
             handler = Scoring(self.role, n, nesting, columns)
             try:
-                self._run(handler, {})
+                self._run(handler)
                 break
             except TooShallow as error:
                 nesting = error.nesting
@@ -103,7 +114,7 @@ class Program:
         while True:
             handler = Scoring(self.role, 1, nesting, one)
             try:
-                self._run(handler, {})
+                self._run(handler)
             except ProgramError:
                 return handler.needed, {}
             needed = max(handler.needed, depth_lost(handler.found))
@@ -111,9 +122,8 @@ class Program:
                 return nesting, handler.found
             nesting = needed
 
-    def _run(self, handler: Handler, params: dict[str, Tensor]) -> None:
-        listener = _Listener(self.role, handler, params)
-        with torch.no_grad(), _constructors_unchecked(), poutine.block(), listener:
+    def _run(self, handler: Handler) -> None:
+        with torch.no_grad(), _constructors_unchecked(), poutine.block(), _Listener(handler):
             try:
                 self.fn()
             except (ProgramError, TooShallow):
@@ -145,28 +155,10 @@ def _first(column: Column) -> Column:
 class _Listener(Messenger):  # type: ignore[misc]
     """Hands each site to a handler. Outermost: sees a site after all handlers of the program."""
 
-    def __init__(self, role: str, handler: Handler, params: dict[str, Tensor]) -> None:
+    def __init__(self, handler: Handler) -> None:
         super().__init__()
-        self.role = role
-        self.params = params
         self._pyro_sample = handler.at
         self._pyro_post_sample = handler.after
-
-    def _pyro_param(self, msg: Message) -> None:
-        """Serve parameters without writing to the param store."""
-        name = msg["name"]
-        if name in pyro.get_param_store():
-            return
-        if name not in self.params:
-            if len(msg["args"]) < 2:
-                raise ProgramError(
-                    f"the {self.role} asks for pyro.param({name!r}), which has no initial value and is "
-                    f"not in the param store"
-                )
-            start = msg["args"][1]
-            self.params[name] = torch.as_tensor(start() if callable(start) else start).detach()
-        msg["value"] = self.params[name]
-        msg["done"] = True
 
 
 @contextmanager

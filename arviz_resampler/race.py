@@ -84,8 +84,11 @@ class Race:
         num_samples : int
             How many draws.
         """
-        parts = [self._block(weights, number, size) for number, _, size in _blocks(num_samples)]
-        return np.concatenate(parts)[:num_samples]
+        parts = [
+            self._block(weights, number, size, min(size, num_samples - start))
+            for number, start, size in _blocks(num_samples)
+        ]
+        return np.concatenate(parts)
 
     def _keys(self, block: int, particles: Words) -> Words:
         root = _mix(np.array([self.seed % 2**64], np.uint64) + _STEP)
@@ -103,18 +106,19 @@ class Race:
             self._first[block] = first
         return self._first[block]
 
-    def _block(self, weights: Floats, block: int, size: int) -> Ints:
+    def _block(self, weights: Floats, block: int, size: int, wanted: int) -> Ints:
+        """Winners of the first registers of a block."""
         winner = np.full(size, -1, np.int64)
         slack = 4.0
         while True:
-            # Arrivals come at rate one in total, so about size * log(size) take every register, and
-            # with slack c a register is left over with probability exp(-c).
-            horizon = size * (np.log(size) + slack)
+            # Arrivals come at rate one in total, 1 / size for each register, so that until then a
+            # wanted register is left over with probability exp(-slack).
+            horizon = size * (np.log(wanted) + slack)
             times, registers, particles = self._arrivals(weights, block, size, horizon)
             late_first = np.argsort(-times)
             winner[registers[late_first]] = particles[late_first]
-            if winner.min() >= 0:
-                return winner
+            if winner[:wanted].min() >= 0:
+                return winner[:wanted]
             slack *= 2
 
     def _arrivals(self, weights: Floats, block: int, size: int, horizon: float) -> tuple[Floats, Ints, Ints]:

@@ -58,6 +58,7 @@ class Column:
     point_mass: bool = False
     transform: bool = False  # of an auxiliary site of the guide
     from_guide: bool = False
+    finite: bool = True  # whether all of log_q is
     reason: str | None = None  # why there is no log density
 
 

@@ -26,7 +26,7 @@ from arviz_resampler.errors import (
     warn,
 )
 from arviz_resampler.particles import Particles
-from arviz_resampler.program import Program
+from arviz_resampler.program import Program, untouched_params
 from arviz_resampler.records import Column, Draw, Found, depth_lost, to_column
 
 
@@ -79,15 +79,14 @@ def _run(
     predictive: frozenset[str],
     probed: Mapping[str, Found],
 ) -> _Run:
-    params: dict[str, Tensor] = {}
-    first = guide.draw(n, nesting, params=params)
+    first = guide.draw(n, nesting)
     columns = {}
     for name, found in first.found.items():
         columns[name] = replace(to_column(found, n, nesting, probed.get(name)), from_guide=True)
     if simulator is None:
         return _Run(first, None, columns)
     drawn = {name: c for name, c in columns.items() if c.reason != "deterministic"}
-    second = simulator.draw(n, nesting, params=params, replay=drawn, predictive=predictive)
+    second = simulator.draw(n, nesting, replay=drawn, predictive=predictive)
     for name, found in second.found.items():
         if found.replayed:
             conditional = found.log_density
@@ -157,6 +156,7 @@ def _probe(
     return max(result.needed, again.needed, lost), again.found
 
 
+@untouched_params()
 def simulate(
     guide: Program,
     simulator: Program | None,
@@ -331,6 +331,7 @@ def _with_roles(
         settled[name] = replace(
             column,
             site=replace(column.site, role=role),
+            finite=column.log_q is None or bool(torch.isfinite(column.log_q).all()),
             transform=transform,
             point_mass=column.point_mass and not transform,
         )
@@ -342,8 +343,8 @@ def _warn_infinite(columns: Mapping[str, Column], num_particles: int) -> None:
     for name, column in columns.items():
         if column.log_q is None or not column.from_guide or column.site.role == "auxiliary":
             continue
-        lost = ~torch.isfinite(column.log_q)
-        if lost.any():
+        if not column.finite:
+            lost = ~torch.isfinite(column.log_q)
             example = column.value[int(lost.nonzero()[0])].flatten()[:3].tolist()
             text = (
                 f"site {name!r} of the guide has no finite density for {int(lost.sum())} of "

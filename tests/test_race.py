@@ -1,0 +1,109 @@
+import pickle
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from arviz_resampler.race import Race
+
+
+def share(p, q):
+    """Expected share of draws in common (Moulton and Jiang 2018)."""
+    return sum(1 / np.maximum(p / p[j], q / q[j]).sum() for j in range(len(p)) if p[j] > 0 and q[j] > 0)
+
+
+def some_weights(n, seed=0, spread=1.0):
+    log = spread * np.random.default_rng(seed).normal(size=n)
+    weights = np.exp(log - log.max())
+    return weights / weights.sum()
+
+
+def test_draws_follow_the_weights_exactly():
+    weights = some_weights(9, spread=1.5)
+    counts = np.zeros(9)
+    for seed in range(300):
+        counts += np.bincount(Race(seed, 9).winners(weights, 700), minlength=9)
+    # Independent draws: chi-square with 8 degrees of freedom; 40 is exceeded with probability 3e-6.
+    assert stats.chisquare(counts, weights * counts.sum()).statistic < 40
+
+
+def test_draws_of_one_race_are_independent_of_each_other():
+    weights = np.full(4, 0.25)
+    pairs = np.zeros((4, 4))
+    for seed in range(400):
+        draws = Race(seed, 4).winners(weights, 600)
+        # Neighbours, also across the edge of the first block.
+        np.add.at(pairs, (draws[:-1:2], draws[1::2]), 1)
+        np.add.at(pairs, (draws[255], draws[256]), 1)
+    assert stats.chisquare(pairs.ravel()).statistic < 50  # 15 degrees of freedom: p = 1e-5
+
+
+@pytest.mark.parametrize("shift", [0.02, 0.3, 2.0])
+def test_share_of_common_draws_is_that_of_the_coupling(shift):
+    x = np.random.default_rng(5).normal(size=50)
+    p, q = (np.exp(-((x - m) ** 2) / 2) for m in (0, shift))
+    p, q = p / p.sum(), q / q.sum()
+    same = []
+    for seed in range(200):
+        race = Race(seed, 50)
+        same.append(race.winners(p, 512) == race.winners(q, 512))
+    # Draws are independent, so the share of n draws has standard error sqrt(J * (1 - J) / n).
+    expected = share(p, q)
+    error = np.sqrt(expected * (1 - expected) / (200 * 512))
+    assert abs(np.mean(same) - expected) < 5 * error
+    assert np.mean(same) > (1 - abs(p - q).sum() / 2) / (1 + abs(p - q).sum() / 2) - 5 * error
+
+
+def test_particles_that_lose_nothing_keep_their_draws():
+    weights = some_weights(200)
+    more = np.append(weights * 0.9, 0.1)
+    old, new = Race(3, 200).winners(weights, 3000), Race(3, 201).winners(more, 3000)
+    assert (new[new != old] == 200).all()
+    assert 0.05 < np.mean(new == 200) < 0.15
+
+
+@pytest.mark.parametrize("num_samples", [1, 20, 100, 255, 256, 257, 600, 1000])
+def test_asking_for_more_draws_keeps_the_first_ones(num_samples):
+    weights = some_weights(500, spread=2)
+    race = Race(11, 500)
+    longest = race.winners(weights, 2100)
+    assert np.array_equal(race.winners(weights, num_samples), longest[:num_samples])
+
+
+def test_draws_do_not_depend_on_what_was_asked_before():
+    weights = some_weights(500)
+    fresh = Race(11, 500).winners(weights, 700)
+    used = Race(11, 500)
+    used.winners(some_weights(500, seed=9), 30)
+    assert np.array_equal(used.winners(weights, 700), fresh)
+
+
+def test_seeds_give_different_races():
+    weights = some_weights(1000)
+    assert np.mean(Race(1, 1000).winners(weights, 1000) == Race(2, 1000).winners(weights, 1000)) < 0.05
+
+
+def test_one_particle_takes_every_draw():
+    assert Race(0, 1).winners(np.ones(1), 300).tolist() == [0] * 300
+
+
+def test_one_particle_with_all_the_weight_takes_every_draw():
+    weights = np.zeros(1000)
+    weights[17] = 1.0
+    assert set(Race(0, 1000).winners(weights, 5000)) == {17}
+
+
+def test_particles_without_weight_are_never_drawn():
+    weights = some_weights(1000)
+    weights[::2] = 0
+    weights /= weights.sum()
+    assert (Race(4, 1000).winners(weights, 4000) % 2 == 1).all()
+
+
+def test_a_pickled_race_is_small_and_runs_the_same():
+    weights = some_weights(20_000)
+    race = Race(8, 20_000)
+    draws = race.winners(weights, 100)
+    packed = pickle.dumps(race)
+    assert len(packed) < 500
+    assert np.array_equal(pickle.loads(packed).winners(weights, 100), draws)

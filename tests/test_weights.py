@@ -1,0 +1,251 @@
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from arviz_resampler import ArgumentError, WeightError, Weights
+from arviz_resampler.weights import fit_pareto
+
+
+def normal_weights(n, guide_sd=10.0, mean=0.0, sd=1.0, seed=0):
+    """Weights of Normal(mean, sd) on particles of Normal(0, guide_sd), with the particles."""
+    x = np.random.default_rng(seed).normal(0, guide_sd, size=n)
+    ratio = np.log(guide_sd / sd) - ((x - mean) / sd) ** 2 / 2 + (x / guide_sd) ** 2 / 2
+    return Weights({"x": ratio}), x
+
+
+def test_equal_weights_count_every_particle():
+    weights = Weights({"x": np.full(2000, -3.5)})
+    assert weights.ess == pytest.approx(2000)
+    assert weights.ess_entropy == pytest.approx(2000)
+    assert weights.max_weight == pytest.approx(1 / 2000)
+    assert weights.num_supported == 2000
+    assert math.isnan(weights.pareto_k)
+    assert "equal" in weights.pareto.reason
+    assert weights.log_mean_weight == pytest.approx(-3.5)
+
+
+def test_weights_sum_to_one_and_do_not_change_with_a_constant():
+    ratio = np.random.default_rng(0).normal(size=500)
+    plain, shifted = Weights({"x": ratio}), Weights({"x": ratio - 900.0})
+    assert plain.normalized.sum() == pytest.approx(1)
+    np.testing.assert_allclose(plain.normalized, shifted.normalized, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (3.0, 2.0), (-5.0, 4.0)])
+def test_ess_of_a_normal_under_a_wider_normal_is_the_closed_form(mean, sd):
+    n = 100_000
+    weights, _ = normal_weights(n, 10, mean, sd)
+    fraction = sd * math.sqrt(200 - sd**2) / 100 * math.exp(-(mean**2) / (200 - sd**2))
+    raw = np.exp(weights.log_ratio)
+    # ESS / N = mean(w)^2 / mean(w^2); by the delta method its relative error is that of
+    # 2 w / E[w] - w^2 / E[w^2].
+    error = fraction * (2 * raw / raw.mean() - raw**2 / (raw**2).mean()).std() / math.sqrt(n)
+    assert abs(weights.ess / n - fraction) < 5 * error
+
+
+@pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (3.0, 2.0), (-5.0, 4.0)])
+def test_weighted_means_are_within_their_own_standard_error(mean, sd):
+    weights, x = normal_weights(100_000, 10, mean, sd)
+    assert abs(weights.mean(x) - mean) < 5 * weights.mcse(x)
+    assert abs(weights.mean((x - mean) ** 2) - sd**2) < 5 * weights.mcse((x - mean) ** 2)
+    # A quantile has error sqrt(q (1 - q) / ESS) over the density there; 0.24 / sd at q = 0.1 or 0.9.
+    low, high = weights.quantile(x, [0.1, 0.9])
+    error = math.sqrt(0.09 / weights.ess) / (0.1755 / sd)
+    assert abs(low - (mean - 1.2816 * sd)) < 5 * error
+    assert abs(high - (mean + 1.2816 * sd)) < 5 * error
+
+
+def test_the_standard_error_is_that_of_repeated_runs():
+    means, errors = [], []
+    for seed in range(300):
+        weights, x = normal_weights(2000, seed=seed)
+        means.append(weights.mean(x))
+        errors.append(weights.mcse(x))
+    # The standard deviation of 300 means has a relative error of 1 / sqrt(600) = 0.041.
+    assert abs(np.std(means) / np.mean(errors) - 1) < 5 * 0.041
+
+
+def test_statistics_keep_the_axes_of_the_values():
+    weights, x = normal_weights(1000)
+    values = np.stack([x, 2 * x, 3 * x], axis=1).reshape(1000, 3, 1)
+    assert weights.mean(values).shape == (3, 1)
+    assert weights.mcse(values).shape == (3, 1)
+    assert weights.quantile(values, [0.2, 0.5]).shape == (2, 3, 1)
+    assert weights.mean(values)[1, 0] == pytest.approx(2 * weights.mean(x))
+
+
+def test_values_of_another_length_are_refused():
+    weights, x = normal_weights(1000)
+    with pytest.raises(ArgumentError, match=r"1000 particles.*\(999,\)"):
+        weights.mean(x[:-1])
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.5, 0.7])
+def test_pareto_shape_of_exponential_ratios_is_exact(rate):
+    n = 200_000
+    x = np.random.default_rng(3).exponential(size=n)
+    fit = fit_pareto(np.exp((1 - rate) * x))
+    # The ratio is exactly Pareto of shape k = 1 - rate. The shape of a tail of M has standard error
+    # (1 + k) / sqrt(M); the weak prior pulls it by (0.5 - k) * 10 / (M + 10).
+    k = 1 - rate
+    assert fit.tail == int(3 * math.sqrt(n))
+    assert abs(fit.k - k) < 5 * (1 + k) / math.sqrt(fit.tail) + abs(0.5 - k) * 10 / fit.tail
+
+
+@pytest.mark.parametrize("sd", [1.5, 3.0])
+def test_pareto_shape_of_a_wider_normal_is_near_its_limit(sd):
+    weights, _ = normal_weights(200_000, guide_sd=1.0, sd=sd)
+    # The limit 1 - 1 / sd^2 holds up to a factor that varies slowly, so loosely.
+    assert abs(weights.pareto_k - (1 - 1 / sd**2)) < 0.2
+
+
+def test_a_bounded_ratio_has_a_negative_shape():
+    assert normal_weights(100_000)[0].pareto_k < 0
+
+
+def test_a_tail_is_found_without_sorting_wherever_it_stands():
+    ratios = np.exp(np.random.default_rng(0).normal(size=400_000))
+    ordered = np.sort(ratios)
+    # In ascending order a stride sees the tail too late or too early; the answer is the same.
+    assert fit_pareto(ordered) == fit_pareto(ratios)
+
+
+def test_few_particles_have_no_tail():
+    weights = Weights({"x": np.random.default_rng(0).normal(size=20)})
+    assert math.isnan(weights.pareto_k)
+    assert "too few" in weights.pareto.reason
+
+
+def test_a_good_weighting_is_called_good():
+    weights, _ = normal_weights(50_000)
+    assert weights.verdict == "good"
+    assert repr(weights).startswith("Weights: good")
+
+
+def test_fewer_effective_particles_than_draws_is_thin():
+    weights, _ = normal_weights(20_000)
+    verdict, advice = weights.judge(10_000)
+    assert verdict == "thin"
+    assert "guide samples" in advice
+    assert "'x'" in advice
+    assert weights.judge(1000).verdict == "good"
+
+
+def test_the_advised_number_of_particles_is_enough():
+    weights, _ = normal_weights(20_000)
+    needed = int(weights.judge(10_000).advice.split("About ")[1].split(" guide")[0].replace(",", ""))
+    more, _ = normal_weights(needed, seed=1)
+    # ESS of either run has a relative error below 2 %.
+    assert more.ess > 0.9 * 10_000
+
+
+def test_a_handful_of_effective_particles_is_unreliable():
+    weights, _ = normal_weights(500, guide_sd=100.0)
+    assert weights.verdict == "unreliable"
+    assert "effective sample size" in weights.advice
+
+
+def test_a_heavy_tail_is_unreliable_and_says_where_to_widen():
+    weights, _ = normal_weights(20_000, guide_sd=1.0, sd=3.0)
+    assert weights.ess > weights.pareto.tail
+    assert weights.verdict == "unreliable"
+    assert "k-hat" in weights.advice
+    assert "widen the guide" in weights.advice.lower()
+
+
+def test_a_missing_mode_shows_in_the_mean_ratio_alone():
+    x = np.random.default_rng(0).normal(size=50_000)
+    other = np.exp(-((x - 40) ** 2) / 2 + x**2 / 2)
+    weights = Weights({"x": np.log(0.5 + 0.5 * other)})
+    assert weights.ess == pytest.approx(50_000)
+    assert weights.log_mean_weight == pytest.approx(math.log(0.5))
+    assert weights.verdict == "unreliable"
+    assert "50% of the model's mass" in weights.advice
+    # Densities that are not normalised say nothing about mass.
+    assert Weights({"x": np.log(0.5 + 0.5 * other)}, normalised=False).verdict == "good"
+
+
+def test_the_mean_ratio_of_normalised_densities_is_one_within_its_error():
+    deviations = []
+    for seed in range(200):
+        weights, _ = normal_weights(5000, seed=seed)
+        deviations.append(weights.log_mean_weight / weights.log_mean_weight_se)
+    # Two hundred standard normal deviations: their mean square has standard error sqrt(2 / 200).
+    assert abs(np.mean(np.square(deviations)) - 1) < 5 * math.sqrt(2 / 200)
+
+
+def test_no_support_is_said_and_nothing_is_averaged():
+    weights = Weights({"a": np.zeros(100), "b": np.full(100, -np.inf)})
+    assert weights.num_supported == 0
+    assert weights.ess == 0
+    assert weights.verdict == "unreliable"
+    assert "no particle has positive weight" in weights.advice
+    assert "'b'" in weights.advice
+    assert "unreliable" in repr(weights)
+    with pytest.raises(WeightError, match="no particle"):
+        weights.mean(np.zeros(100))
+
+
+def test_sites_add_up_and_the_costly_one_is_named():
+    rng = np.random.default_rng(0)
+    a, b, c = rng.normal(0, 0.1, 5000), rng.normal(0, 1.2, 5000), rng.normal(0, 0.2, 5000)
+    weights = Weights({"a": a, "b": b, "c": c})
+    np.testing.assert_allclose(weights.log_ratio, a + b + c, atol=1e-12)
+    assert weights.costliest_site == "b"
+    assert weights.ess_by_site["a"] > weights.ess_by_site["b"]
+    assert weights.ess_without_site["b"] == pytest.approx(Weights({"a": a, "c": c}).ess)
+    # A product over independent sites, up to sampling.
+    product = np.prod([weights.ess_by_site[s] / 5000 for s in "abc"])
+    assert weights.ess / 5000 == pytest.approx(product, rel=0.15)
+
+
+def test_expected_distinct_draws_are_those_of_resampling():
+    weights, _ = normal_weights(3000)
+    rng = np.random.default_rng(0)
+    counts = [len(np.unique(rng.choice(3000, 500, p=weights.normalized))) for _ in range(400)]
+    assert abs(np.mean(counts) - weights.expected_distinct(500)) < 5 * np.std(counts) / 20
+
+
+def test_weights_cannot_be_changed():
+    weights, _ = normal_weights(100)
+    with pytest.raises(AttributeError):
+        weights.normalised = False
+    for array in (weights.log_ratio, weights.normalized, weights.log_ratio_by_site["x"]):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0.0
+    with pytest.raises(TypeError):
+        weights.log_ratio_by_site["y"] = np.zeros(100)
+
+
+def test_weights_do_not_lock_the_array_they_were_given():
+    ratio = np.zeros(50)
+    Weights({"x": ratio})
+    ratio[0] = 1.0
+    assert ratio.flags.writeable
+
+
+def test_weights_survive_pickling():
+    weights, x = normal_weights(1000)
+    again = pickle.loads(pickle.dumps(weights))
+    assert again.ess == weights.ess
+    assert again.mean(x) == weights.mean(x)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_ratios_that_are_not_numbers_are_refused_by_site(bad):
+    with pytest.raises(WeightError, match="site 'b'"):
+        Weights({"a": np.zeros(3), "b": np.array([0.0, bad, 0.0])})
+
+
+def test_ratios_of_different_lengths_are_refused():
+    with pytest.raises(ArgumentError, match="one length"):
+        Weights({"a": np.zeros(3), "b": np.zeros(4)})
+
+
+def test_ratios_far_below_the_range_of_exp_keep_their_proportions():
+    weights = Weights({"x": np.array([-5000.0, -5000.0 - math.log(3)])})
+    np.testing.assert_allclose(weights.normalized, [0.75, 0.25], rtol=1e-9)
+    assert weights.log_mean_weight == pytest.approx(-5000 + math.log(2 / 3))
+    assert "mean ratio" in repr(weights)
