@@ -6,9 +6,11 @@ nothing of programs or weights.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,10 +28,12 @@ RESERVED = frozenset(
     {"chain", "draw", "sample", "pred_id"}
     | {"model", "variant", "column", "variable", "label", "plot_axis", "kde_dim", "group"}
 )
+# ArviZ 1.x facets its predictive plots by "__variable__", and takes each character for a dim.
+RESERVED_DIMS = RESERVED | set("__variable__")
 _SAMPLE_DIMS = ("chain", "draw")
-STAND_IN = "stand-in without data, for plots of the prior predictive"
 
 Array = NDArray[Any]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Labels:
@@ -44,13 +48,14 @@ class Labels:
     dims : mapping, optional
         Names by site (or by name of constant or observed data), for all its axes or for those of its
         event alone.
-    extra : mapping, optional
-        Arrays that are no sites, such as constant data.
+    extra : mapping of str to ndarray
+        What is no draw: observed and constant data.
 
     Notes
     -----
     Names that ArviZ reserves and names that collide get another name: ``<site>_site``,
-    ``<plate>_plate``, ``<site>_<plate>`` for a plate that has two sizes, and a dot for a slash.
+    ``<plate>_plate``, ``<site>_<plate>`` for a plate that has two sizes, a dot for a slash, and an
+    underscore at the end where that is taken too.
     """
 
     def __init__(
@@ -60,140 +65,162 @@ class Labels:
         dims: Mapping[str, Sequence[str]] | None,
         extra: Mapping[str, Array],
     ) -> None:
-        self.coords = {str(dim): np.asarray(labels) for dim, labels in (coords or {}).items()}
         shapes = {name: site.shape for name, site in sites.items()}
-        shapes.update((name, array.shape) for name, array in extra.items() if name not in shapes)
-        raw = {name: list(site.dims) for name, site in sites.items()}
-        for name, shape in shapes.items():
-            raw.setdefault(name, list(name_axes(name, [None] * len(shape))))
-        for name, given in (dims or {}).items():
-            raw[name] = self._given(name, given, raw, shapes, sites)
+        for name, array in extra.items():
+            if shapes.setdefault(name, array.shape) != array.shape:
+                raise ArgumentError(
+                    f"data {name!r} has shape {array.shape}, but site {name!r} has shape {shapes[name]}"
+                )
+        raw = {
+            name: sites[name].dims if name in sites else name_axes(name, [None] * len(shape))
+            for name, shape in shapes.items()
+        }
+        given = {name: _given(name, named, raw, shapes) for name, named in (dims or {}).items()}
+        chosen = {dim for own in given.values() for dim in own}
         self.renamed: dict[str, str] = {}
-        self.dims = self._clear_dims(raw, shapes)
+        self.sizes: dict[str, int] = {}
+        self.dims = self._clear_dims({**raw, **given}, shapes, chosen)
         self.names = self._clear_names(shapes)
-        self._check_coords(shapes)
-
-    @staticmethod
-    def _given(
-        name: str,
-        given: Sequence[str],
-        raw: Mapping[str, list[str]],
-        shapes: Mapping[str, tuple[int, ...]],
-        sites: Mapping[str, Site],
-    ) -> list[str]:
-        if name not in raw:
-            raise ArgumentError(
-                f"dims names {name!r}, which is no site; there are {quoted(raw)}.{suggestion(name, raw)}"
-            )
-        given = [given] if isinstance(given, str) else [str(dim) for dim in given]
-        own = raw[name]
-        if len(given) == len(own):
-            return list(given)
-        site = sites.get(name)
-        free = [i for i, dim in enumerate(own) if dim.startswith(f"{name}_dim_")]
-        if site is not None and len(given) == len(free):
-            named = list(own)
-            for i, dim in zip(free, given, strict=True):
-                named[i] = dim
-            return named
-        raise ArgumentError(
-            f"dims gives {len(given)} names to {name!r}, which has axes {tuple(own)} of shape "
-            f"{shapes[name]}: name all of them, or the {len(free)} of its event"
-        )
+        self.coords = self._clear_coords(coords or {})
 
     def _clear_dims(
-        self, raw: Mapping[str, list[str]], shapes: Mapping[str, tuple[int, ...]]
+        self, raw: Mapping[str, Sequence[str]], shapes: Shapes, chosen: Container[str]
     ) -> dict[str, tuple[str, ...]]:
-        sizes: dict[str, set[int]] = {}
+        found: dict[str, set[int]] = {}
         for name, own in raw.items():
+            if len({_clean(dim) for dim in own}) < len(own):
+                raise ArgumentError(f"the axes of {name!r} must have different names, got {list(own)}")
             for dim, size in zip(own, shapes[name], strict=True):
-                sizes.setdefault(dim, set()).add(size)
+                found.setdefault(_clean(dim), set()).add(size)
         cleared = {}
         for name, own in raw.items():
-            if len(set(own)) < len(own):
-                raise ArgumentError(f"the axes of {name!r} must have different names, got {own}")
             new = []
-            for dim in own:
-                clean = dim.replace("/", ".")
-                if len(sizes[dim]) > 1:
-                    clean = f"{name.replace('/', '.')}_{clean}"
-                if clean in RESERVED:
-                    clean = f"{clean}_plate"
+            for dim, size in zip(own, shapes[name], strict=True):
+                clean, key = _clean(dim), f"dim {dim}"
+                if len(found[clean]) > 1:
+                    if dim in chosen:
+                        raise ArgumentError(
+                            f"dims gives the name {dim!r} to axes of sizes {sorted(found[clean])}"
+                        )
+                    clean, key = _free(f"{_clean(name)}_{clean}", found), f"dim {dim} of {name}"
+                elif clean in RESERVED_DIMS:
+                    clean = _free(f"{clean}_plate", found)
                 if clean != dim:
-                    self.renamed[f"dim {dim}" + (f" of {name}" if len(sizes[dim]) > 1 else "")] = clean
+                    self.renamed[key] = clean
+                self.sizes[clean] = size
                 new.append(clean)
             cleared[name] = tuple(new)
         return cleared
 
     def _clear_names(self, names: Iterable[str]) -> dict[str, str]:
-        dims = {dim for own in self.dims.values() for dim in own}
-        taken: set[str] = set()
+        def wanted(name: str) -> str:
+            clean = _clean(name)
+            return f"{clean}_site" if clean in RESERVED or clean in self.sizes else clean
+
         result = {}
+        taken = set(self.sizes)
         # Names that may stay come first, so that a changed one makes way for them.
-        for name in sorted(names, key=lambda n: "/" in n or n in RESERVED or n in dims):
-            clean = name.replace("/", ".")
-            if clean in RESERVED or clean in dims:
-                clean = f"{clean}_site"
-            while clean in taken or clean in dims:
-                clean = f"{clean}_"
-            if clean != name:
-                self.renamed[name] = clean
-            taken.add(clean)
-            result[name] = clean
+        for name in sorted(names, key=lambda name: wanted(name) != name):
+            result[name] = _free(wanted(name), taken)
+            taken.add(result[name])
+            if result[name] != name:
+                self.renamed[name] = result[name]
         return result
 
-    def _check_coords(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        sizes = {
-            dim: size for name, own in self.dims.items() for dim, size in zip(own, shapes[name], strict=True)
-        }
-        for dim, labels in self.coords.items():
-            if dim not in sizes:
+    def _clear_coords(self, coords: Mapping[str, Any]) -> dict[str, Array]:
+        """Labels by final dim; a dim that was renamed may be given by its own name."""
+        cleared = {}
+        for dim, given in coords.items():
+            final = dim if dim in self.sizes else self.renamed.get(f"dim {dim}")
+            if final is None:
                 raise ArgumentError(
-                    f"coords names the dim {dim!r}, which no site has; there are {quoted(sizes)}."
-                    f"{suggestion(dim, sizes)}"
+                    f"coords names the dim {dim!r}, which no site has; there are {quoted(self.sizes)}."
+                    f"{suggestion(str(dim), self.sizes)}"
                 )
-            if labels.shape != (sizes[dim],):
+            labels = np.asarray(given)
+            if labels.shape != (self.sizes[final],):
                 raise ArgumentError(
-                    f"coords gives labels of shape {labels.shape} to dim {dim!r}, which has size {sizes[dim]}"
+                    f"coords gives labels of shape {labels.shape} to dim {dim!r}, which has size "
+                    f"{self.sizes[final]}"
                 )
-
-    def variable(self, name: str, values: Array, sampled: bool) -> xr.Variable:
-        """An array under its dims, with (chain, draw) in front if it was sampled."""
-        dims = self.dims[name]
-        if sampled:
-            return xr.Variable((*_SAMPLE_DIMS, *dims), values[None])
-        return xr.Variable(dims, values)
+            cleared[final] = labels
+        return cleared
 
     def dataset(self, arrays: Mapping[str, Array], *, sampled: bool) -> xr.Dataset:
-        """A group: every array under its name, every dim with a coordinate."""
-        variables = {self.names[n]: self.variable(n, a, sampled) for n, a in arrays.items()}
-        sizes = {d: s for v in variables.values() for d, s in zip(v.dims, v.shape, strict=True)}
-        coords = {d: self.coords.get(str(d), np.arange(s)) for d, s in sizes.items()}
-        attrs = {"sample_dims": list(_SAMPLE_DIMS)} if sampled else {}
-        return xr.Dataset(variables, coords={d: ((d,), c) for d, c in coords.items()}, attrs=attrs)
-
-
-def plain(name: str, values: Array, discrete: bool) -> Array:
-    """An own copy in a dtype that every plot takes: int64 for discrete sites, else float64."""
-    if values.dtype.kind not in "biuf":
-        raise ArgumentError(
-            f"site {name!r} has dtype {values.dtype}, which ArviZ cannot show; make it real numbers"
+        """A group: an own copy of every array under its name, every dim with a coordinate."""
+        front = _SAMPLE_DIMS if sampled else ()
+        dataset = xr.Dataset(
+            {
+                self.names[name]: ((*front, *self.dims[name]), values[None] if sampled else values.copy())
+                for name, values in arrays.items()
+            },
+            attrs={"sample_dims": list(front)} if sampled else {},
         )
-    whole = values.dtype.kind in "biu"
+        sizes = dataset.sizes.items()
+        return dataset.assign_coords({d: self.coords.get(str(d), np.arange(s)) for d, s in sizes})
+
+
+def _clean(name: str) -> str:
+    return name.replace("/", ".")
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _given(
+    name: str, given: Sequence[str], raw: Mapping[str, Sequence[str]], shapes: Shapes
+) -> tuple[str, ...]:
+    """Dims of a site, with the names that the user gave to all of its axes or to those of its event."""
+    if name not in raw:
+        raise ArgumentError(
+            f"dims names {name!r}, which is no site; there are {quoted(raw)}.{suggestion(str(name), raw)}"
+        )
+    given = [given] if isinstance(given, str) else [str(dim) for dim in given]
+    own = raw[name]
+    event = [dim for dim in own if dim.startswith(f"{name}_dim_")]
+    if len(given) == len(own):
+        return tuple(given)
+    if len(given) == len(event):
+        names = dict(zip(event, given, strict=True))
+        return tuple(names.get(dim, dim) for dim in own)
+    raise ArgumentError(
+        f"dims gives {len(given)} names to {name!r}, which has axes {tuple(own)} of shape "
+        f"{shapes[name]}: name all of them, or the {len(event)} of its event"
+    )
+
+
+def plain(name: str, values: Any, discrete: bool) -> Array:
+    """An own copy in a dtype that every plot takes: int64 for discrete sites, else float64."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(np.float64), np.nan)
+    elif hasattr(values, "detach"):  # a tensor, perhaps of bfloat16, which numpy does not know
+        values = values.detach().cpu()
+        values = values.double() if values.is_floating_point() else values
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ArgumentError(
+            f"{name!r} has dtype {array.dtype}, which ArviZ cannot show; make it real numbers"
+        )
+    whole = array.dtype.kind != "f"
     if discrete and not whole:
-        whole = bool((np.abs(values) < 2.0**63).all()) and bool((values == np.floor(values)).all())
-    return np.array(values, dtype=np.int64 if whole else np.float64, order="C")
+        whole = bool((np.abs(array) < 2.0**63).all() and (array == np.floor(array)).all())
+    return np.array(array, dtype=np.int64 if whole else np.float64, order="C")
 
 
-def count_unfit(arrays: Mapping[str, Array]) -> dict[str, int]:
-    """How many draws of each array are not finite."""
-    counts = {}
-    for name, values in arrays.items():
-        if values.dtype.kind == "f":
-            bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-            if bad.any():
-                counts[name] = int(bad.sum())
-    return counts
+def as_observed(name: str, values: Any, site: Site | None) -> Array:
+    """Observed data as an array in the shape of its site."""
+    if site is None:
+        return plain(name, values, False)
+    array = plain(name, values, site.discrete)
+    if [size for size in array.shape if size != 1] != [size for size in site.shape if size != 1]:
+        raise ArgumentError(
+            f"observed data {name!r} has shape {array.shape}, but site {name!r} has shape {site.shape} "
+            f"with axes {site.dims}"
+        )
+    return array.reshape(site.shape).astype(array.dtype if site.discrete else np.float64)
 
 
 def major_version() -> int:
@@ -222,7 +249,7 @@ def resolve(container: str) -> str:
 def build(
     labels: Labels,
     sites: Mapping[str, Site],
-    draws: Mapping[str, Array],
+    draws: Mapping[str, Any],
     stats: Mapping[str, Array],
     *,
     observed: Mapping[str, Array],
@@ -239,7 +266,7 @@ def build(
         Names for everything in ``draws``, ``observed`` and ``constant``.
     sites : mapping of str to Site
         The sites in ``draws``.
-    draws : mapping of str to ndarray
+    draws : mapping of str to ndarray or Tensor
         Shape (S, *shape of the site).
     stats : mapping of str to ndarray
         Shape (S,).
@@ -254,22 +281,20 @@ def build(
     -------
     InferenceData or DataTree
     """
-    copies = {name: plain(name, draws[name], sites[name].discrete) for name in draws}
-    predictive = {n: a for n, a in copies.items() if sites[n].role == "predictive"}
-    prior = {n: a for n, a in copies.items() if sites[n].role != "predictive"}
-    groups = {
-        "prior": labels.dataset(prior, sampled=True),
-        "prior_predictive": labels.dataset(predictive, sampled=True),
-        "sample_stats_prior": xr.Dataset(
-            {name: (_SAMPLE_DIMS, np.asarray(values)[None]) for name, values in stats.items()},
-            coords={"chain": [0], "draw": np.arange(len(next(iter(stats.values()))))},
-            attrs={"sample_dims": list(_SAMPLE_DIMS), **stats_attrs},
-        ),
-        "observed_data": labels.dataset(observed, sampled=False),
-        "constant_data": labels.dataset(constant, sampled=False),
-    }
-    groups = {name: group for name, group in groups.items() if group.data_vars}
-    _report(labels, groups, copies)
+    copies: dict[str, dict[str, Array]] = {"prior": {}, "prior_predictive": {}}
+    for name, values in draws.items():
+        group = "prior_predictive" if sites[name].role == "predictive" else "prior"
+        copies[group][name] = plain(name, values, sites[name].discrete)
+    groups = {group: labels.dataset(arrays, sampled=True) for group, arrays in copies.items()}
+    num_draws = len(next(iter(stats.values())))
+    groups["sample_stats_prior"] = xr.Dataset(
+        {name: (_SAMPLE_DIMS, plain(name, values, False)[None]) for name, values in stats.items()},
+        coords={"chain": [0], "draw": np.arange(num_draws)},
+        attrs={"sample_dims": list(_SAMPLE_DIMS), **stats_attrs},
+    )
+    groups["observed_data"] = labels.dataset(observed, sampled=False)
+    groups["constant_data"] = labels.dataset(constant, sampled=False)
+    _count_unfit(labels, copies, groups)
     root = {
         "created_at": datetime.now(UTC).isoformat(),
         "creation_library": "arviz_resampler",
@@ -282,25 +307,27 @@ def build(
     }
     if labels.renamed:
         root["renamed"] = json.dumps(labels.renamed)
+        changes = ", ".join(f"{old!r} is {new!r}" for old, new in labels.renamed.items())
+        warn(f"names that ArviZ cannot hold were changed in the container: {changes}", NameWarning)
+    groups = {name: group for name, group in groups.items() if group.data_vars}
     if container == "inferencedata":
         root["arviz_version"] = importlib.metadata.version("arviz")
-        return __getattr__("PriorInferenceData")(attrs=root, **groups)
+        return _inference_data(root, groups)
     tree = xr.DataTree.from_dict(groups)
     tree.attrs.update(root)
     return tree
 
 
-def _report(labels: Labels, groups: Mapping[str, xr.Dataset], arrays: Mapping[str, Array]) -> None:
-    """Warn, once each, of names that were changed and of draws that are not finite."""
-    if labels.renamed:
-        changes = ", ".join(f"{old!r} is {new!r}" for old, new in labels.renamed.items())
-        warn(f"names that ArviZ cannot hold were changed in the container: {changes}", NameWarning)
-    counts = count_unfit(arrays)
-    for name, count in counts.items():
-        for group in ("prior", "prior_predictive"):
-            variable = labels.names[name]
-            if group in groups and variable in groups[group]:
-                groups[group].attrs[f"num_not_finite_{variable}"] = count
+def _count_unfit(
+    labels: Labels, copies: Mapping[str, Mapping[str, Array]], groups: Mapping[str, xr.Dataset]
+) -> None:
+    """Count the draws that are not finite in the attributes of their group, and warn of them."""
+    counts = {}
+    for group, arrays in copies.items():
+        for name, values in arrays.items():
+            bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+            if bad.any():
+                counts[name] = groups[group].attrs[f"num_not_finite_{labels.names[name]}"] = int(bad.sum())
     if counts:
         text = ", ".join(f"{count} draws of {name!r}" for name, count in counts.items())
         warn(
@@ -310,53 +337,33 @@ def _report(labels: Labels, groups: Mapping[str, xr.Dataset], arrays: Mapping[st
         )
 
 
-def as_observed(name: str, values: Any, site: Site | None) -> Array:
-    """Observed data as an array in the shape of its site."""
-    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
-    if array.dtype.kind not in "biuf":
-        raise ArgumentError(f"observed data {name!r} must be numbers, got dtype {array.dtype}")
-    if site is None:
-        return plain(name, array, False)
-    squeezed = tuple(size for size in array.shape if size != 1)
-    if squeezed != tuple(size for size in site.shape if size != 1):
-        raise ArgumentError(
-            f"observed data {name!r} has shape {array.shape}, but site {name!r} has shape {site.shape} "
-            f"with axes {site.dims}"
-        )
-    return plain(name, array.reshape(site.shape), site.discrete)
+def _inference_data(attrs: Mapping[str, Any], groups: Mapping[str, xr.Dataset]) -> Any:
+    return _prior_inference_data()(attrs=attrs, **groups)
 
 
-def __getattr__(name: str) -> Any:
-    """Define the subclass of ArviZ's ``InferenceData`` when it is first asked for."""
-    if name != "PriorInferenceData":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+@functools.cache
+def _prior_inference_data() -> Any:
+    """Define the subclass of ArviZ's ``InferenceData``, which imports ArviZ."""
     from arviz.data.inference_data import InferenceData
 
     class PriorInferenceData(InferenceData):  # type: ignore[misc]
         """An ``InferenceData`` whose prior predictive can be plotted before there are data.
 
-        ``plot_ppc`` of ArviZ 0.x asks for ``observed_data`` even to draw no observation. Where that
-        group is missing, the attribute gives a stand-in of NaN, marked as such. It is no group:
-        ``groups()``, ``extend`` and files do not know it.
+        ``plot_ppc`` of ArviZ 0.x asks for ``observed_data`` even to draw no observation. To it alone,
+        and where it draws none, a missing group is a stand-in of NaN. Nobody else finds one: ``extend``
+        would keep it in place of real data, and ``plot_bpv`` would plot it.
         """
 
         def __getattr__(self, name: str) -> Any:
-            if name == "observed_data" and "prior_predictive" in self.__dict__.get("_groups", ()):
-                first = self.prior_predictive.isel(chain=0, draw=0, drop=True)
-                blank = xr.full_like(first, np.nan, dtype=np.float64)
-                blank.attrs = {"note": STAND_IN}
-                return blank
+            asker = sys._getframe(1)
+            if name == "observed_data" and asker.f_code.co_name == "plot_ppc":
+                asked = asker.f_locals
+                if asked.get("group") == "prior" and not asked.get("observed"):
+                    first = self.prior_predictive.isel(chain=0, draw=0, drop=True)
+                    return xr.full_like(first, np.nan, dtype=np.float64).assign_attrs(note="stand-in")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
         def __reduce__(self) -> Any:
-            groups = {group: self[group] for group in self._groups_all}
-            return _rebuild, (dict(self.attrs), groups)
+            return _inference_data, (self.attrs, dict(self))
 
-    PriorInferenceData.__module__ = __name__
-    PriorInferenceData.__qualname__ = "PriorInferenceData"
-    globals()[name] = PriorInferenceData
     return PriorInferenceData
-
-
-def _rebuild(attrs: dict[str, Any], groups: dict[str, xr.Dataset]) -> Any:
-    return __getattr__("PriorInferenceData")(attrs=attrs, **groups)

@@ -6,16 +6,26 @@ distributions add to it, never Pyro itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, TransformedDistribution, constraints
+from torch.distributions import (
+    Distribution,
+    Independent,
+    MixtureSameFamily,
+    TransformedDistribution,
+    constraints,
+)
 from torch.distributions.utils import lazy_property
+from torch.nn.functional import logsigmoid
 
 _Dependent: Any = type(constraints.dependent)
+_WRAPPERS = ("Independent", "MaskedDistribution", "ExpandedDistribution")
+_FREE = ("_Real", ())
 
 
 class BadParameter(NamedTuple):
@@ -33,20 +43,40 @@ def _nested(fn: Distribution) -> Iterator[Distribution]:
                 yield from _nested(item)
 
 
+def _is(fn: Any, kind: str) -> bool:
+    """Whether ``fn`` is of Pyro's class ``kind``, or of a class made from it."""
+    return any(base.__name__ == kind for base in type(fn).__mro__)
+
+
 def is_kind(fn: Any, kind: str) -> bool:
-    """Whether a distribution, less the wrappers around it, is of Pyro's class ``kind``."""
-    while type(fn).__name__ in ("Independent", "MaskedDistribution", "ExpandedDistribution"):
-        fn = fn.base_dist
-    return type(fn).__name__ == kind
+    """Whether a distribution, less what is wrapped around it, is of Pyro's class ``kind``.
+
+    Transforms and mixtures count as wrappers: a point mass stays one.
+    """
+    while True:
+        if type(fn).__name__ in _WRAPPERS or isinstance(fn, TransformedDistribution):
+            fn = fn.base_dist
+        elif isinstance(fn, MixtureSameFamily):
+            fn = fn.component_distribution
+        else:
+            return type(fn).__name__ == kind
 
 
 def point_of(fn: Any) -> tuple[Tensor, Tensor]:
-    """Where a point mass is, and the log density it carries for a transform."""
+    """Where a point mass is, and the log density it carries for a transform. NaN: at many places."""
     free = False
-    while type(fn).__name__ in ("Independent", "MaskedDistribution", "ExpandedDistribution"):
+    transforms: list[Any] = []
+    while type(fn).__name__ in _WRAPPERS or isinstance(fn, TransformedDistribution):
         free = free or getattr(fn, "_mask", None) is False
+        if isinstance(fn, TransformedDistribution):
+            transforms = [*fn.transforms, *transforms]
         fn = fn.base_dist
-    return fn.v, torch.zeros(()) if free else torch.as_tensor(fn.log_density)
+    if isinstance(fn, MixtureSameFamily):
+        return torch.tensor(torch.nan), torch.zeros(())
+    point = fn.v
+    for transform in transforms:
+        point = transform(point)
+    return point, torch.zeros(()) if free else torch.as_tensor(fn.log_density)
 
 
 def is_improper(fn: Distribution) -> bool:
@@ -54,12 +84,25 @@ def is_improper(fn: Distribution) -> bool:
     return any(type(part).__name__ == "ImproperUniform" for part in _nested(fn))
 
 
+def _support(fn: Any) -> Any:
+    """The support of a distribution as a constraint, or None where it has not said."""
+    try:
+        return fn.support
+    except (NotImplementedError, AttributeError):
+        return None
+
+
 def is_discrete(fn: Distribution) -> bool:
     """Whether the support of ``fn`` is discrete."""
-    try:
-        return bool(fn.support.is_discrete)  # type: ignore[union-attr]
-    except (NotImplementedError, AttributeError):
+    support = _support(fn)
+    return support is not None and bool(support.is_discrete)
+
+
+def is_continuous(fn: Distribution) -> bool:
+    """Whether ``fn`` has a density and no atoms, as far as its support and kind tell."""
+    if is_kind(fn, "Delta") or is_kind(fn, "Empirical") or _support(fn) is None:
         return False
+    return not is_discrete(fn)
 
 
 @contextmanager
@@ -74,7 +117,7 @@ def _lenient(fn: Distribution) -> Iterator[None]:
     finally:
         for part, flag in zip(strict, own, strict=True):
             if flag is None:
-                del part._validate_args
+                vars(part).pop("_validate_args", None)
             else:
                 part._validate_args = flag
 
@@ -85,7 +128,10 @@ def bad_parameter(fn: Distribution) -> BadParameter | None:
     Programs run with torch's own check off, because it cannot say at which site it failed.
     """
     for part in _nested(fn):
-        limits: dict[str, Any] = part.arg_constraints
+        try:
+            limits: dict[str, Any] = part.arg_constraints
+        except NotImplementedError:
+            continue
         for name, constraint in limits.items():
             lazy = isinstance(getattr(type(part), name, None), lazy_property)
             if isinstance(constraint, _Dependent) or (lazy and name not in vars(part)):
@@ -105,18 +151,29 @@ def bad_parameter(fn: Distribution) -> BadParameter | None:
     return None
 
 
+# ---------------------------------------------------------------- support
+
+
 def support_key(fn: Any) -> Any:
     """A key that is equal for equal fixed supports, or None where the support may vary."""
-    while isinstance(fn, Independent) or type(fn).__name__ == "MaskedDistribution":
+    while type(fn).__name__ in _WRAPPERS:
         fn = fn.base_dist
-    if isinstance(fn, TransformedDistribution) and not _everywhere(fn.base_dist):
+    if _is(fn, "ZeroInflatedDistribution"):
+        return "ZeroInflated", support_key(fn.base_dist)
+    if isinstance(fn, MixtureSameFamily) or _special(fn) is not None:
         return None
-    try:
-        constraint: Any = fn.support
-    except NotImplementedError:
-        return None
+    if _is_generic(fn):
+        return _reach(fn)
+    return _constraint_key(_support(fn))
+
+
+def _constraint_key(constraint: Any) -> Any:
     while isinstance(constraint, constraints.independent):
         constraint = constraint.base_constraint
+    if constraint is None:
+        return None
+    if constraint is constraints.real_vector:
+        return _FREE
     fields = {k: v for k, v in vars(constraint).items() if not k.startswith("_")}
     if any(isinstance(v, Tensor) and v.numel() != 1 for v in fields.values()):
         return None
@@ -126,34 +183,118 @@ def support_key(fn: Any) -> Any:
         return None
 
 
-def _everywhere(fn: Distribution) -> bool:
-    constraint: Any = fn.support
-    while isinstance(constraint, constraints.independent):
-        constraint = constraint.base_constraint
-    return constraint is constraints.real or constraint is constraints.real_vector
+def _is_generic(fn: Any) -> bool:
+    """Whether the support of ``fn`` is no more than the range of its last transform."""
+    own: Any = TransformedDistribution.support
+    return isinstance(fn, TransformedDistribution) and type(fn).support is own
 
 
-def _inside(fn: Distribution, value: Tensor) -> Tensor | None:
-    """Which values are in the support of a distribution without wrappers; None: cannot be told."""
-    try:
-        constraint: Any = fn.support
-        inside: Tensor = constraint.check(value)
-    except (NotImplementedError, ValueError):
-        return None
-    batch_ndim = value.dim() - len(fn.event_shape)
-    if inside.dim() > batch_ndim:
-        inside = inside.flatten(batch_ndim).all(-1)
-    if isinstance(fn, TransformedDistribution) and not _everywhere(fn.base_dist):
-        # A transform maps the reals to the reals, whatever the base can reach: ask the base too.
-        for transform in reversed(fn.transforms):
-            value = transform.inv(value)
-        base: Distribution = fn.base_dist
-        while isinstance(base, Independent):
-            base = base.base_dist
-        within = _inside(base, value)
-        if within is not None:
-            inside = inside & within.reshape(*inside.shape, -1).all(-1)
+def _transforms(fn: TransformedDistribution) -> list[Any]:
+    """The transforms of ``fn``, first to last, those in a composition each for itself."""
+    flat: list[Any] = []
+    queue: list[Any] = list(fn.transforms)
+    while queue:
+        first = queue.pop(0)
+        parts = getattr(first, "parts", None)
+        if parts is not None and hasattr(first, "with_cache"):
+            queue = [*parts, *queue]
+        else:
+            flat.append(first)
+    return flat
+
+
+def _reach(fn: TransformedDistribution) -> Any:
+    """Key of what transforms make of the support of the base; None unless each maps onto the next.
+
+    The range that a transform names is that of all it accepts: an affine one maps to the reals,
+    also what only got positive numbers.
+    """
+    key = support_key(fn.base_dist)
+    for transform in _transforms(fn):
+        if key is None or _constraint_key(transform.domain) != key:
+            return None
+        key = _constraint_key(transform.codomain)
+    return key
+
+
+def _special(fn: Any) -> Callable[[Tensor], Tensor] | None:
+    """The support of distributions that declare more than they draw from, as a check of values."""
+    if type(fn).__name__ in ("VonMises", "SineBivariateVonMises", "SineSkewed"):
+        # Their densities go on in periods, and would have an infinite mass on the line.
+        return lambda value: value.abs() <= math.pi * (1 + 1e-6)
+    if type(fn).__name__ in ("Multinomial", "DirichletMultinomial"):
+        # The constraint holds for fewer trials too, and the density does not ask for the number.
+        return lambda value: (
+            (value >= 0) & (value == value.floor()) & (value.sum(-1) == fn.total_count)[..., None]
+        )
+    if _is(fn, "Stable") and bool(((fn.stability < 1) & (fn.skew.abs() == 1)).any()):
+        return lambda value: _stable_support(fn, value)
+    return None
+
+
+def _stable_support(fn: Any, value: Tensor) -> Tensor:
+    """A half-line where the stability is below one and the skew is complete."""
+    edge = fn.loc
+    if fn.coords == "S0":
+        edge = edge - fn.skew * fn.scale * (math.pi / 2 * fn.stability).tan()
+    two_sided: Tensor = (fn.stability >= 1) | (fn.skew.abs() < 1)
+    inside: Tensor = two_sided | ((value - edge) * fn.skew >= 0)
     return inside
+
+
+def _inside(fn: Any, value: Tensor) -> Tensor | None:
+    """Which values are in the support of a distribution; None: cannot be told."""
+    event_ndim = len(fn.event_shape)
+    check = _special(fn)
+    if check is not None:
+        return _by_value(check(value), value, event_ndim)
+    if isinstance(fn, Independent) or type(fn).__name__ in _WRAPPERS:
+        within = _inside(fn.base_dist, value)
+        return None if within is None else _by_value(within, value, event_ndim)
+    if not _is_generic(fn):
+        return _check(_support(fn), value, event_ndim)
+    inside = torch.ones(value.shape[: value.dim() - event_ndim], dtype=torch.bool, device=value.device)
+    for transform in reversed(_transforms(fn)):
+        inside = _and(inside, _check(transform.codomain, value, event_ndim))
+        try:
+            value = transform.inv(value)
+        except (NotImplementedError, RuntimeError, ValueError):
+            return inside
+        inside = _and(inside, _check(transform.domain, value, event_ndim))
+    return _and(inside, _inside(fn.base_dist, value))
+
+
+def _check(constraint: Any, value: Tensor, event_ndim: int) -> Tensor | None:
+    if constraint is None:
+        return None
+    base = constraint
+    while isinstance(base, constraints.independent):
+        base = base.base_constraint
+    if base is constraints.simplex:
+        # Torch allows for a rounding error that a long vector of float32 has already.
+        allowed = max(1e-6, 10 * torch.finfo(value.dtype).eps * value.shape[-1] ** 0.5)
+        inside = (value >= 0).all(-1) & ((value.sum(-1) - 1).abs() < allowed)
+        return _by_value(inside, value, event_ndim)
+    try:
+        return _by_value(constraint.check(value), value, event_ndim)
+    except (NotImplementedError, ValueError, RuntimeError):
+        return None
+
+
+def _by_value(inside: Tensor, value: Tensor, event_ndim: int) -> Tensor:
+    """A check of elements as one of whole values."""
+    batch_ndim = value.dim() - event_ndim
+    return inside.flatten(batch_ndim).all(-1) if inside.dim() > batch_ndim else inside
+
+
+def _and(inside: Tensor, other: Tensor | None) -> Tensor:
+    if other is None:
+        return inside
+    # The base of a transform may have a batch where the whole has an event.
+    return inside & (other.flatten(inside.dim()).all(-1) if other.dim() > inside.dim() else other)
+
+
+# ---------------------------------------------------------------- density
 
 
 def _log_prob_inside(fn: Distribution, value: Tensor, inside: Tensor) -> Tensor:
@@ -164,6 +305,37 @@ def _log_prob_inside(fn: Distribution, value: Tensor, inside: Tensor) -> Tensor:
         return torch.zeros(inside.shape, dtype=torch.float64, device=value.device)
     stand_in = value[int(some.nonzero()[0])]
     return fn.log_prob(torch.where(inside.reshape(*inside.shape, *event), value, stand_in))
+
+
+def _composed(fn: Any, value: Tensor, masks: bool) -> Tensor | None:
+    """Log density of a distribution made of others, from theirs; None: it is not one.
+
+    What they give outside their support would enter the whole unseen.
+    """
+    if isinstance(fn, MixtureSameFamily):
+        event_ndim = len(fn.event_shape)
+        each = log_prob(fn.component_distribution, value.unsqueeze(-1 - event_ndim), masks=masks)
+        weights = torch.log_softmax(fn.mixture_distribution.logits.double(), -1)
+        return torch.logsumexp(each + weights, -1)
+    if _is(fn, "MaskedMixture"):
+        first, second = (log_prob(part, value, masks=masks) for part in (fn.component0, fn.component1))
+        return torch.where(fn.mask, second, first)
+    if _is(fn, "FoldedDistribution"):
+        sides = [log_prob(fn.base_dist, side, masks=masks) for side in (value, -value)]
+        return torch.logaddexp(*sides).masked_fill(value < 0, -torch.inf)
+    if _is(fn, "ZeroInflatedDistribution"):
+        if "gate" in vars(fn):
+            gate = fn.gate.double()
+            at_zero, else_ = gate.log(), (-gate).log1p()
+        else:
+            logits = fn.gate_logits.double()
+            at_zero, else_ = logsigmoid(logits), logsigmoid(-logits)
+        base = log_prob(fn.base_dist, value, masks=masks) + else_
+        if is_discrete(fn.base_dist):
+            at_zero = torch.logaddexp(base, at_zero)
+        # A continuous base has no mass at zero, whatever its density there.
+        return torch.where(value == 0, at_zero, base)
+    return None
 
 
 def log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = True) -> Tensor:
@@ -185,6 +357,11 @@ def log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = True) -
     -------
     Tensor
         Shape ``(N, *batch)``, float64. Sums over events are taken in float64.
+
+    Raises
+    ------
+    NotImplementedError
+        If ``fn`` has no density.
     """
     if isinstance(fn, Independent):
         inner = log_prob(fn.base_dist, value, known=known, masks=masks)
@@ -196,10 +373,25 @@ def log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = True) -
         if isinstance(mask, bool):
             return inner if mask else torch.zeros_like(inner)
         return torch.where(mask, inner, 0.0)
+    if type(fn).__name__ == "ExpandedDistribution":
+        return log_prob(fn.base_dist, value, known=known, masks=masks)
+    if type(fn).__name__ == "Empirical":
+        raise NotImplementedError("Empirical has atoms where its samples are, and no density")
+    result = _composed(fn, value, masks)
+    if result is None:
+        result = _log_prob(fn, value, known)
+    inflated = isinstance(known, tuple) and known[0] == "ZeroInflated"
+    if inflated and is_continuous(fn) and not _is(fn, "ZeroInflatedDistribution"):
+        # Values drawn at an atom have no mass under a density.
+        result = result.masked_fill(value == 0, -torch.inf)
+    return result
+
+
+def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
+    """Log density of a distribution that is not made of others."""
     with _lenient(fn):
         key = support_key(fn)
-        free = key is not None and (key == known or key[0] == "_Real")
-        inside = None if free else _inside(fn, value)
+        inside = None if key is not None and key in (known, _FREE) else _inside(fn, value)
         try:
             result: Tensor = fn.log_prob(value)
         except (IndexError, RuntimeError, ValueError):

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from arviz_resampler import ArgumentError, WeightError, Weights
-from arviz_resampler.weights import fit_pareto
 
 
 def normal_weights(n, guide_sd=10.0, mean=0.0, sd=1.0, seed=0):
@@ -82,18 +81,6 @@ def test_values_of_another_length_are_refused():
         weights.mean(x[:-1])
 
 
-@pytest.mark.parametrize("rate", [0.3, 0.5, 0.7])
-def test_pareto_shape_of_exponential_ratios_is_exact(rate):
-    n = 200_000
-    x = np.random.default_rng(3).exponential(size=n)
-    fit = fit_pareto(np.exp((1 - rate) * x))
-    # The ratio is exactly Pareto of shape k = 1 - rate. The shape of a tail of M has standard error
-    # (1 + k) / sqrt(M); the weak prior pulls it by (0.5 - k) * 10 / (M + 10).
-    k = 1 - rate
-    assert fit.tail == int(3 * math.sqrt(n))
-    assert abs(fit.k - k) < 5 * (1 + k) / math.sqrt(fit.tail) + abs(0.5 - k) * 10 / fit.tail
-
-
 @pytest.mark.parametrize("sd", [1.5, 3.0])
 def test_pareto_shape_of_a_wider_normal_is_near_its_limit(sd):
     weights, _ = normal_weights(200_000, guide_sd=1.0, sd=sd)
@@ -103,13 +90,6 @@ def test_pareto_shape_of_a_wider_normal_is_near_its_limit(sd):
 
 def test_a_bounded_ratio_has_a_negative_shape():
     assert normal_weights(100_000)[0].pareto_k < 0
-
-
-def test_a_tail_is_found_without_sorting_wherever_it_stands():
-    ratios = np.exp(np.random.default_rng(0).normal(size=400_000))
-    ordered = np.sort(ratios)
-    # In ascending order a stride sees the tail too late or too early; the answer is the same.
-    assert fit_pareto(ordered) == fit_pareto(ratios)
 
 
 def test_few_particles_have_no_tail():

@@ -1,0 +1,79 @@
+"""One room for each foreign library, and arrows that point one way."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import arviz_resampler
+
+PACKAGE = Path(arviz_resampler.__file__).parent
+ROOMS = sorted(path.stem for path in PACKAGE.glob("*.py"))
+HOMES = {
+    "pyro": {"program"},
+    "arviz": {"container"},
+    "ipywidgets": {"explore"},
+    "zarr": {"store"},
+    "dask": {"store"},
+}
+MAY_IMPORT = {
+    "_version": set(),
+    "errors": set(),
+    "sites": set(),
+    "density": set(),
+    "race": set(),
+    "schemes": {"race"},
+    "pareto": set(),
+    "weights": {"errors", "pareto"},
+    "records": {"errors", "sites"},
+    "handlers": {"density", "errors", "records", "sites"},
+    "program": {"errors", "handlers", "records"},
+    "particles": {"errors", "records", "sites"},
+    "simulation": {"errors", "particles", "program", "records"},
+    "container": {"_version", "errors", "sites"},
+    "resampler": set(ROOMS) - {"__init__"},
+    "__init__": {"_version", "errors", "resampler", "sites", "weights"},
+}
+
+
+def imports(room):
+    tree = ast.parse((PACKAGE / f"{room}.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_foreign_library_is_known_in_its_room_only(room):
+    for name in imports(room):
+        top = name.split(".")[0]
+        assert room in HOMES.get(top, {room}), f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_knows_only_the_rooms_below_it(room):
+    known = {n.split(".")[1] for n in imports(room) if n.startswith("arviz_resampler.")}
+    assert known & set(ROOMS) <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_is_of_a_size_to_be_read(room):
+    assert len((PACKAGE / f"{room}.py").read_text().splitlines()) <= 450
+
+
+def test_importing_the_package_imports_neither_arviz_nor_matplotlib():
+    code = "import sys, arviz_resampler; print([m for m in ('arviz', 'matplotlib') if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_documented():
+    for name in arviz_resampler.__all__:
+        if name != "__version__":
+            assert getattr(arviz_resampler, name).__doc__, name

@@ -1,0 +1,197 @@
+"""Particles from a seed, in batches, by a simulator that runs once."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+
+from arviz_resampler import DrawWarning, ProgramError, Resampler
+
+
+def prior(sd=2.0):
+    return lambda: pyro.sample("x", dist.Normal(0.0, sd))
+
+
+def values(cache):
+    return {name: column.value for name, column in cache._particles.columns.items()}
+
+
+def simulate(**options):
+    def simulator():
+        x = prior()()
+        with pyro.plate("n", 3):
+            pyro.sample("y", dist.Normal(x, 1.0))
+        pyro.deterministic("noise", torch.as_tensor(np.random.normal(size=tuple(x.shape))))
+
+    return Resampler(prior(), simulator, num_guide_samples=100, progressbar=False, **options)
+
+
+def test_particles_are_a_function_of_seed_and_batch_size():
+    first, second = values(simulate(seed=4, batch_size=30)), values(simulate(seed=4, batch_size=30))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    for other in (simulate(seed=5, batch_size=30), simulate(seed=4, batch_size=50)):
+        assert not torch.equal(values(other)["x"], first["x"])
+
+
+def test_a_batch_depends_on_its_number_alone():
+    long, short = values(simulate(seed=4, batch_size=25)), None
+
+    def simulator():
+        x = prior()()
+        with pyro.plate("n", 3):
+            pyro.sample("y", dist.Normal(x, 1.0))
+        pyro.deterministic("noise", torch.as_tensor(np.random.normal(size=tuple(x.shape))))
+
+    short = values(
+        Resampler(prior(), simulator, num_guide_samples=50, seed=4, batch_size=25, progressbar=False)
+    )
+    assert all(torch.equal(long[name][:50], short[name]) for name in short)
+
+
+def test_batches_are_different_from_each_other():
+    x = values(simulate(seed=4, batch_size=10))["x"].reshape(10, 10)
+    assert len(x.unique(dim=0)) == 10
+
+
+@pytest.mark.parametrize("plates", [0, 1, 2])
+@pytest.mark.parametrize("given", [False, True])
+def test_the_simulator_runs_once_over_the_particles_after_a_probe(plates, given):
+    calls = []
+
+    def simulator():
+        x = prior()()
+        calls.append(x.shape[0])
+        assert x.dim() >= 1
+        if plates:
+            with pyro.plate("a", 3, dim=-1):
+                if plates > 1:
+                    with pyro.plate("b", 2, dim=-2):
+                        pyro.sample("y", dist.Normal(x, 1.0))
+                else:
+                    pyro.sample("y", dist.Normal(x, 1.0))
+        else:
+            pyro.sample("y", dist.Normal(x, 1.0))
+
+    options = {"max_plate_nesting": plates} if given else {}
+    cache = Resampler(prior(), simulator, num_guide_samples=1000, seed=0, **options)
+    assert sum(calls) <= 1002
+    assert calls[-1] == 1000
+    built = list(calls)
+    cache.sample(prior(1.0), 10)
+    assert calls == built
+
+
+def test_external_code_that_needs_an_axis_of_particles_gets_one():
+    def external(x):
+        out = np.empty(len(x))
+        for i in range(len(x)):
+            out[i] = 2 * x[i]
+        return out
+
+    def simulator():
+        x = prior()()
+        pyro.deterministic("y", torch.as_tensor(external(x.numpy())))
+
+    found = values(Resampler(prior(), simulator, num_guide_samples=200, seed=0))
+    torch.testing.assert_close(found["y"], 2 * found["x"].double())
+
+
+def test_external_code_that_reuses_its_buffer_does_not_reach_the_cache():
+    buffer = np.zeros(10, np.float32)
+
+    def simulator():
+        buffer[:] = prior()().numpy()
+        pyro.deterministic("y", torch.from_numpy(buffer))
+
+    def one_batch():
+        x = prior()()
+        out = buffer[: len(x)]
+        out[:] = x.numpy()
+        pyro.deterministic("y", torch.from_numpy(out))
+
+    found = values(Resampler(prior(), one_batch, num_guide_samples=10, seed=0))
+    buffer[:] = -1
+    assert torch.equal(found["x"], found["y"])
+
+
+def test_progress_is_shown_over_batches_only_and_can_be_silenced(capsys):
+    for options, shown in (
+        ({"batch_size": 10}, True),
+        ({}, False),
+        ({"batch_size": 10, "progressbar": False}, False),
+    ):
+        Resampler(prior(), num_guide_samples=40, seed=0, **options)
+        assert ("Simulating" in capsys.readouterr().err) == shown
+
+
+def test_failed_simulations_are_kept_as_nan_counted_and_take_no_weight_away():
+    def simulator():
+        x = prior()()
+        pyro.sample("y", dist.Normal(x.sqrt(), 0.1))
+
+    with pytest.warns(DrawWarning, match=r"'y' of the simulator.*'loc'.* is nan.*for \d+ of 5000 particles"):
+        cache = Resampler(
+            prior(), simulator, num_guide_samples=5000, seed=0, batch_size=500, progressbar=False
+        )
+    draws = cache.sample(prior(1.0), 1000)
+    # Half of the prior is negative: the share has standard error 0.5 sqrt(1 / S + 1 / ESS).
+    assert abs((draws["x"] < 0).float().mean() - 0.5) < 5 * 0.5 * (1 / 1000 + 1 / 3300) ** 0.5
+    assert torch.equal(torch.isnan(draws["y"]), draws["x"] < 0)
+
+
+def test_a_model_with_the_simulation_in_it_leaves_failed_particles_alone():
+    def whole(sd):
+        def program():
+            x = prior(sd)()
+            pyro.sample("y", dist.Normal(x.sqrt(), 0.1))
+
+        return program
+
+    with pytest.warns(DrawWarning):
+        cache = Resampler(prior(), whole(2.0), num_guide_samples=5000, seed=0)
+    weights, plain = cache.weigh(whole(1.0)), cache.weigh(prior(1.0))
+    np.testing.assert_allclose(weights.log_ratio, plain.log_ratio)
+
+
+@pytest.mark.parametrize("fn", [dist.Poisson, dist.Bernoulli])
+def test_failed_counts_are_an_error_by_site_and_number(fn):
+    def simulator():
+        pyro.sample("y", fn(prior()()))
+
+    with pytest.raises(ProgramError, match=r"'y'.* of 500 particles"):
+        Resampler(prior(), simulator, num_guide_samples=500, seed=0)
+
+
+def test_counts_beyond_two_to_the_31_are_kept():
+    def simulator():
+        rate = prior()().exp() * 0 + 4e9
+        pyro.sample("y", dist.Poisson(rate.double()))
+
+    found = Resampler(prior(), simulator, num_guide_samples=100, seed=0)
+    assert values(found)["y"].min() > 2**31
+
+
+def test_memory_of_a_simulation_in_batches_is_that_of_the_cache():
+    code = """
+        import resource, torch, pyro, pyro.distributions as dist
+        from arviz_resampler import Resampler
+        def prior():
+            return pyro.sample("x", dist.Normal(0.0, 1.0))
+        def simulator():
+            x = prior()
+            with pyro.plate("t", 1000):
+                pyro.sample("y", dist.Normal(x, 1.0))
+        Resampler(prior, simulator, num_guide_samples=2000, batch_size=1000, progressbar=False, seed=0)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        r = Resampler(prior, simulator, num_guide_samples=50_000, batch_size=1000, progressbar=False, seed=0)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        print(peak / 1024 / (50_000 * 1001 * 4 / 2**20))
+    """
+    run = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)]
+    ratio = float(subprocess.run(run, capture_output=True, text=True, check=True).stdout)
+    assert ratio < 1.3
