@@ -229,7 +229,7 @@ def _unpredicted(run: _Run, chosen: frozenset[str], data_names: frozenset[str]) 
     if unknown and not predicts:
         warn(
             f"observed data {quoted(unknown)} belong to no site; they are kept as they are, with "
-            f"nothing to compare them with",
+            f"nothing to compare them with. Add a site of that name to the simulator to predict them.",
             ProgramWarning,
         )
         return unknown
@@ -280,11 +280,17 @@ def _empty(column: Column, num_particles: int) -> Column:
     def room(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.new_empty((num_particles, *tensor.shape[1:]))
 
-    value = room(column.value)
+    value = room(column.value) if not _constant(column) else column.value[:1].clone()
     assert value is not None
+    value = value.expand(num_particles, *value.shape[1:])
     return replace(
         column, value=value, log_q=room(column.log_q), log_conditional=room(column.log_conditional)
     )
+
+
+def _constant(column: Column) -> bool:
+    """Whether all particles share one value in memory."""
+    return len(column.value) > 1 and column.value.stride(0) == 0
 
 
 def _store(into: dict[str, Column], columns: dict[str, Column], start: int, n: int) -> None:
@@ -298,8 +304,13 @@ def _store(into: dict[str, Column], columns: dict[str, Column], start: int, n: i
         if column.site != into[name].site:
             raise ProgramError(
                 f"site {name!r} has shape {column.site.shape} and dtype {column.site.dtype} in one "
-                f"batch, {into[name].site.shape} and {into[name].site.dtype} in another"
+                f"batch, {into[name].site.shape} and {into[name].site.dtype} in another: every particle "
+                f"must have the same"
             )
+        if _constant(into[name]):
+            if torch.equal(into[name].value[0], column.value[0]) and (n == 1 or _constant(column)):
+                continue
+            into[name] = replace(into[name], value=into[name].value.contiguous())
         for here, new in (
             (into[name].value, column.value),
             (into[name].log_q, column.log_q),
@@ -352,5 +363,5 @@ def _warn_infinite(columns: Mapping[str, Column], num_particles: int) -> None:
                 f"{', '.join(f'{v:.6g}' for v in example)}"
             )
             if lost.all():
-                raise WeightError(f"{text}: no particle has positive weight")
+                raise WeightError(f"{text}: no weight is positive. Use a narrower guide, or float64.")
             warn(f"{text}; they get weight zero. Use a narrower guide, or float64.", DrawWarning)
