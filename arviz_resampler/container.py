@@ -69,7 +69,8 @@ class Labels:
         for name, array in extra.items():
             if shapes.setdefault(name, array.shape) != array.shape:
                 raise ArgumentError(
-                    f"data {name!r} has shape {array.shape}, but site {name!r} has shape {shapes[name]}"
+                    f"data {name!r} has shape {array.shape}, but site {name!r} has shape {shapes[name]}; "
+                    f"give the data that shape, or another name"
                 )
         raw = {
             name: sites[name].dims if name in sites else name_axes(name, [None] * len(shape))
@@ -89,7 +90,9 @@ class Labels:
         found: dict[str, set[int]] = {}
         for name, own in raw.items():
             if len({_clean(dim) for dim in own}) < len(own):
-                raise ArgumentError(f"the axes of {name!r} must have different names, got {list(own)}")
+                raise ArgumentError(
+                    f"the axes of {name!r} must have different names, got {list(own)}; set them in dims"
+                )
             for dim, size in zip(own, shapes[name], strict=True):
                 found.setdefault(_clean(dim), set()).add(size)
         cleared = {}
@@ -100,7 +103,8 @@ class Labels:
                 if len(found[clean]) > 1:
                     if dim in chosen:
                         raise ArgumentError(
-                            f"dims gives the name {dim!r} to axes of sizes {sorted(found[clean])}"
+                            f"dims gives the name {dim!r} to axes of sizes {sorted(found[clean])}; one "
+                            f"name goes with one size"
                         )
                     clean, key = _free(f"{_clean(name)}_{clean}", found), f"dim {dim} of {name}"
                 elif clean in RESERVED_DIMS:
@@ -138,6 +142,8 @@ class Labels:
                     f"{suggestion(str(dim), self.sizes)}"
                 )
             labels = np.asarray(given)
+            if labels.dtype.kind == "O":  # of a pandas object, or of mixed types, which no file holds
+                labels = labels.astype(str)
             if labels.shape != (self.sizes[final],):
                 raise ArgumentError(
                     f"coords gives labels of shape {labels.shape} to dim {dim!r}, which has size "
@@ -147,7 +153,7 @@ class Labels:
         return cleared
 
     def dataset(self, arrays: Mapping[str, Array], *, sampled: bool) -> xr.Dataset:
-        """A group: an own copy of every array under its name, every dim with a coordinate."""
+        """A group: every array under its name, every dim with a coordinate. Data are copied, draws are not."""
         front = _SAMPLE_DIMS if sampled else ()
         dataset = xr.Dataset(
             {
@@ -186,9 +192,10 @@ def _given(
     if len(given) == len(event):
         names = dict(zip(event, given, strict=True))
         return tuple(names.get(dim, dim) for dim in own)
+    also = f", or the {len(event)} of its event" if event else ""
     raise ArgumentError(
         f"dims gives {len(given)} names to {name!r}, which has axes {tuple(own)} of shape "
-        f"{shapes[name]}: name all of them, or the {len(event)} of its event"
+        f"{shapes[name]}: name all of them{also}"
     )
 
 
@@ -202,7 +209,8 @@ def plain(name: str, values: Any, discrete: bool) -> Array:
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise ArgumentError(
-            f"{name!r} has dtype {array.dtype}, which ArviZ cannot show; make it real numbers"
+            f"{name!r} has dtype {array.dtype}, which ArviZ cannot show: turn it into real numbers, or "
+            f"labels into coords"
         )
     whole = array.dtype.kind != "f"
     if discrete and not whole:
@@ -331,7 +339,7 @@ def _count_unfit(
     if counts:
         text = ", ".join(f"{count} draws of {name!r}" for name, count in counts.items())
         warn(
-            f"{text} are not finite. They are kept; plot_ppc of ArviZ 0.x copes with them with "
+            f"{text} are not finite. They are kept; plot_ppc of ArviZ 0.x can show them with "
             f"kind='cumulative', plot_ppc_dist of ArviZ 1.x as it is.",
             DrawWarning,
         )

@@ -26,6 +26,12 @@ from torch.nn.functional import logsigmoid
 _Dependent: Any = type(constraints.dependent)
 _WRAPPERS = ("Independent", "MaskedDistribution", "ExpandedDistribution")
 _FREE = ("_Real", ())
+_NO_DENSITY = {
+    "Empirical": "has its mass at its samples",
+    # Their draws are rounded; the density is that of what was rounded, which is not kept.
+    "RelaxedBernoulliStraightThrough": "rounds its draws",
+    "RelaxedOneHotCategoricalStraightThrough": "rounds its draws",
+}
 
 
 class BadParameter(NamedTuple):
@@ -142,7 +148,7 @@ def bad_parameter(fn: Distribution) -> BadParameter | None:
             good = constraint.check(value)
             if not good.all():
                 shown = value[~good].flatten()[0].item()
-                text = f"parameter {name!r} of {type(part).__name__} is {shown:.4g}, not {constraint}"
+                text = f"parameter {name!r} of {type(part).__name__} is {shown:.4g}, but must be {constraint}"
                 return BadParameter(text, ~good)
         if type(part).__name__ == "Uniform":
             empty = ~(part.low < part.high)  # type: ignore[attr-defined]
@@ -375,8 +381,9 @@ def log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = True) -
         return torch.where(mask, inner, 0.0)
     if type(fn).__name__ == "ExpandedDistribution":
         return log_prob(fn.base_dist, value, known=known, masks=masks)
-    if type(fn).__name__ == "Empirical":
-        raise NotImplementedError("Empirical has atoms where its samples are, and no density")
+    if type(fn).__name__ in _NO_DENSITY:
+        name = type(fn).__name__
+        raise NotImplementedError(f"{name} {_NO_DENSITY[name]}: it has no density")
     result = _composed(fn, value, masks)
     if result is None:
         result = _log_prob(fn, value, known)

@@ -61,11 +61,11 @@ class Handler:
                 )
             return
         if name in self.found:
-            raise ProgramError(f"the {self.role} has two sites named {name!r}")
+            raise ProgramError(f"the {self.role} has two sites named {name!r}: give each its own name")
         if not isinstance(fn, Distribution):
             raise ProgramError(
                 f"site {name!r} of the {self.role} samples from a {type(fn).__name__}, which is not a "
-                f"Pyro distribution"
+                f"Pyro distribution; take one of pyro.distributions"
             )
         if _is_kind(msg, "Unit"):
             return
@@ -118,7 +118,8 @@ class Handler:
             )
             if not plates:
                 text += (
-                    ". If its last axes are one value, build them along the last dim: torch.stack(..., -1)"
+                    ". If these axes are a vector, not a plate, build it along the last dim: "
+                    "torch.stack(..., -1)"
                 )
             if self.n > 1 and len(wide) > 0 and own[len(own) - wide[0]] == self.n and not plates:
                 raise ProgramError(
@@ -139,7 +140,8 @@ class Handler:
         bad = density.bad_parameter(msg["fn"])
         if bad is not None:
             count = int(self._by_particle(bad.bad).sum())
-            self.invalid[msg["name"]] = f"{bad.text} (for {count} of {self.n} particles)"
+            share = f" (for {count} of {self.n} particles)" if self.n > 1 else ""
+            self.invalid[msg["name"]] = f"{bad.text}{share}"
         return bad
 
     def _by_particle(self, entries: Tensor) -> Tensor:
@@ -158,7 +160,8 @@ class Handler:
         if self.n in values.shape and self.n > 1:
             raise ProgramError(
                 f"the log density at site {name!r} of the {self.role} has shape "
-                f"{tuple(values.shape)}: the axis of the {self.n} particles is not the first"
+                f"{tuple(values.shape)}: the axis of the {self.n} particles is not the first. Stack and "
+                f"sum along the last axes."
             )
         return values.sum().expand(self.n)
 
@@ -259,6 +262,7 @@ class Drawing(Handler):
             auxiliary=bool(msg["infer"].get("is_auxiliary")),
             mask=msg["mask"] if isinstance(msg["mask"], Tensor) else None,
             discrete=density.is_discrete(fn),
+            continuous=density.is_continuous(fn),
             point_mass=density.is_kind(fn, "Delta"),
         )
         if msg["is_observed"]:
@@ -314,8 +318,8 @@ class Drawing(Handler):
         if found.bad is not None and not found.replayed:
             if not value.is_floating_point():
                 raise ProgramError(
-                    f"site {found.name!r} of the {self.role}: {self.invalid[found.name]}, which then have "
-                    f"no value"
+                    f"site {found.name!r} of the {self.role}: {self.invalid[found.name]}; there is no NaN "
+                    f"in whole numbers to mark them with. Keep the parameter in range."
                 )
             value = value.masked_fill(found.bad.reshape(-1, *(1,) * (value.dim() - 1)), torch.nan)
             msg["value"] = value
@@ -326,8 +330,8 @@ class Drawing(Handler):
         found.support = density.support_key(fn)
         try:
             each = density.log_prob(fn, value, masks=False)
-        except NotImplementedError:
-            found.unscorable = f"{type(fn).__name__} has no density"
+        except NotImplementedError as error:
+            found.unscorable = str(error) or f"{type(fn).__name__} has no density"
             return
         found.log_density = self._sum(found.name, each)
         if found.mask is not None:
@@ -366,7 +370,7 @@ class Scoring(Handler):
         if column is not None and column.reason == "deterministic":
             raise MismatchError(
                 f"site {name!r} is drawn in the model, but deterministic in the particles: it has no "
-                f"density there"
+                f"density there. Put the sites it is computed from in the model, or draw it in the guide."
             )
         if msg["is_observed"] or part:
             whole = column.site.name if column is not None else name
@@ -388,8 +392,9 @@ class Scoring(Handler):
         msg["done"] = True
         try:
             each = density.log_prob(fn, value, known=column.support)
-        except NotImplementedError:
-            raise ProgramError(f"site {name!r} of the model: {type(fn).__name__} has no density") from None
+        except NotImplementedError as error:
+            reason = str(error) or f"{type(fn).__name__} has no density"
+            raise ProgramError(f"site {name!r} of the model: {reason}") from None
         total = self._scaled(name, each, msg)
         if invalid is not None:
             total = total.masked_fill(invalid, torch.nan)
@@ -409,6 +414,15 @@ class Scoring(Handler):
                     f"continuous distribution: no particle equals it. Use a narrow distribution, or "
                     f"fix the value in the guide too."
                 )
+        elif (column.site.discrete and density.is_continuous(fn)) or (
+            column.continuous and density.is_discrete(fn)
+        ):
+            kinds = ("discrete", "continuous") if column.site.discrete else ("continuous", "discrete")
+            raise MismatchError(
+                f"site {name!r} was drawn from a {kinds[0]} distribution, but {type(fn).__name__} of the "
+                f"model is {kinds[1]}: particles cannot be resampled from one to the other. Draw it from "
+                f"a {kinds[1]} distribution in the guide."
+            )
         elif column.point_mass:
             raise MismatchError(
                 f"site {name!r} is a point mass (Delta) in the guide: all particles are equal there, "

@@ -42,7 +42,9 @@ class Program:
 
     def __init__(self, fn: Callable[[], Any], role: str) -> None:
         if not callable(fn):
-            raise ArgumentError(f"{role} must be a callable, got {type(fn).__name__}")
+            raise ArgumentError(
+                f"{role} must be a callable, got {type(fn).__name__}: pass the program, not its result"
+            )
         target = fn.forward if isinstance(fn, torch.nn.Module) else fn
         try:
             signature = inspect.signature(target)

@@ -40,6 +40,7 @@ class Found:
     unscorable: str | None = None
     support: Any = None
     discrete: bool = False
+    continuous: bool = False
     point_mass: bool = False
     bad: Tensor | None = None
     bad_text: str = ""
@@ -55,6 +56,7 @@ class Column:
     log_q: Tensor | None = None
     log_conditional: Tensor | None = None  # the simulator's own, where the guide drew the site
     support: Any = None
+    continuous: bool = False  # drawn from a density without atoms
     point_mass: bool = False
     transform: bool = False  # of an auxiliary site of the guide
     from_guide: bool = False
@@ -163,6 +165,7 @@ def to_column(found: Found, n: int, nesting: int, probed: Found | None = None) -
         value=value,
         log_q=found.log_density,
         support=found.support,
+        continuous=found.continuous,
         point_mass=found.point_mass,
         reason="deterministic" if found.kind == "deterministic" else found.unscorable,
     )

@@ -307,15 +307,14 @@ def _store(into: dict[str, Column], columns: dict[str, Column], start: int, n: i
                 f"batch, {into[name].site.shape} and {into[name].site.dtype} in another: every particle "
                 f"must have the same"
             )
-        if _constant(into[name]):
-            if torch.equal(into[name].value[0], column.value[0]) and (n == 1 or _constant(column)):
-                continue
-            into[name] = replace(into[name], value=into[name].value.contiguous())
-        for here, new in (
-            (into[name].value, column.value),
-            (into[name].log_q, column.log_q),
-            (into[name].log_conditional, column.log_conditional),
-        ):
+        kept = into[name]
+        same = _constant(kept) and torch.equal(kept.value[0], column.value[0])
+        if _constant(kept) and not (same and (n == 1 or _constant(column))):
+            kept = into[name] = replace(kept, value=kept.value.contiguous())
+        pairs = [(kept.log_q, column.log_q), (kept.log_conditional, column.log_conditional)]
+        if not _constant(kept):
+            pairs.append((kept.value, column.value))
+        for here, new in pairs:
             if here is not None and new is not None:
                 here[start : start + n] = new
 

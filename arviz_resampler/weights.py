@@ -89,7 +89,7 @@ class Weights:
             )
         for name, array in sites.items():
             if not array.max() < np.inf:  # NaN too
-                raise WeightError(f"the log ratio of site {name!r} holds NaN or infinity")
+                raise WeightError(f"the log ratio of site {name!r} holds NaN or +infinity")
         object.__setattr__(self, "log_ratio_by_site", MappingProxyType(sites))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -306,7 +306,7 @@ class Weights:
 
     def _values(self, values: ArrayLike) -> Floats:
         if not self.ess:
-            raise WeightError("no particle has positive weight, so there is nothing to average")
+            raise WeightError("no particle has positive weight, so there is nothing to average: see advice")
         array = np.asarray(values, dtype=np.float64)
         if array.ndim == 0 or array.shape[0] != self.num_particles:
             raise ArgumentError(

@@ -563,6 +563,16 @@ def test_discrete_latents_are_scored_and_never_enumerated():
     assert abs(cache.sample(prior(0.8), 2000)["k"].mean() - 0.8) < 5 * 0.4 * math.sqrt(1 / 2000 + 1 / 3000)
 
 
+@pytest.mark.parametrize(
+    ("guide", "model"),
+    [(dist.Poisson(5.0), dist.Normal(5.0, 2.0)), (dist.Normal(5.0, 2.0), dist.Poisson(5.0))],
+)
+def test_counts_and_densities_are_not_resampled_from_one_to_the_other(guide, model):
+    # A density at whole numbers would give weights that look fine and mean nothing.
+    with pytest.raises(MismatchError, match=r"'x' was drawn from a (discrete|continuous) distribution"):
+        resampler(one("x", guide)).weigh(one("x", model))
+
+
 def test_a_support_that_depends_on_another_site_is_checked_for_each_particle():
     def model():
         b = pyro.sample("b", dist.Uniform(0.5, 1.0))

@@ -224,3 +224,15 @@ def test_a_constant_of_each_batch_is_kept_for_each_batch():
     cache = Resampler(guide, num_guide_samples=90, batch_size=30, seed=0, progressbar=False)
     x, mean = values(cache)["x"], values(cache)["mean"]
     torch.testing.assert_close(mean, x.reshape(3, 30).mean(1).repeat_interleave(30))
+
+
+def test_every_log_density_is_filled_in_also_where_the_values_are_shared():
+    def guide():
+        pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.sample("fixed", dist.Delta(torch.tensor(4.0)))
+
+    # Room for the log densities comes from memory that another tensor has used.
+    used = [torch.full((5000,), 7.0, dtype=torch.float64) for _ in range(20)]
+    del used
+    cache = Resampler(guide, num_guide_samples=5000, batch_size=1000, seed=0, progressbar=False)
+    assert (cache._particles.columns["fixed"].log_q == 0).all()
