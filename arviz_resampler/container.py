@@ -28,8 +28,6 @@ RESERVED = frozenset(
     {"chain", "draw", "sample", "pred_id"}
     | {"model", "variant", "column", "variable", "label", "plot_axis", "kde_dim", "group"}
 )
-# ArviZ 1.x facets its predictive plots by "__variable__", and takes each character for a dim.
-RESERVED_DIMS = RESERVED | set("__variable__")
 _SAMPLE_DIMS = ("chain", "draw")
 
 Array = NDArray[Any]
@@ -107,7 +105,7 @@ class Labels:
                             f"name goes with one size"
                         )
                     clean, key = _free(f"{_clean(name)}_{clean}", found), f"dim {dim} of {name}"
-                elif clean in RESERVED_DIMS:
+                elif clean in RESERVED:
                     clean = _free(f"{clean}_plate", found)
                 if clean != dim:
                     self.renamed[key] = clean
@@ -153,7 +151,7 @@ class Labels:
         return cleared
 
     def dataset(self, arrays: Mapping[str, Array], *, sampled: bool) -> xr.Dataset:
-        """A group: every array under its name, every dim with a coordinate. Data are copied, draws are not."""
+        """A group: every array under its name, every dim with a coordinate. Data are copied, draws not."""
         front = _SAMPLE_DIMS if sampled else ()
         dataset = xr.Dataset(
             {

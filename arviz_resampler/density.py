@@ -100,8 +100,11 @@ def _support(fn: Any) -> Any:
 
 def is_discrete(fn: Distribution) -> bool:
     """Whether the support of ``fn`` is discrete."""
+    if is_kind(fn, "Empirical"):
+        return False
     support = _support(fn)
-    return support is not None and bool(support.is_discrete)
+    # The matchings of Pyro can be enumerated, but do not say that their support is discrete.
+    return support is not None and bool(support.is_discrete or fn.has_enumerate_support)
 
 
 def is_continuous(fn: Distribution) -> bool:

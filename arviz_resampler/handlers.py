@@ -117,10 +117,7 @@ class Handler:
                 f"max_plate_nesting={depth}, not {self.nesting}"
             )
             if not plates:
-                text += (
-                    ". If these axes are a vector, not a plate, build it along the last dim: "
-                    "torch.stack(..., -1)"
-                )
+                text += ". Stack a vector that is no plate along the last dim: torch.stack(..., -1)"
             if self.n > 1 and len(wide) > 0 and own[len(own) - wide[0]] == self.n and not plates:
                 raise ProgramError(
                     f"site {name!r} of the {self.role} has batch shape {tuple(own)}: the axis of the "
@@ -140,8 +137,7 @@ class Handler:
         bad = density.bad_parameter(msg["fn"])
         if bad is not None:
             count = int(self._by_particle(bad.bad).sum())
-            share = f" (for {count} of {self.n} particles)" if self.n > 1 else ""
-            self.invalid[msg["name"]] = f"{bad.text}{share}"
+            self.invalid[msg["name"]] = bad.text + f" (for {count} of {self.n} particles)" * (self.n > 1)
         return bad
 
     def _by_particle(self, entries: Tensor) -> Tensor:
@@ -159,9 +155,8 @@ class Handler:
             return values.reshape(self.n, -1).sum(-1)
         if self.n in values.shape and self.n > 1:
             raise ProgramError(
-                f"the log density at site {name!r} of the {self.role} has shape "
-                f"{tuple(values.shape)}: the axis of the {self.n} particles is not the first. Stack and "
-                f"sum along the last axes."
+                f"the log density at site {name!r} of the {self.role} has shape {tuple(values.shape)}: its "
+                f"first axis must be that of the {self.n} particles; stack other axes to its right"
             )
         return values.sum().expand(self.n)
 
@@ -309,7 +304,7 @@ class Drawing(Handler):
 
     def after(self, msg: Message) -> None:
         """Keep what a site has come to."""
-        found = self.found.get(msg["name"])
+        found = None if _is_kind(msg, "_Subsample") else self.found.get(msg["name"])
         if found is None or found.kind not in ("latent", "observed"):
             super().after(msg)
             return

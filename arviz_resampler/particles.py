@@ -73,6 +73,10 @@ class Particles:
         for name, target in score.log_p.items():
             if name not in ratios:
                 ratios[name] = target
+        if not ratios:  # a partial model without any site
+            first = next(column for column in self.columns.values() if column.log_q is not None)
+            assert first.log_q is not None
+            ratios = {first.site.name: torch.zeros_like(first.log_q)}
         self._check(ratios, score)
         return self._joined(ratios)
 

@@ -150,8 +150,7 @@ class Resampler:
             for name, value in {**self._particles.data, **(observed or {})}.items()
         }
         self._constant = {
-            name: containers.plain(name, np.asarray(value), False)
-            for name, value in (constant_data or {}).items()
+            name: containers.plain(name, value, False) for name, value in (constant_data or {}).items()
         }
         self._labels(sites)
 
@@ -297,6 +296,11 @@ class Resampler:
         InferenceData or DataTree
             Groups ``prior``, ``prior_predictive``, ``sample_stats_prior``, and ``observed_data`` and
             ``constant_data`` where there are such data.
+
+        Notes
+        -----
+        ``plot_ppc_dist`` of ArviZ 1.x takes each letter of ``__variable__`` for a dim: with a plate
+        called ``a``, ``b``, ``i`` or the like, pass it ``cols=["__variable__"]``.
         """
         num_samples = _count("num_samples", num_samples)
         random_seed = _optional("random_seed", random_seed)
@@ -305,11 +309,11 @@ class Resampler:
         chosen = self._choose(weights, num_samples, scheme, random_seed)
         columns = self._columns(score)
         sites = {n: c.site for n, c in columns.items()}
-        draws = {n: v.cpu().numpy() for n, v in _take(columns, chosen).items()}
+        draws = _take(columns, chosen)
         index = torch.as_tensor(chosen)
-        log_p = sum(p[index.to(p.device)] for p in score.log_p.values())
+        log_p = sum((p[index.to(p.device)].cpu() for p in score.log_p.values()), torch.zeros(num_samples))
         stats = {
-            "lp": torch.as_tensor(log_p).cpu().numpy(),
+            "lp": log_p.double().numpy(),
             "log_importance_ratio": weights.log_ratio[chosen],
             "particle": chosen,
         }

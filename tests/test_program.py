@@ -154,6 +154,22 @@ def test_a_user_plate_called_particles_is_a_plate_like_any_other():
     assert cache.weigh(guide).ess == pytest.approx(5000)
 
 
+def test_a_site_and_a_plate_may_have_one_name():
+    def first():
+        normal("x")
+        with pyro.plate("x", 2):
+            normal("y")
+
+    def second():
+        with pyro.plate("y", 2):
+            normal("y")
+        normal("x")
+
+    for guide in (first, second):
+        draws = resampler(guide).sample(guide, 5)
+        assert (draws["x"].shape, draws["y"].shape) == ((5,), (5, 2))
+
+
 def test_two_sites_of_one_name_are_refused():
     def guide():
         normal("x")

@@ -352,3 +352,21 @@ def test_the_repr_lists_the_sites():
     assert "100 particles, seed 3" in text
     assert "x" in text
     assert "latent" in text
+
+
+def test_a_partial_model_without_sites_keeps_the_guide():
+    cache = Resampler(normal(), num_guide_samples=500, seed=0, partial=True)
+    assert cache.weigh(lambda: None).ess == pytest.approx(500)
+    prior = cache.sample_prior_predictive(lambda: None, 20, container="datatree")
+    assert (prior["sample_stats_prior"]["lp"] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_sites_of_any_precision_reach_the_container(dtype):
+    def guide():
+        pyro.deterministic("d", pyro.sample("x", dist.Normal(0.0, 1.0)).to(dtype))
+
+    cache = Resampler(guide, num_guide_samples=500, seed=0)
+    prior = cache.sample_prior_predictive(guide, 20, container="datatree")["prior"]
+    assert prior["d"].dtype == np.float64
+    np.testing.assert_allclose(prior["d"], prior["x"], rtol=1e-2)
