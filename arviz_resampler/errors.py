@@ -36,6 +36,8 @@ class ArgumentError(ResamplerError, ValueError):
 class ProgramError(ResamplerError, RuntimeError):
     """A guide, simulator or model cannot be run, or holds something it may not hold."""
 
+    nesting = 0  # of the plates that a program had come to when it failed
+
 
 class MismatchError(ProgramError):
     """A program does not fit the particles: names, shapes or kinds of sites differ."""

@@ -1,4 +1,4 @@
-"""What to do at each site of a program: draw it for all particles, or score the cached values.
+"""What to do at each site of a program that is run: see it as it is, and draw it for all particles.
 
 Sites come as the messages of Pyro's effect handlers, which are dicts; Pyro itself is not needed. Knows
 densities and records; nothing of weights or batches.
@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from arviz_resampler import density
-from arviz_resampler.errors import MismatchError, ProgramError, quoted, suggestion
-from arviz_resampler.records import Column, Found, Score
+from arviz_resampler.errors import MismatchError, ProgramError
+from arviz_resampler.records import Column, Found
 from arviz_resampler.sites import describe_axes, match_axes
 
 Message = dict[str, Any]
@@ -53,9 +53,12 @@ class Handler:
         self.current = name
         fn = msg["fn"]
         if _is_kind(msg, "_Subsample"):
-            if fn.subsample_size is not None and fn.subsample_size < fn.size:
+            size = fn.size if fn.subsample_size is None else fn.subsample_size
+            if msg["value"] is not None:
+                size = len(msg["value"])
+            if size < fn.size:
                 raise ProgramError(
-                    f"plate {name!r} of the {self.role} takes a subsample of {fn.subsample_size} of "
+                    f"plate {name!r} of the {self.role} takes a subsample of {size} of "
                     f"{fn.size}: every run picks other rows, so particles cannot be scored. Remove "
                     f"subsample_size."
                 )
@@ -77,7 +80,7 @@ class Handler:
                 f"site {name!r} of the {self.role} has an improper distribution (ImproperUniform): "
                 f"nothing can be drawn from it, and it cannot be resampled to. Use a proper one."
             )
-        self._stochastic(msg, self._batch(name, fn.batch_shape, _frames(msg)))
+        self._stochastic(msg, self._batch(name, fn.batch_shape, frames_of(msg)))
 
     def _is_deterministic(self, msg: Message) -> bool:
         """Whether a site holds a computed value, by pyro.deterministic or by poutine.reparam."""
@@ -175,7 +178,7 @@ class Handler:
                 "deterministic",
                 value.detach(),
                 None,
-                _frames(msg),
+                frames_of(msg),
                 event_dim=msg["fn"].event_dim,
                 version=value._version,
             )
@@ -191,7 +194,7 @@ class Handler:
         return None
 
     def _axes(self, msg: Message, batch: tuple[int, ...]) -> list[tuple[str | None, int]]:
-        frames = _frames(msg)
+        frames = frames_of(msg)
         depth = len(batch)
         names = [frames[i - depth][0] if i - depth in frames else None for i in range(depth)]
         return list(zip(names, batch, strict=True))
@@ -220,7 +223,7 @@ def _is_kind(msg: Message, kind: str) -> bool:
     return type(msg["fn"]).__name__ == kind
 
 
-def _frames(msg: Message) -> dict[int, tuple[str, int]]:
+def frames_of(msg: Message) -> dict[int, tuple[str, int]]:
     """Name and size of each vectorised plate around a site, by dim."""
     return {f.dim: (f.name, f.size) for f in msg["cond_indep_stack"] if f.dim is not None}
 
@@ -252,7 +255,7 @@ class Drawing(Handler):
             "observed" if msg["is_observed"] else "latent",
             torch.empty(0),
             self._axes(msg, batch),
-            _frames(msg),
+            frames_of(msg),
             event_dim=fn.event_dim,
             auxiliary=bool(msg["infer"].get("is_auxiliary")),
             mask=msg["mask"] if isinstance(msg["mask"], Tensor) else None,
@@ -281,7 +284,7 @@ class Drawing(Handler):
     def _factor(self, msg: Message) -> None:
         total = self._sum(msg["name"], msg["fn"].log_factor)
         self.found[msg["name"]] = Found(
-            msg["name"], "factor", total, [], _frames(msg), auxiliary=True, log_density=total
+            msg["name"], "factor", total, [], frames_of(msg), auxiliary=True, log_density=total
         )
 
     def _data(self, msg: Message, batch: tuple[int, ...]) -> Tensor:
@@ -331,125 +334,3 @@ class Drawing(Handler):
         found.log_density = self._sum(found.name, each)
         if found.mask is not None:
             found.log_density_masked = self._sum(found.name, torch.where(found.mask, each, 0.0))
-
-
-class Scoring(Handler):
-    """Run a model at the cached values and add up its log density by site."""
-
-    def __init__(
-        self,
-        role: str,
-        n: int,
-        nesting: int,
-        columns: Mapping[str, Column],
-    ) -> None:
-        super().__init__(role, n, nesting)
-        self.columns = columns
-        self.score = Score()
-
-    def _deterministic(self, msg: Message) -> None:
-        name = msg["name"]
-        column = self.columns.get(name)
-        drawn = column is not None and column.reason != "deterministic"
-        if drawn and name not in self.score.observed:
-            raise MismatchError(
-                f"site {name!r} is deterministic in the model, but was drawn for the particles: it "
-                f"has no density there. Pass the model without poutine.reparam, or build the "
-                f"Resampler from a guide that is written the same way."
-            )
-
-    def _stochastic(self, msg: Message, batch: tuple[int, ...]) -> None:
-        name, fn = msg["name"], msg["fn"]
-        column = self._column(name, self.columns)
-        part = column is not None and column.site.name != name
-        if column is not None and column.reason == "deterministic":
-            raise MismatchError(
-                f"site {name!r} is drawn in the model, but deterministic in the particles: it has no "
-                f"density there. Put the sites it is computed from in the model, or draw it in the guide."
-            )
-        if msg["is_observed"] or part:
-            whole = column.site.name if column is not None else name
-            if whole not in self.score.observed:
-                self.score.observed.append(whole)
-            if column is not None:
-                msg["value"] = self._place(msg, batch, column)
-            msg["done"] = True
-            return
-        if column is None:
-            raise self._unknown(name)
-        self._check_kind(name, fn, column)
-        bad = self._check_parameters(msg)
-        invalid = None if bad is None else self._by_particle(bad.bad)
-        if bad is not None and invalid is not None and invalid.all():
-            raise ProgramError(f"site {name!r} of the model: {bad.text}")
-        value = self._place(msg, batch, column)
-        msg["value"] = value
-        msg["done"] = True
-        try:
-            each = density.log_prob(fn, value, known=column.support)
-        except NotImplementedError as error:
-            reason = str(error) or f"{type(fn).__name__} has no density"
-            raise ProgramError(f"site {name!r} of the model: {reason}") from None
-        total = self._scaled(name, each, msg)
-        if invalid is not None:
-            total = total.masked_fill(invalid, torch.nan)
-        self.score.log_p[name] = total
-        self.score.notes.update(self.invalid)
-
-    def _check_kind(self, name: str, fn: Any, column: Column) -> None:
-        if column.reason is not None:
-            raise MismatchError(
-                f"site {name!r} cannot be scored: it was drawn from a distribution without a density "
-                f"({column.reason}). Leave it out of the model to keep it as simulated."
-            )
-        if density.is_kind(fn, "Delta"):
-            if not (column.point_mass or column.transform or column.site.discrete):
-                raise MismatchError(
-                    f"site {name!r} is a point mass (Delta) in the model, but was drawn from a "
-                    f"continuous distribution: no particle equals it. Use a narrow distribution, or "
-                    f"fix the value in the guide too."
-                )
-        elif (column.site.discrete and density.is_continuous(fn)) or (
-            column.continuous and density.is_discrete(fn)
-        ):
-            kinds = ("discrete", "continuous") if column.site.discrete else ("continuous", "discrete")
-            raise MismatchError(
-                f"site {name!r} was drawn from a {kinds[0]} distribution, but {type(fn).__name__} of the "
-                f"model is {kinds[1]}: particles cannot be resampled from one to the other. Draw it from "
-                f"a {kinds[1]} distribution in the guide."
-            )
-        elif column.point_mass:
-            raise MismatchError(
-                f"site {name!r} is a point mass (Delta) in the guide: all particles are equal there, "
-                f"so it cannot be resampled to a {type(fn).__name__}. Draw it in the guide."
-            )
-
-    def _unknown(self, name: str) -> MismatchError:
-        known = [n for n, c in self.columns.items() if c.site.role != "auxiliary" and c.reason is None]
-        text = (
-            f"site {name!r} of the model was not drawn for the particles, which have "
-            f"{quoted(known)}.{suggestion(name, known)}"
-        )
-        base = next((n for n in known if name.startswith(f"{n}_")), None)
-        if base is not None:
-            text += (
-                f" If {name!r} comes from poutine.reparam of {base!r}, pass the model without it, or "
-                f"use the same reparametrisation in the guide."
-            )
-        return MismatchError(text)
-
-    def _scaled(self, name: str, each: Tensor, msg: Message) -> Tensor:
-        """Add up a log density as the model has it, with its scale and mask."""
-        scale, mask = msg["scale"], msg["mask"]
-        if isinstance(scale, Tensor) or scale != 1.0:
-            self.score.normalised = False
-            each = each * scale
-        if mask is not None and mask is not True:
-            self.score.normalised = False
-            each = torch.where(torch.as_tensor(mask, device=each.device), each, 0.0)
-        return self._sum(name, each)
-
-    def _factor(self, msg: Message) -> None:
-        self.score.normalised = False
-        self.found[msg["name"]] = Found(msg["name"], "factor", msg["fn"].log_factor, None, _frames(msg))
-        self.score.log_p[msg["name"]] = self._scaled(msg["name"], msg["fn"].log_factor.double(), msg)

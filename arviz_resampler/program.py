@@ -21,8 +21,9 @@ from pyro import poutine
 from pyro.poutine.messenger import Messenger
 
 from arviz_resampler.errors import ArgumentError, ProgramError, source_line, wants_one_number
-from arviz_resampler.handlers import Drawing, Handler, Scoring, TooShallow
+from arviz_resampler.handlers import Drawing, Handler, TooShallow
 from arviz_resampler.records import Column, Draw, Found, Score, depth_lost, merge_masked
+from arviz_resampler.scoring import Scoring
 
 
 @contextmanager
@@ -140,14 +141,17 @@ class Program:
             site = f", at site {handler.current!r}"
         place = f"{where}{site}".lstrip(", ")
         if handler.n > 1 and wants_one_number(error):
-            return ProgramError(
+            failure = ProgramError(
                 f"the {self.role} is not vectorised: it uses a tensor of {handler.n} particles as if "
                 f"it were one number ({place}). Write it with tensor operations such as torch.where, "
                 f"or pass batch_size=1 to simulate one particle at a time. It said: {error}"
             )
-        return ProgramError(
-            f"the {self.role} failed ({place}): {type(error).__name__}: {error}{handler.hint()}"
-        )
+        else:
+            failure = ProgramError(
+                f"the {self.role} failed ({place}): {type(error).__name__}: {error}{handler.hint()}"
+            )
+        failure.nesting = handler.needed
+        return failure
 
 
 def _first(column: Column) -> Column:

@@ -133,12 +133,13 @@ def _probe(
     except ProgramError as error:
         _pass_on(error)
         # The program may want the axes of plates that it has not come to yet.
+        deeper = max(error.nesting, start + 1)
         try:
-            result = run(start + 1, 2**32 + 1)
+            result = run(deeper, 2**32 + 1)
         except ProgramError as second:
             _pass_on(second)
-            return start, {}
-        return max(result.needed, start + 1), result.found
+            return error.nesting, {}
+        return max(result.needed, deeper), result.found
     lost = depth_lost(result.found)
     if max(result.needed, lost) <= start:
         return start, result.found

@@ -255,7 +255,8 @@ class Weights:
             return Judgement("thin", f"{text}. {remedy}")
         else:
             return Judgement("good", f"effective sample size {ess:.3g} of {n} particles.")
-        return Judgement("unreliable", f"{text}. {self._remedy(num_samples, heavy)}")
+        far = self.normalised and missing > 0.5
+        return Judgement("unreliable", f"{text}. {self._remedy(num_samples, heavy or far)}")
 
     @property
     def verdict(self) -> Verdict:

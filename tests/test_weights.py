@@ -127,6 +127,14 @@ def test_a_handful_of_effective_particles_is_unreliable():
     assert "effective sample size" in weights.advice
 
 
+def test_a_model_that_the_guide_hardly_reaches_asks_for_a_wider_guide_and_not_for_more_particles():
+    weights, _ = normal_weights(100_000, guide_sd=25.0, mean=250.0, sd=5.0)
+    assert weights.ess < 100
+    assert weights.verdict == "unreliable"
+    assert "widen the guide" in weights.advice
+    assert "guide samples" not in weights.advice
+
+
 def test_a_heavy_tail_is_unreliable_and_says_where_to_widen():
     weights, _ = normal_weights(20_000, guide_sd=1.0, sd=3.0)
     assert weights.ess > weights.pareto.tail

@@ -1,0 +1,68 @@
+# From a bare clone, Python 3.11 or newer and make are enough: each target sets up what it needs.
+#
+#   make test                      with python3
+#   make test PYTHON=python3.12    with another Python, in a virtual environment of its own
+#
+# Below Python 3.12 the environment has ArviZ 0.23, from 3.12 on ArviZ 1.3. Exact versions are in
+# constraints/; a change there or in pyproject.toml is installed at the next call.
+
+PYTHON ?= python3
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+CONSTRAINTS ?= constraints/arviz-$(if $(filter 3.11,$(VERSION)),0,1).txt
+VENV ?= .venv-$(VERSION)
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The arrays are small: more threads would only wait for each other.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test doctest readme lint types format picture clean
+
+help: ## Show the targets
+	@echo "make TARGET [PYTHON=python3.12]"
+	@sed -n 's/^\([a-z]*\):.*## /  \1|/p' Makefile | tr '|' '\t' | expand -t 12
+
+install: $(STAMP) ## Make the virtual environment .venv-VERSION
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) $(if $(VERSION),is Python $(VERSION),does not run): this needs Python 3.11 or newer, as in 'make test PYTHON=python3.12'." >&2; \
+	  echo "Under pyenv, say which: 'PYENV_VERSION=3.12.1 make test PYTHON=python3.12'." >&2; \
+	  exit 1; }
+	@echo "Installing into $(VENV), with the versions of $(CONSTRAINTS): a minute or two."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) hatchling editables
+	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Run the example on the eight schools; its pictures go to demo/
+	@# ArviZ 0.23 announces ArviZ 1.0 once a day.
+	$(BIN)/python -W ignore::FutureWarning:arviz examples/eight_schools.py
+
+test: $(STAMP) ## Run the tests and the doctests; ARGS="-k name" goes to pytest
+	$(BIN)/python -m pytest --doctest-modules arviz_resampler tests $(ARGS)
+
+doctest: $(STAMP) ## Run the doctests alone
+	$(BIN)/python -m pytest --doctest-modules arviz_resampler
+
+readme: $(STAMP) ## Run every Python block of README.md
+	$(BIN)/python .ci/run_blocks.py README.md
+
+lint: $(STAMP) ## Check style and format with ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) ## Check types with mypy, strictly
+	$(BIN)/python -m mypy
+
+format: $(STAMP) ## Mend style and format with ruff
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+picture: demo ## Renew the picture of README.md
+	cp demo/prior_predictive.png docs/images/
+
+clean: ## Remove virtual environments, caches and the demo's pictures
+	rm -rf .venv* demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find arviz_resampler tests examples -name __pycache__ -exec rm -rf {} +
