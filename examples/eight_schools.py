@@ -60,17 +60,18 @@ def milliseconds(function):
     return 1e3 * min(repeat(function, number=1, repeat=5))
 
 
-def plot_predictive(draws):
+def plot_predictive(draws, name):
     """A panel per prior: fifty replications of the eight effects, and the effects that were reported."""
+    size = (5 * len(draws), 3.5)
     if ARVIZ == 0:
-        _, axes = plt.subplots(1, len(draws), figsize=(10, 3.5), sharey=True)
+        _, axes = plt.subplots(1, len(draws), figsize=size, sharey=True, squeeze=False)
         how = {"kind": "cumulative", "observed": True, "mean": False, "legend": False, "textsize": 10}
-        for ax, (name, drawn) in zip(axes, draws.items(), strict=True):
+        for ax, (title, drawn) in zip(axes[0], draws.items(), strict=True):
             az.plot_ppc(drawn, group="prior", num_pp_samples=50, random_seed=0, ax=ax, **how)
-            ax.set_title(name)
+            ax.set_title(title)
     else:
         how = {"kind": "ecdf", "cols": ["model"], "visuals": {"observed_dist": {}}}
-        how["figure_kwargs"] = {"figsize": (10, 3.5)}
+        how["figure_kwargs"] = {"figsize": size}
         az.plot_ppc_dist(draws, group="prior_predictive", num_samples=50, **how)
     axes = plt.gcf().axes
     for ax in axes:
@@ -79,7 +80,7 @@ def plot_predictive(draws):
     colors = {"prior predictive": "C0", "observed": "k"}
     lines = [Line2D([], [], color=color, label=label) for label, color in colors.items()]
     axes[-1].legend(handles=lines, loc="upper left")
-    plt.savefig("demo/prior_predictive.png", dpi=90, bbox_inches="tight")
+    plt.savefig(f"demo/{name}.png", dpi=90, bbox_inches="tight")
 
 
 def plot_priors(draws):
@@ -107,9 +108,11 @@ def main():
 
     matplotlib.use("Agg")
     Path("demo").mkdir(exist_ok=True)
-    plot_predictive(draws)
+    for name, drawn in draws.items():
+        plot_predictive({name: drawn}, f"prior_predictive_{name}")
+    plot_predictive(draws, "prior_predictive")
     plot_priors(draws)
-    print("Pictures: demo/prior_predictive.png, demo/priors.png")
+    print("Pictures:", *sorted(str(path) for path in Path("demo").glob("*.png")))
 
 
 if __name__ == "__main__":
