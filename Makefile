@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test doctest readme lint types format picture clean
+.PHONY: help install demo test doctest readme lint types format picture robustness bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -40,11 +40,11 @@ demo: $(STAMP) ## Run the example on the eight schools; its pictures go to demo/
 	@# ArviZ 0.23 announces ArviZ 1.0 once a day.
 	$(BIN)/python -W ignore::FutureWarning:arviz examples/eight_schools.py
 
-test: $(STAMP) ## Run the tests and the doctests; ARGS="-k name" goes to pytest
-	$(BIN)/python -m pytest --doctest-modules arviz_resampler tests $(ARGS)
+test: $(STAMP) ## Run the tests and the doctests of package and docs; ARGS="-k name" goes to pytest
+	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' arviz_resampler docs tests $(ARGS)
 
 doctest: $(STAMP) ## Run the doctests alone
-	$(BIN)/python -m pytest --doctest-modules arviz_resampler
+	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' arviz_resampler docs
 
 readme: $(STAMP) ## Run every Python block of README.md
 	$(BIN)/python .ci/run_blocks.py README.md
@@ -62,6 +62,12 @@ format: $(STAMP) ## Mend style and format with ruff
 
 picture: demo ## Renew the picture of README.md
 	cp demo/prior_predictive.png docs/images/
+
+robustness: $(STAMP) ## Try every distribution and write docs/robustness.md: some minutes
+	$(BIN)/python scripts/robustness.py
+
+bench: $(STAMP) ## Measure speed and memory beside Pyro, and write docs/benchmarks.md: some minutes
+	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py
 
 clean: ## Remove virtual environments, caches and the demo's pictures
 	rm -rf .venv* demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

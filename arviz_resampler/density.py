@@ -160,6 +160,20 @@ def bad_parameter(fn: Distribution) -> BadParameter | None:
     return None
 
 
+def drawn_otherwise(fn: Distribution) -> str | None:
+    """Why draws of ``fn`` do not have the density that it says, or None where they have it."""
+    for part in _nested(fn):
+        if _is(part, "LKJCholesky"):
+            # Torch takes i - 1/2 where the onion method has i / 2: the same for two rows, not for more.
+            first = part._beta.concentration1[..., 1:]  # type: ignore[attr-defined]
+            right = torch.arange(1, first.shape[-1] + 1, dtype=first.dtype, device=first.device) / 2
+            if not torch.allclose(first, right):
+                return "torch draws an LKJCholesky of three rows or more from another distribution"
+        if type(part).__name__ == "CoalescentTimes" and bool((part.rate != 1).any()):  # type: ignore[attr-defined]
+            return "Pyro draws CoalescentTimes with rate 1, whatever the rate is"
+    return None
+
+
 # ---------------------------------------------------------------- support
 
 
@@ -405,8 +419,14 @@ def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
         try:
             result: Tensor = fn.log_prob(value)
         except (IndexError, RuntimeError, ValueError):
-            if inside is None or inside.all():
+            if not value.is_floating_point():
+                # A Categorical draws whole numbers, and a Bernoulli scores floating ones.
+                value = value.to(torch.get_default_dtype())
+            elif inside is None or inside.all():
                 raise
+            if inside is None:
+                batch = value.shape[: value.dim() - len(fn.event_shape)]
+                inside = torch.ones(batch, dtype=torch.bool, device=value.device)
             result = _log_prob_inside(fn, value, inside)
     result = result.double()
     return result if inside is None else result.masked_fill(~inside, -torch.inf)

@@ -32,6 +32,8 @@ class TooShallow(Exception):
 class Handler:
     """What running and scoring have in common. Outermost: sees a site after all other handlers."""
 
+    keeps = False  # whether what it finds outlives the run
+
     def __init__(self, role: str, n: int, nesting: int) -> None:
         self.role = role
         self.n = n
@@ -70,10 +72,10 @@ class Handler:
                 f"site {name!r} of the {self.role} samples from a {type(fn).__name__}, which is not a "
                 f"Pyro distribution; take one of pyro.distributions"
             )
-        if _is_kind(msg, "Unit"):
-            return
-        if self._is_deterministic(msg):
-            self._deterministic(msg)
+        if _is_kind(msg, "Unit") or self._is_deterministic(msg):
+            self._batch(name, torch.Size(), frames_of(msg))  # for the depth of its plates
+            if not _is_kind(msg, "Unit"):
+                self._deterministic(msg)
             return
         if density.is_improper(fn):
             raise ProgramError(
@@ -149,11 +151,14 @@ class Handler:
             return entries.reshape(self.n, -1).any(-1)
         return entries.any().expand(self.n)
 
-    def _sum(self, name: str, values: Tensor) -> Tensor:
+    def _sum(self, name: str, values: Tensor, frames: Mapping[int, tuple[str, int]] | None = None) -> Tensor:
         """Sum over all axes but the particle axis: shape (n,), float64."""
         values = values.double()
         if values.dim() == 0 or values.numel() == 1:
             return values.reshape(()).expand(self.n)
+        plate = (frames or {}).get(-values.dim())
+        if plate is not None and plate[1] == values.shape[0] and values.dim() <= self.nesting:
+            return values.sum().expand(self.n)  # along a plate, the same for all particles
         if values.shape[0] == self.n and (self.n > 1 or values.dim() > self.nesting):
             return values.reshape(self.n, -1).sum(-1)
         if self.n in values.shape and self.n > 1:
@@ -172,11 +177,13 @@ class Handler:
         if _is_kind(msg, "Unit"):
             self._factor(msg)
         elif msg["infer"].get("_deterministic"):
-            value = torch.as_tensor(msg["value"])
+            value = torch.as_tensor(msg["value"]).detach()
+            if self.keeps:
+                value = value.clone()  # external code may use the memory of its result again
             self.found[name] = Found(
                 name,
                 "deterministic",
-                value.detach(),
+                value,
                 None,
                 frames_of(msg),
                 event_dim=msg["fn"].event_dim,
@@ -231,6 +238,8 @@ def frames_of(msg: Message) -> dict[int, tuple[str, int]]:
 class Drawing(Handler):
     """Run a guide or simulator: sample every site for all particles at once."""
 
+    keeps = True
+
     def __init__(
         self,
         role: str,
@@ -282,7 +291,7 @@ class Drawing(Handler):
         self.found[name] = found
 
     def _factor(self, msg: Message) -> None:
-        total = self._sum(msg["name"], msg["fn"].log_factor)
+        total = self._sum(msg["name"], msg["fn"].log_factor, frames_of(msg))
         self.found[msg["name"]] = Found(
             msg["name"], "factor", total, [], frames_of(msg), auxiliary=True, log_density=total
         )

@@ -9,6 +9,7 @@ The axis is not a ``pyro.plate``: it needs no name, and a plate that reaches int
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +23,15 @@ from pyro.poutine.messenger import Messenger
 
 from arviz_resampler.errors import ArgumentError, ProgramError, source_line, wants_one_number
 from arviz_resampler.handlers import Drawing, Handler, TooShallow
-from arviz_resampler.records import Column, Draw, Found, Score, depth_lost, merge_masked
+from arviz_resampler.records import (
+    Column,
+    Draw,
+    Score,
+    depth_lost,
+    differs,
+    merge_masked,
+    mixes_particles,
+)
 from arviz_resampler.scoring import Scoring
 
 
@@ -84,13 +93,15 @@ class Program:
         return Draw(merge_masked(handler.found), handler.needed, handler.needed_text)
 
     @untouched_params()
-    def score(self, columns: Mapping[str, Column], n: int, nesting: int) -> Score:
-        """Log density of ``n`` cached particles, by site."""
-        probed: dict[str, Found] = {}
-        # With few particles an axis of the program may have their number by coincidence, so look
-        # at the structure with one of them first; with many, look only if something does not fit.
-        if n <= 1024:
-            nesting, probed = self._probe(columns, nesting)
+    def score(self, columns: Mapping[str, Column], n: int, nesting: int, *, check: bool) -> Score:
+        """Log density of ``n`` cached particles, by site.
+
+        With ``check``, the second particle is scored by itself first, which shows the structure of the
+        program and whether it mixes particles. Without, that is done only if something does not fit.
+        """
+        alone = self._alone(columns, nesting) if check and n > 1 else None
+        if alone is not None:
+            nesting = alone.nesting
         while True:
             handler = Scoring(self.role, n, nesting, columns)
             try:
@@ -99,31 +110,44 @@ class Program:
             except TooShallow as error:
                 nesting = error.nesting
             except ProgramError:
-                deeper, probed = self._probe(columns, nesting)
-                if deeper == nesting:
+                alone = self._alone(columns, nesting)
+                if alone is None or alone.nesting == nesting:
                     raise
-                nesting = deeper
+                nesting = alone.nesting
+        if alone is not None and alone.nesting == nesting:
+            self._compare(handler, alone, columns)
         score = handler.score
         score.nesting = nesting
-        score.probed = probed
+        score.probed = alone.found if alone is not None else {}
         score.deterministic = {
             name: found for name, found in handler.found.items() if found.kind == "deterministic"
         }
         return score
 
-    def _probe(self, columns: Mapping[str, Column], nesting: int) -> tuple[int, dict[str, Found]]:
-        """Nesting that the program needs, and its structure, from a run over one particle."""
-        one = {name: _first(column) for name, column in columns.items()}
+    def _alone(self, columns: Mapping[str, Column], nesting: int) -> Scoring | None:
+        """A run over the second particle, at the nesting it turns out to need; None if it fails."""
+        alone = {name: _second(column) for name, column in columns.items()}
         while True:
-            handler = Scoring(self.role, 1, nesting, one)
+            handler = Scoring(self.role, 1, nesting, alone)
             try:
                 self._run(handler)
-            except ProgramError:
-                return handler.needed, {}
+            except ProgramError as error:
+                if error.__cause__ is not None and error.nesting > nesting:
+                    nesting = error.nesting
+                    continue
+                return None
             needed = max(handler.needed, depth_lost(handler.found))
             if needed <= nesting:
-                return nesting, handler.found
+                return handler
             nesting = needed
+
+    def _compare(self, many: Scoring, alone: Scoring, columns: Mapping[str, Column]) -> None:
+        """Refuse a program in which the second particle depends on the others."""
+        odd = _differing(many, alone)
+        # Randomness that is not Pyro's makes a difference too, but then also between two such runs.
+        again = self._alone(columns, alone.nesting) if odd else None
+        if again is not None and not _differing(alone, again):
+            raise mixes_particles(odd[0], self.role)
 
     def _run(self, handler: Handler) -> None:
         with torch.no_grad(), _constructors_unchecked(), poutine.block(), _Listener(handler):
@@ -154,8 +178,25 @@ class Program:
         return failure
 
 
-def _first(column: Column) -> Column:
-    return replace(column, value=column.value[:1])
+def _second(column: Column) -> Column:
+    return replace(column, value=column.value[1:2])
+
+
+def _differing(many: Scoring, one: Scoring) -> list[str]:
+    """Sites where the second particle is not what it is by itself."""
+    computed = [
+        name
+        for name, found in many.found.items()
+        if found.kind == "deterministic" and name in one.found
+        if differs(found, one.found[name], many.n, many.nesting)
+    ]
+    i, unlike = min(1, many.n - 1), []
+    for name, log_p in many.score.log_p.items():
+        if name in one.score.log_p:
+            a, b = float(log_p[i]), float(one.score.log_p[name][0])
+            if not (a == b or math.isclose(a, b, rel_tol=1e-2, abs_tol=1e-2) or math.isnan(a + b)):
+                unlike.append(name)
+    return unlike + computed
 
 
 class _Listener(Messenger):  # type: ignore[misc]

@@ -147,7 +147,7 @@ def to_column(found: Found, n: int, nesting: int, probed: Found | None = None) -
     if found.kind == "deterministic":
         names, value = _deterministic_axes(found, n, nesting, probed)
     else:
-        names, value = _stochastic_axes(found, n, probed)
+        names, value = _stochastic_axes(found, n)
     role: Role = "auxiliary" if found.auxiliary else "latent"
     if found.kind == "deterministic":
         role = "deterministic"
@@ -171,17 +171,9 @@ def to_column(found: Found, n: int, nesting: int, probed: Found | None = None) -
     )
 
 
-def _stochastic_axes(found: Found, n: int, probed: Found | None) -> tuple[list[str | None], Tensor]:
+def _stochastic_axes(found: Found, n: int) -> tuple[list[str | None], Tensor]:
     axes = found.axes or []
     event = tuple(found.value.shape[1 + len(axes) :])
-    if n > 1 and probed is not None:
-        before = tuple(probed.value.shape[probed.value.dim() - len(event) :]) if event else ()
-        wide = [size for size, old in zip(event, before, strict=True) if size == n and old == 1]
-        if wide:
-            raise ProgramError(
-                f"site {found.name!r} has an event of shape {event}: the axis of the {n} particles "
-                f"became a part of the event. Stack tensors along the last dim (torch.stack(..., -1))."
-            )
     kept = [(name, size) for name, size in axes if name is not None or size != 1]
     names = [name for name, _ in kept] + [None] * len(event)
     return names, found.value.reshape(n, *(size for _, size in kept), *event)
@@ -210,3 +202,43 @@ def _deterministic_axes(
             padding.add(i)
     kept = [i for i in range(rank) if i not in padding]
     return [names[i] for i in kept], inner.reshape(n, *(inner.shape[1 + i] for i in kept))
+
+
+def check_event(found: Found, n: int, probed: Found | None) -> None:
+    """Refuse an event that has the particles in it: an axis of n, where one particle has an axis of one."""
+    if n == 1 or probed is None or not found.event_dim:
+        return
+    event = tuple(found.value.shape[found.value.dim() - found.event_dim :])
+    before = tuple(probed.value.shape[probed.value.dim() - found.event_dim :])
+    if any(size == n and old == 1 for size, old in zip(event, before, strict=True)):
+        raise ProgramError(
+            f"site {found.name!r} has an event of shape {event}: the axis of the {n} particles "
+            f"became a part of the event. Stack tensors along the last dim (torch.stack(..., -1))."
+        )
+
+
+def differs(many: Found, one: Found, n: int, nesting: int) -> bool:
+    """Whether the second of many particles is not what it is by itself, beyond rounding.
+
+    The second, because programs that take one for all take the first or the last.
+    """
+    i = min(1, n - 1)
+    if many.kind == "deterministic":
+        values = [to_column(many, n, nesting, one).value[i], to_column(one, 1, nesting).value[0]]
+    elif many.log_density is not None and one.log_density is not None:
+        values = [many.log_density[i], one.log_density[0]]
+    else:
+        return False
+    if values[0].shape != values[1].shape or values[0].dtype != values[1].dtype:
+        return True
+    first, second = (value.double() for value in values)
+    return not bool(torch.isclose(first, second, rtol=1e-2, atol=1e-2, equal_nan=True).all())
+
+
+def mixes_particles(name: str, role: str) -> ProgramError:
+    """The error for a program in which particles depend on each other."""
+    return ProgramError(
+        f"site {name!r} of the {role} is not the same for a particle among others and for the same "
+        f"particle by itself: the program mixes particles, as a.mean() without a dim or a[0] do. Reduce "
+        f"and index from the right: a.mean(-1), a[..., 0]."
+    )

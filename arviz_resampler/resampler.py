@@ -144,6 +144,7 @@ class Resampler:
             progressbar=progressbar,
         )
         self._race = Race(self._seed, num_guide_samples)
+        self._checked: set[Any] = set()
         sites = self._particles.sites
         self._observed = {
             name: containers.as_observed(name, value, sites.get(name))
@@ -157,6 +158,9 @@ class Resampler:
     def _labels(self, sites: Mapping[str, Site]) -> containers.Labels:
         extra = {**self._observed, **self._constant}
         return containers.Labels(sites, self._coords, self._dims, extra)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_checked": set()}  # code does not pickle
 
     @property
     def sites(self) -> dict[str, Site]:
@@ -190,7 +194,14 @@ class Resampler:
 
     def _weigh(self, model: Callable[[], Any]) -> tuple[Weights, Score]:
         particles = self._particles
-        score = Program(model, "model").score(particles.columns, particles.num_particles, particles.nesting)
+        code = getattr(getattr(model, "func", model), "__code__", None)
+        # A look at one particle alone costs little, but not nothing: at programs whose code was looked
+        # at before, as when a slider moves, it is not done again.
+        check = particles.num_particles <= 1024 or code is None or code not in self._checked
+        score = Program(model, "model").score(
+            particles.columns, particles.num_particles, particles.nesting, check=check
+        )
+        self._checked.add(code)
         if score.observed:
             warn(
                 f"site {quoted(score.observed)} of the model carries obs= and is left out of the weights",

@@ -57,7 +57,7 @@ class Scoring(Handler):
             if whole not in self.score.observed:
                 self.score.observed.append(whole)
             if column is not None:
-                msg["value"] = self._place(msg, batch, column)
+                msg["value"] = self._place(msg, batch, column).clone()
             msg["done"] = True
             return
         if column is None:
@@ -68,7 +68,8 @@ class Scoring(Handler):
         if bad is not None and invalid is not None and invalid.all():
             raise ProgramError(f"site {name!r} of the model: {bad.text}")
         value = self._place(msg, batch, column)
-        msg["value"] = value
+        # A copy: a program that changes it in place would change the particles.
+        msg["value"] = value.clone()
         msg["done"] = True
         try:
             each = density.log_prob(fn, value, known=column.support)
@@ -132,7 +133,7 @@ class Scoring(Handler):
         if mask is not None and mask is not True:
             self.score.normalised = False
             each = torch.where(torch.as_tensor(mask, device=each.device), each, 0.0)
-        return self._sum(name, each)
+        return self._sum(name, each, frames_of(msg))
 
     def _factor(self, msg: Message) -> None:
         self.score.normalised = False

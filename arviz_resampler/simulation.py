@@ -27,7 +27,16 @@ from arviz_resampler.errors import (
 )
 from arviz_resampler.particles import Particles
 from arviz_resampler.program import Program, untouched_params
-from arviz_resampler.records import Column, Draw, Found, depth_lost, to_column
+from arviz_resampler.records import (
+    Column,
+    Draw,
+    Found,
+    check_event,
+    depth_lost,
+    differs,
+    mixes_particles,
+    to_column,
+)
 
 
 @contextmanager
@@ -77,23 +86,80 @@ def _run(
     n: int,
     nesting: int,
     predictive: frozenset[str],
-    probed: Mapping[str, Found],
+    replay: Mapping[str, Column] | None = None,
 ) -> _Run:
-    first = guide.draw(n, nesting)
-    columns = {}
-    for name, found in first.found.items():
-        columns[name] = replace(to_column(found, n, nesting, probed.get(name)), from_guide=True)
+    """Run both over n particles; the columns of what is computed come later, in :func:`_complete`."""
+    replay = replay or {}
+    first = guide.draw(n, nesting, replay=replay, predictive=predictive)
+    columns = {
+        name: replace(to_column(found, n, nesting), from_guide=True)
+        for name, found in first.found.items()
+        if found.kind != "deterministic"
+    }
     if simulator is None:
         return _Run(first, None, columns)
-    drawn = {name: c for name, c in columns.items() if c.reason != "deterministic"}
-    second = simulator.draw(n, nesting, replay=drawn, predictive=predictive)
+    second = simulator.draw(n, nesting, replay={**replay, **columns}, predictive=predictive)
     for name, found in second.found.items():
-        if found.replayed:
-            conditional = found.log_density
-            columns[name] = replace(columns[name], log_conditional=conditional)
-        elif found.kind != "factor":
-            columns[name] = to_column(found, n, nesting, probed.get(name))
+        if found.replayed and name in columns:
+            columns[name] = replace(columns[name], log_conditional=found.log_density)
+        elif found.kind not in ("factor", "deterministic"):
+            columns[name] = to_column(found, n, nesting)
     return _Run(first, second, columns)
+
+
+def _complete(run: _Run, n: int, nesting: int, probed: Mapping[str, Found]) -> dict[str, Column]:
+    """The columns of a run, in the order of the programs, computed values among them."""
+    columns = {}
+    for name, found in run.found.items():
+        if found.kind == "deterministic":
+            own = run.simulator is None or name not in run.simulator.found
+            column = to_column(found, n, nesting, probed.get(name))
+            columns[name] = replace(column, from_guide=own)
+        elif name in run.columns:
+            check_event(found, n, probed.get(name))
+            columns[name] = run.columns[name]
+    return columns
+
+
+def _alone(
+    guide: Program, simulator: Program | None, run: _Run, n: int, nesting: int, seed: int
+) -> dict[str, Found]:
+    """The second particle run by itself: its structure, and whether it depends on the others.
+
+    A program that reduces over the particles, as a.mean() without a dim does, is silently wrong.
+    """
+    second = {name: replace(c, value=c.value[1:2]) for name, c in run.columns.items()}
+    everything = frozenset(second)
+
+    def again(number: int) -> _Run:
+        with _seeded(seed, number):
+            return _run(guide, simulator, 1, nesting, everything, second)
+
+    try:
+        alone = again(2**32 + 1)
+    except ProgramError as error:
+        _pass_on(error)
+        return {}
+    odd = _differing(run, alone, n, nesting)
+    # Randomness that is not Pyro's makes a difference too, but then also between two such runs.
+    if odd and not _differing(alone, again(2**32 + 2), 1, nesting):
+        name = odd[0]
+        role = "simulator" if run.simulator is not None and name in run.simulator.found else "guide"
+        raise mixes_particles(name, role)
+    return alone.found
+
+
+def _differing(run: _Run, alone: _Run, n: int, nesting: int) -> list[str]:
+    """Sites where the second particle is not what it is by itself."""
+    pairs = [(run.guide.found, alone.guide.found)]
+    if run.simulator is not None and alone.simulator is not None:
+        pairs.append((run.simulator.found, alone.simulator.found))
+    return [
+        name
+        for many, one in pairs
+        for name, found in many.items()
+        if name in one and differs(found, one[name], n, nesting)
+    ]
 
 
 def _pass_on(error: ProgramError) -> None:
@@ -108,26 +174,26 @@ def _probe(
     given: int | None,
     seed: int,
     predictive: frozenset[str],
-) -> tuple[int, dict[str, Found]]:
-    """Nesting of the programs, and their structure over one particle."""
+) -> tuple[int, dict[str, Found], int]:
+    """Nesting of the programs, their structure over one particle, and how many were spent on it."""
 
     def run(nesting: int, number: int) -> _Run:
         with _seeded(seed, number):
-            return _run(guide, simulator, 1, nesting, predictive, {})
+            return _run(guide, simulator, 1, nesting, predictive)
 
     if given is not None:
         try:
             result = run(given, 2**32)
         except ProgramError as error:
             _pass_on(error)
-            return given, {}
+            return given, {}, 1
         if result.needed > given:
             raise ArgumentError(result.needed_text)
-        return given, result.found
+        return given, result.found, 1
     start = 0
     if simulator is not None:
         # The guide is cheap and the simulator may not be: learn what can be learnt without it.
-        start, _ = _probe(guide, None, None, seed, predictive)
+        start, _, _ = _probe(guide, None, None, seed, predictive)
     try:
         result = run(start, 2**32)
     except ProgramError as error:
@@ -138,23 +204,23 @@ def _probe(
             result = run(deeper, 2**32 + 1)
         except ProgramError as second:
             _pass_on(second)
-            return error.nesting, {}
-        return max(result.needed, deeper), result.found
+            return error.nesting, {}, 2
+        return max(result.needed, deeper), result.found, 2
     lost = depth_lost(result.found)
-    if max(result.needed, lost) <= start:
-        return start, result.found
+    if lost <= result.needed:
+        return result.needed, result.found if result.needed == start else {}, 1
     try:
-        again = run(max(result.needed, lost), 2**32 + 1)
+        again = run(lost, 2**32 + 1)
     except ProgramError as error:
         _pass_on(error)
-        return result.needed, {}
-    if lost > result.needed and all(
+        return result.needed, {}, 2
+    if all(
         torch.equal(found.value, again.found[name].value)
         for name, found in result.found.items()
         if found.kind == "deterministic" and name in again.found and found.value.dim() > result.needed
     ):
-        return result.needed, result.found if result.needed == start else {}
-    return max(result.needed, again.needed, lost), again.found
+        return result.needed, result.found if result.needed == start else {}, 2
+    return max(again.needed, lost), again.found, 2
 
 
 @untouched_params()
@@ -176,7 +242,7 @@ def simulate(
     the programs predict nothing.
     """
     chosen, predictive = predictive, predictive | data_names
-    nesting, probed = _probe(guide, simulator, nesting, seed, predictive)
+    nesting, probed, spent = _probe(guide, simulator, nesting, seed, predictive)
     size = min(batch_size or num_particles, num_particles)
     starts = range(0, num_particles, size)
     columns: dict[str, Column] = {}
@@ -188,7 +254,10 @@ def simulate(
     for number, start in enumerate(tqdm(starts, desc="Simulating", unit="batch", disable=quiet)):
         n = min(size, num_particles - start)
         with _seeded(seed, number):
-            run = _run(guide, simulator, n, nesting, predictive, probed)
+            run = _run(guide, simulator, n, nesting, predictive)
+        if number == 0 and n > 1 and spent < 2:
+            probed = _alone(guide, simulator, run, n, nesting, seed) or probed
+        run.columns = _complete(run, n, nesting, probed)
         if number == 0:
             predictive -= _unpredicted(run, chosen, data_names)
             _check_structure(run, predictive)

@@ -80,7 +80,7 @@ def test_the_simulator_runs_once_over_the_particles_after_a_probe(plates, given)
     options = {"max_plate_nesting": plates} if given else {}
     cache = Resampler(prior(), simulator, num_guide_samples=1000, seed=0, **options)
     assert sum(calls) <= 1002
-    assert calls[-1] == 1000
+    assert calls.count(1000) == 1
     built = list(calls)
     cache.sample(prior(1.0), 10)
     assert calls == built
@@ -218,12 +218,13 @@ def test_a_constant_is_kept_once_for_all_particles():
 
 def test_a_constant_of_each_batch_is_kept_for_each_batch():
     def guide():
-        x = pyro.sample("x", dist.Normal(0.0, 1.0))
-        pyro.deterministic("mean", x.mean())
+        pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.deterministic("day", torch.as_tensor(np.random.rand()))
 
     cache = Resampler(guide, num_guide_samples=90, batch_size=30, seed=0, progressbar=False)
-    x, mean = values(cache)["x"], values(cache)["mean"]
-    torch.testing.assert_close(mean, x.reshape(3, 30).mean(1).repeat_interleave(30))
+    day = values(cache)["day"].reshape(3, 30)
+    assert len(day[:, 0].unique()) == 3
+    assert torch.equal(day, day[:, :1].expand(3, 30))
 
 
 def test_every_log_density_is_filled_in_also_where_the_values_are_shared():
