@@ -205,12 +205,12 @@ def _deterministic_axes(
 
 
 def check_event(found: Found, n: int, probed: Found | None) -> None:
-    """Refuse an event that has the particles in it: an axis of n, where one particle has an axis of one."""
-    if n == 1 or probed is None or not found.event_dim:
-        return
+    """Refuse an event that has the particles in it: an axis of n, which one particle does not have."""
     event = tuple(found.value.shape[found.value.dim() - found.event_dim :])
-    before = tuple(probed.value.shape[probed.value.dim() - found.event_dim :])
-    if any(size == n and old == 1 for size, old in zip(event, before, strict=True)):
+    if n == 1 or n not in event or found.kind == "deterministic":
+        return
+    before = () if probed is None else tuple(probed.value.shape[probed.value.dim() - found.event_dim :])
+    if event != before:
         raise ProgramError(
             f"site {found.name!r} has an event of shape {event}: the axis of the {n} particles "
             f"became a part of the event. Stack tensors along the last dim (torch.stack(..., -1))."
@@ -231,7 +231,7 @@ def differs(many: Found, one: Found, n: int, nesting: int) -> bool:
         return False
     if values[0].shape != values[1].shape or values[0].dtype != values[1].dtype:
         return True
-    first, second = (value.double() for value in values)
+    first, second = (value if value.is_complex() else value.double() for value in values)
     return not bool(torch.isclose(first, second, rtol=1e-2, atol=1e-2, equal_nan=True).all())
 
 

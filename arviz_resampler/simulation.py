@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from arviz_resampler.errors import (
     ArgumentError,
     DrawWarning,
+    MismatchError,
     ProgramError,
     ProgramWarning,
     WeightError,
@@ -116,7 +117,8 @@ def _complete(run: _Run, n: int, nesting: int, probed: Mapping[str, Found]) -> d
             column = to_column(found, n, nesting, probed.get(name))
             columns[name] = replace(column, from_guide=own)
         elif name in run.columns:
-            check_event(found, n, probed.get(name))
+            if name in probed:
+                check_event(found, n, probed[name])
             columns[name] = run.columns[name]
     return columns
 
@@ -137,6 +139,10 @@ def _alone(
 
     try:
         alone = again(2**32 + 1)
+    except MismatchError:
+        for found in run.found.values():
+            check_event(found, n, None)
+        return {}
     except ProgramError as error:
         _pass_on(error)
         return {}
