@@ -67,7 +67,7 @@ class Handler:
             return
         if name in self.found:
             raise ProgramError(f"the {self.role} has two sites named {name!r}: give each its own name")
-        if not isinstance(fn, Distribution):
+        if not isinstance(fn, Distribution) or not hasattr(fn, "event_dim"):
             raise ProgramError(
                 f"site {name!r} of the {self.role} samples from a {type(fn).__name__}, which is not a "
                 f"Pyro distribution; take one of pyro.distributions"

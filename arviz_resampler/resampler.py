@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,14 @@ def _count(name: str, value: Any) -> int:
 
 def _optional(name: str, value: Any) -> int | None:
     return None if value is None else _integer(name, value, 0, "a non-negative integer or None")
+
+
+def _mapping(name: str, value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ArgumentError(f"{name} must be a mapping from names to values, got {value!r}")
+    return dict(value)
 
 
 class Resampler:
@@ -128,7 +136,10 @@ class Resampler:
         )
         self._given_seed = _optional("seed", seed)
         self._partial = partial
-        self._coords, self._dims = coords, dims
+        self._coords, self._dims = _mapping("coords", coords), _mapping("dims", dims)
+        if not isinstance(predictive, str | Iterable | None):
+            raise ArgumentError(f"predictive must be a name or several names, got {predictive!r}")
+        observed, constant_data = _mapping("observed", observed), _mapping("constant_data", constant_data)
         names = [predictive] if isinstance(predictive, str) else list(predictive or ())
         self._seed = self._given_seed if self._given_seed is not None else _global_seed()
         self._calls = np.random.default_rng((self._seed, 1))
@@ -140,7 +151,7 @@ class Resampler:
             nesting=max_plate_nesting,
             batch_size=batch_size,
             predictive=frozenset(names),
-            data_names=frozenset(observed or ()),
+            data_names=frozenset(observed),
             progressbar=progressbar,
         )
         self._race = Race(self._seed, num_guide_samples)
@@ -148,11 +159,16 @@ class Resampler:
         sites = self._particles.sites
         self._observed = {
             name: containers.as_observed(name, value, sites.get(name))
-            for name, value in {**self._particles.data, **(observed or {})}.items()
+            for name, value in {**self._particles.data, **observed}.items()
         }
-        self._constant = {
-            name: containers.plain(name, value, False) for name, value in (constant_data or {}).items()
-        }
+        self._constant = {name: containers.plain(name, value, False) for name, value in constant_data.items()}
+        for name in self._observed.keys() & self._constant.keys():
+            shapes = self._observed[name].shape, self._constant[name].shape
+            if shapes[0] != shapes[1]:
+                raise ArgumentError(
+                    f"{name!r} has shape {shapes[0]} in observed, but {shapes[1]} in constant_data; give one "
+                    f"of them another name"
+                )
         self._labels(sites)
 
     def _labels(self, sites: Mapping[str, Site]) -> containers.Labels:

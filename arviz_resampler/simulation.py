@@ -8,29 +8,26 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from arviz_resampler.checks import Run, check_factors, check_structure, unpredicted, warn_infinite
 from arviz_resampler.errors import (
     ArgumentError,
     DrawWarning,
     MismatchError,
     ProgramError,
-    ProgramWarning,
-    WeightError,
     quoted,
-    suggestion,
     warn,
 )
 from arviz_resampler.particles import Particles
 from arviz_resampler.program import Program, untouched_params
 from arviz_resampler.records import (
     Column,
-    Draw,
     Found,
     check_event,
     depth_lost,
@@ -59,28 +56,6 @@ def _seeded(seed: int, batch: int) -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
-@dataclass
-class _Run:
-    """Guide and simulator over the same particles."""
-
-    guide: Draw
-    simulator: Draw | None
-    columns: dict[str, Column]
-
-    @property
-    def needed(self) -> int:
-        return max(self.guide.needed, self.simulator.needed if self.simulator else 0)
-
-    @property
-    def needed_text(self) -> str:
-        last = self.simulator
-        return last.needed_text if last and last.needed == self.needed else self.guide.needed_text
-
-    @property
-    def found(self) -> dict[str, Found]:
-        return {**self.guide.found, **(self.simulator.found if self.simulator else {})}
-
-
 def _run(
     guide: Program,
     simulator: Program | None,
@@ -88,7 +63,7 @@ def _run(
     nesting: int,
     predictive: frozenset[str],
     replay: Mapping[str, Column] | None = None,
-) -> _Run:
+) -> Run:
     """Run both over n particles; the columns of what is computed come later, in :func:`_complete`."""
     replay = replay or {}
     first = guide.draw(n, nesting, replay=replay, predictive=predictive)
@@ -98,17 +73,23 @@ def _run(
         if found.kind != "deterministic"
     }
     if simulator is None:
-        return _Run(first, None, columns)
+        return Run(first, None, columns)
     second = simulator.draw(n, nesting, replay={**replay, **columns}, predictive=predictive)
     for name, found in second.found.items():
+        computed = name in first.found and first.found[name].kind == "deterministic"
+        if computed and found.kind != "deterministic":
+            raise MismatchError(
+                f"site {name!r} is deterministic in the guide, but drawn in the simulator, which would "
+                f"cut it off from what the guide draws. Write it in both in the same way."
+            )
         if found.replayed and name in columns:
             columns[name] = replace(columns[name], log_conditional=found.log_density)
         elif found.kind not in ("factor", "deterministic"):
             columns[name] = to_column(found, n, nesting)
-    return _Run(first, second, columns)
+    return Run(first, second, columns)
 
 
-def _complete(run: _Run, n: int, nesting: int, probed: Mapping[str, Found]) -> dict[str, Column]:
+def _complete(run: Run, n: int, nesting: int, probed: Mapping[str, Found]) -> dict[str, Column]:
     """The columns of a run, in the order of the programs, computed values among them."""
     columns = {}
     for name, found in run.found.items():
@@ -124,7 +105,7 @@ def _complete(run: _Run, n: int, nesting: int, probed: Mapping[str, Found]) -> d
 
 
 def _alone(
-    guide: Program, simulator: Program | None, run: _Run, n: int, nesting: int, seed: int
+    guide: Program, simulator: Program | None, run: Run, n: int, nesting: int, seed: int
 ) -> dict[str, Found]:
     """The second particle run by itself: its structure, and whether it depends on the others.
 
@@ -133,7 +114,7 @@ def _alone(
     second = {name: replace(c, value=c.value[1:2]) for name, c in run.columns.items()}
     everything = frozenset(second)
 
-    def again(number: int) -> _Run:
+    def again(number: int) -> Run:
         with _seeded(seed, number):
             return _run(guide, simulator, 1, nesting, everything, second)
 
@@ -155,7 +136,7 @@ def _alone(
     return alone.found
 
 
-def _differing(run: _Run, alone: _Run, n: int, nesting: int) -> list[str]:
+def _differing(run: Run, alone: Run, n: int, nesting: int) -> list[str]:
     """Sites where the second particle is not what it is by itself."""
     pairs = [(run.guide.found, alone.guide.found)]
     if run.simulator is not None and alone.simulator is not None:
@@ -183,7 +164,7 @@ def _probe(
 ) -> tuple[int, dict[str, Found], int]:
     """Nesting of the programs, their structure over one particle, and how many were spent on it."""
 
-    def run(nesting: int, number: int) -> _Run:
+    def run(nesting: int, number: int) -> Run:
         with _seeded(seed, number):
             return _run(guide, simulator, 1, nesting, predictive)
 
@@ -265,8 +246,8 @@ def simulate(
             probed = _alone(guide, simulator, run, n, nesting, seed) or probed
         run.columns = _complete(run, n, nesting, probed)
         if number == 0:
-            predictive -= _unpredicted(run, chosen, data_names)
-            _check_structure(run, predictive)
+            predictive -= unpredicted(run, chosen, data_names)
+            check_structure(run, predictive)
             columns = {name: _empty(c, num_particles) for name, c in run.columns.items()}
             factors = {n for n, f in run.guide.found.items() if f.kind == "factor"}
             observed = {name for name, found in run.found.items() if found.kind == "observed"}
@@ -284,70 +265,10 @@ def simulate(
             f"values are NaN",
             DrawWarning,
         )
-    _check_factors(columns, factors)
+    check_factors(columns, factors)
     columns = _with_roles(columns, observed, predictive, simulator is not None)
-    _warn_infinite(columns, num_particles)
+    warn_infinite(columns, num_particles)
     return Particles(columns, data, nesting, num_particles)
-
-
-def _unpredicted(run: _Run, chosen: frozenset[str], data_names: frozenset[str]) -> frozenset[str]:
-    """Names of data that no site predicts, where the programs predict nothing at all."""
-    unknown = data_names - run.columns.keys()
-    predicts = (
-        chosen
-        or data_names - unknown
-        or any(
-            found.kind == "observed"
-            or (run.simulator is not None and found.kind == "latent" and not found.replayed)
-            for found in (run.simulator or run.guide).found.values()
-        )
-    )
-    if unknown and not predicts:
-        warn(
-            f"observed data {quoted(unknown)} belong to no site; they are kept as they are, with "
-            f"nothing to compare them with. Add a site of that name to the simulator to predict them.",
-            ProgramWarning,
-        )
-        return unknown
-    return frozenset()
-
-
-def _check_structure(run: _Run, predictive: frozenset[str]) -> None:
-    _check_factors(run.columns, {n for n, f in run.guide.found.items() if f.kind == "factor"})
-    if not any(f.kind == "latent" for f in run.guide.found.values()):
-        raise ProgramError(
-            "the guide has no latent sample site: there is nothing to resample. Draw in it what the "
-            "models are priors of."
-        )
-    for name, column in run.columns.items():
-        if column.from_guide and column.reason not in (None, "deterministic"):
-            raise ProgramError(f"site {name!r} of the guide: {column.reason}, so it has no weights")
-    if run.simulator is not None:
-        factors = [n for n, f in run.simulator.found.items() if f.kind == "factor"]
-        if factors:
-            warn(
-                f"pyro.factor site {quoted(factors)} in the simulator does not act on the draws; it "
-                f"counts where a model has it",
-                ProgramWarning,
-            )
-    for name in sorted(predictive):
-        if name not in run.columns:
-            raise ArgumentError(
-                f"predictive or observed names {name!r}, which is no site of the programs; they have "
-                f"{quoted(run.columns)}.{suggestion(name, run.columns)}"
-            )
-
-
-def _check_factors(columns: dict[str, Column], factors: set[str]) -> None:
-    """A factor in a guide is the Jacobian of an auxiliary site, or the same for all particles."""
-    if any(c.site.role == "auxiliary" and n not in factors for n, c in columns.items()):
-        return
-    for name in sorted(factors):
-        if not bool((columns[name].value == columns[name].value[0]).all()):
-            raise ProgramError(
-                f"pyro.factor site {name!r} in the guide changes the score of its draws, not where "
-                f"they are. Put it in the model, where it counts."
-            )
 
 
 def _empty(column: Column, num_particles: int) -> Column:
@@ -422,21 +343,3 @@ def _with_roles(
             point_mass=column.point_mass and not transform,
         )
     return settled
-
-
-def _warn_infinite(columns: Mapping[str, Column], num_particles: int) -> None:
-    """Say which draws of the guide left the range of their dtype and can carry no weight."""
-    for name, column in columns.items():
-        if column.log_q is None or not column.from_guide or column.site.role == "auxiliary":
-            continue
-        if not column.finite:
-            lost = ~torch.isfinite(column.log_q)
-            example = column.value[int(lost.nonzero()[0])].flatten()[:3].tolist()
-            text = (
-                f"site {name!r} of the guide has no finite density for {int(lost.sum())} of "
-                f"{num_particles} particles, for example at the value "
-                f"{', '.join(f'{v:.6g}' for v in example)}"
-            )
-            if lost.all():
-                raise WeightError(f"{text}: no weight is positive. Use a narrower guide, or float64.")
-            warn(f"{text}; they get weight zero. Use a narrower guide, or float64.", DrawWarning)

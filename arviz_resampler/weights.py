@@ -251,8 +251,7 @@ class Weights:
                 f"effective sample size {ess:.3g} of {n} particles, about "
                 f"{self.expected_distinct(num_samples):.0f} of {num_samples} draws are distinct"
             )
-            remedy = self._remedy(num_samples, heavy and tail_seen)
-            return Judgement("thin", f"{text}. {remedy}")
+            return Judgement("thin", f"{text}. {self._remedy(num_samples, heavy=False)}")
         else:
             return Judgement("good", f"effective sample size {ess:.3g} of {n} particles.")
         far = self.normalised and missing > 0.5
@@ -273,13 +272,13 @@ class Weights:
         if self.ess > self.num_particles * (1 - 1e-9):
             return f"{num_samples} guide samples or more would give as many effective ones."
         site = self.costliest_site
-        if heavy:
+        needed = self.num_particles * max(num_samples, _FEW) / self.ess
+        if heavy or needed <= self.num_particles:
             return f"Site {site!r} costs most: widen the guide there, or take a narrower prior."
-        needed = self.num_particles * num_samples / self.ess
         digits = 10 ** max(int(math.log10(needed)) - 1, 0)
         return (
             f"Site {site!r} costs most. About {math.ceil(needed / digits) * digits:,} guide samples, or a "
-            f"guide closer to the model, would give {num_samples} effective ones."
+            f"guide closer to the model, would give {max(num_samples, _FEW)} effective ones."
         )
 
     def _emptiest(self) -> str:
@@ -348,6 +347,8 @@ class Weights:
             Shape ``q.shape + (...)``, float64.
         """
         array = self._values(values)
+        if not ((np.asarray(q) >= 0) & (np.asarray(q) <= 1)).all():
+            raise ArgumentError(f"q must be probabilities in [0, 1], got {q!r}")
         return np.quantile(
             array, np.asarray(q, np.float64), axis=0, weights=self.normalized, method="inverted_cdf"
         )

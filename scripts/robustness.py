@@ -912,6 +912,18 @@ def loc_scale(spread: float) -> Callable[[], None]:
     return program
 
 
+def mixing(spread: float) -> Callable[[], None]:
+    """Takes a mean over the plate, and over the particles with it."""
+
+    def program() -> None:
+        mu = pyro.sample("mu", dist.Normal(0.0, spread))
+        with pyro.plate("school", 3):
+            x = pyro.sample("x", dist.Normal(mu.mean(), 1.0))
+        pyro.deterministic("average", x.mean())
+
+    return program
+
+
 def transformed(spread: float) -> Callable[[], None]:
     return one(
         lambda: dist.TransformedDistribution(
@@ -1101,6 +1113,8 @@ def kinds() -> list[Kind]:
             reference=normal_guide,
         ),
         Kind("some latents hidden from the model", schools(2.0), poutine.block(schools(1.0), hide=["theta"])),
+        Kind("a mean over all axes in the guide", mixing(2.0), normal_guide),
+        Kind("a mean over all axes in the model", loc_scale(2.0), mixing(1.0), same=False),
         Kind("a subsampling plate", plated_subsample(2.0), plated_subsample(1.0)),
         Kind(
             "discrete latents marked for enumeration",
@@ -1352,7 +1366,8 @@ cannot know of it.
 * `LKJCholesky` of torch, and all that is made from it, draws from another distribution where the
   matrix has three rows or more: the squared length of i elements left of the diagonal comes from a
   Beta whose first parameter is i - 1/2, and should be i / 2. Between two concentrations the mean
-  weight is then not 1, and the verdict says that mass is missing. The table has matrices of two rows,
+  weight is then not 1. The verdict says that mass is missing where the model has the larger
+  concentration, and cannot tell where it has the smaller one. The table has matrices of two rows,
   where the draws are right.
 * `CoalescentTimes` of Pyro draws with rate 1 whatever its rate is. The table leaves the rate at 1.
 * The two relaxed distributions named `StraightThrough` round their draws and keep the density of what

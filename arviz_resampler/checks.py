@@ -1,0 +1,143 @@
+"""What is asked of a run of guide and simulator before its draws are kept.
+
+Knows records; nothing of how programs are run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from arviz_resampler.errors import (
+    ArgumentError,
+    DrawWarning,
+    ProgramError,
+    ProgramWarning,
+    WeightError,
+    quoted,
+    suggestion,
+    warn,
+)
+from arviz_resampler.records import Column, Draw, Found
+
+
+@dataclass
+class Run:
+    """Guide and simulator over the same particles."""
+
+    guide: Draw
+    simulator: Draw | None
+    columns: dict[str, Column]
+
+    @property
+    def needed(self) -> int:
+        """Nesting of plates that the two need."""
+        return max(self.guide.needed, self.simulator.needed if self.simulator else 0)
+
+    @property
+    def needed_text(self) -> str:
+        """Which site needs that nesting."""
+        last = self.simulator
+        return last.needed_text if last and last.needed == self.needed else self.guide.needed_text
+
+    @property
+    def found(self) -> dict[str, Found]:
+        """What both found; the simulator has the last word."""
+        return {**self.guide.found, **(self.simulator.found if self.simulator else {})}
+
+
+def unpredicted(run: Run, chosen: frozenset[str], data_names: frozenset[str]) -> frozenset[str]:
+    """Names of data that no site predicts, where the programs predict nothing at all."""
+    unknown = data_names - run.columns.keys()
+    predicts = (
+        chosen
+        or data_names - unknown
+        or any(
+            found.kind == "observed"
+            or (run.simulator is not None and found.kind == "latent" and not found.replayed)
+            for found in (run.simulator or run.guide).found.values()
+        )
+    )
+    if unknown and not predicts:
+        warn(
+            f"observed data {quoted(unknown)} belong to no site; they are kept as they are, with "
+            f"nothing to compare them with. Add a site of that name to the simulator to predict them.",
+            ProgramWarning,
+        )
+        return unknown
+    return frozenset()
+
+
+def check_structure(run: Run, predictive: frozenset[str]) -> None:
+    """Refuse programs without latents, densities or the named sites; warn of what does not act."""
+    check_factors(run.columns, {n for n, f in run.guide.found.items() if f.kind == "factor"})
+    if not any(f.kind == "latent" for f in run.guide.found.values()):
+        raise ProgramError(
+            "the guide has no latent sample site: there is nothing to resample. Draw in it what the "
+            "models are priors of."
+        )
+    for name, column in run.columns.items():
+        if column.from_guide and column.reason not in (None, "deterministic"):
+            raise ProgramError(f"site {name!r} of the guide: {column.reason}, so it has no weights")
+    if run.simulator is not None:
+        _check_shared(run)
+        factors = [n for n, f in run.simulator.found.items() if f.kind == "factor"]
+        if factors:
+            warn(
+                f"pyro.factor site {quoted(factors)} in the simulator does not act on the draws; it "
+                f"counts where a model has it",
+                ProgramWarning,
+            )
+    for name in sorted(predictive):
+        if name not in run.columns:
+            raise ArgumentError(
+                f"predictive or observed names {name!r}, which is no site of the programs; they have "
+                f"{quoted(run.columns)}.{suggestion(name, run.columns)}"
+            )
+
+
+def _check_shared(run: Run) -> None:
+    """Warn of a simulator that does not use what the guide draws, as one with a misspelt name."""
+    assert run.simulator is not None
+    drawn = {name for name, found in run.guide.found.items() if found.kind == "latent"}
+    left = drawn - run.simulator.found.keys()
+    new = [n for n, f in run.simulator.found.items() if f.kind == "latent" and not f.replayed]
+    close = "".join(suggestion(name, left) for name in new)
+    if left == drawn or close:
+        warn(
+            f"the simulator does not use {quoted(left)}, which the guide draws: priors of it do not reach "
+            f"the simulation.{close}",
+            ProgramWarning,
+        )
+
+
+def check_factors(columns: dict[str, Column], factors: set[str]) -> None:
+    """A factor in a guide is the Jacobian of an auxiliary site, or the same for all particles."""
+    if any(c.site.role == "auxiliary" and n not in factors for n, c in columns.items()):
+        return
+    for name in sorted(factors):
+        if not bool((columns[name].value == columns[name].value[0]).all()):
+            raise ProgramError(
+                f"pyro.factor site {name!r} in the guide changes the score of its draws, not where "
+                f"they are. Put it in the model, where it counts."
+            )
+
+
+def warn_infinite(columns: Mapping[str, Column], num_particles: int) -> None:
+    """Say which draws of the guide left the range of their dtype and can carry no weight."""
+    for name, column in columns.items():
+        if column.log_q is None or not column.from_guide or column.site.role == "auxiliary":
+            continue
+        if not column.finite:
+            lost = ~torch.isfinite(column.log_q)
+            example = column.value[int(lost.nonzero()[0])].flatten()[:3].tolist()
+            text = (
+                f"site {name!r} of the guide has no finite density for {int(lost.sum())} of "
+                f"{num_particles} particles, for example at the value "
+                f"{', '.join(f'{v:.6g}' for v in example)}"
+            )
+            if lost.all():
+                raise WeightError(f"{text}: no weight is positive. Use a narrower guide, or float64.")
+            warn(f"{text}; they get weight zero. Use a narrower guide, or float64.", DrawWarning)
