@@ -90,6 +90,13 @@ def check_structure(run: Run, predictive: frozenset[str]) -> None:
                 f"counts where a model has it",
                 ProgramWarning,
             )
+    for name, found in run.found.items():
+        if found.drawn_otherwise is not None and not found.replayed:
+            warn(
+                f"site {name!r} is not drawn as its density says: {found.drawn_otherwise}. Weights of "
+                f"models that have the site are off.",
+                DrawWarning,
+            )
     for name in sorted(predictive):
         if name not in run.columns:
             raise ArgumentError(

@@ -270,6 +270,7 @@ class Drawing(Handler):
             mask=msg["mask"] if isinstance(msg["mask"], Tensor) else None,
             discrete=density.is_discrete(fn),
             continuous=density.is_continuous(fn),
+            drawn_otherwise=density.drawn_otherwise(fn),
             point_mass=density.is_kind(fn, "Delta"),
         )
         if msg["is_observed"]:

@@ -42,6 +42,7 @@ class Found:
     discrete: bool = False
     continuous: bool = False
     point_mass: bool = False
+    drawn_otherwise: str | None = None  # why the draws do not follow the density
     bad: Tensor | None = None
     bad_text: str = ""
     version: int = 0

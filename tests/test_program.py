@@ -485,6 +485,11 @@ def test_plates_and_events_of_any_kind_score_a_matrix():
     assert abs(r.var() - 1 / 9) < 5 * 0.14 * math.sqrt(1 / 3000 + 1 / weights.ess)
 
 
+def test_a_sampler_that_disagrees_with_its_density_is_said():
+    with pytest.warns(DrawWarning, match="'L' is not drawn as its density says"):
+        resampler(lambda: pyro.sample("L", dist.LKJCholesky(3, tensor(1.0))), n=100)
+
+
 def test_more_plates_than_stated_are_refused_and_fewer_are_fine():
     def guide():
         with pyro.plate("g", 3):
