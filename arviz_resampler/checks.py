@@ -20,7 +20,7 @@ from arviz_resampler.errors import (
     suggestion,
     warn,
 )
-from arviz_resampler.records import Column, Draw, Found
+from arviz_resampler.records import Column, Draw, Found, example
 
 
 @dataclass
@@ -139,11 +139,9 @@ def warn_infinite(columns: Mapping[str, Column], num_particles: int) -> None:
             continue
         if not column.finite:
             lost = ~torch.isfinite(column.log_q)
-            example = column.value[int(lost.nonzero()[0])].flatten()[:3].tolist()
             text = (
                 f"site {name!r} of the guide has no finite density for {int(lost.sum())} of "
-                f"{num_particles} particles, for example at the value "
-                f"{', '.join(f'{v:.6g}' for v in example)}"
+                f"{num_particles} particles, {example(column.value, lost)}"
             )
             if lost.all():
                 raise WeightError(f"{text}: no weight is positive. Use a narrower guide, or float64.")

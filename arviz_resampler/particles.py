@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from arviz_resampler.errors import DrawWarning, MismatchError, WeightError, quoted, warn
-from arviz_resampler.records import Column, Score
+from arviz_resampler.records import Column, Score, example
 from arviz_resampler.sites import Site
 
 
@@ -131,8 +131,7 @@ class Particles:
     def _shown(self, name: str, which: Tensor) -> str:
         if name not in self.columns:
             return ""
-        value = self.columns[name].value[int(which.nonzero()[0])].flatten()[:3].tolist()
-        return f", for example at the value {', '.join(f'{v:.6g}' for v in value)}"
+        return f", {example(self.columns[name].value, which)}"
 
 
 def _ratio(target: Tensor, column: Column) -> Tensor:

@@ -9,10 +9,8 @@ The axis is not a ``pyro.plate``: it needs no name, and a plate that reaches int
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import pyro
@@ -28,9 +26,10 @@ from arviz_resampler.records import (
     Draw,
     Score,
     depth_lost,
-    differs,
+    differing,
     merge_masked,
     mixes_particles,
+    second,
 )
 from arviz_resampler.scoring import Scoring
 
@@ -75,11 +74,11 @@ class Program:
         n: int,
         nesting: int,
         *,
-        replay: Mapping[str, Column] | None = None,
-        predictive: frozenset[str] = frozenset(),
+        replay: Mapping[str, Column],
+        predictive: frozenset[str],
     ) -> Draw:
         """Run once over ``n`` particles, sampling also what carries ``obs=``."""
-        handler = Drawing(self.role, n, nesting, replay or {}, predictive)
+        handler = Drawing(self.role, n, nesting, replay, predictive)
         try:
             self._run(handler)
         except TooShallow as error:
@@ -126,7 +125,7 @@ class Program:
 
     def _alone(self, columns: Mapping[str, Column], nesting: int) -> Scoring | None:
         """A run over the second particle, at the nesting it turns out to need; None if it fails."""
-        alone = {name: _second(column) for name, column in columns.items()}
+        alone = second(columns)
         while True:
             handler = Scoring(self.role, 1, nesting, alone)
             try:
@@ -143,10 +142,10 @@ class Program:
 
     def _compare(self, many: Scoring, alone: Scoring, columns: Mapping[str, Column]) -> None:
         """Refuse a program in which the second particle depends on the others."""
-        odd = _differing(many, alone)
+        odd = differing(many.found, alone.found, many.n, many.nesting)
         # Randomness that is not Pyro's makes a difference too, but then also between two such runs.
         again = self._alone(columns, alone.nesting) if odd else None
-        if again is not None and not _differing(alone, again):
+        if again is not None and not differing(alone.found, again.found, 1, alone.nesting):
             raise mixes_particles(odd[0], self.role)
 
     def _run(self, handler: Handler) -> None:
@@ -176,27 +175,6 @@ class Program:
             )
         failure.nesting = handler.needed
         return failure
-
-
-def _second(column: Column) -> Column:
-    return replace(column, value=column.value[1:2])
-
-
-def _differing(many: Scoring, one: Scoring) -> list[str]:
-    """Sites where the second particle is not what it is by itself."""
-    computed = [
-        name
-        for name, found in many.found.items()
-        if found.kind == "deterministic" and name in one.found
-        if differs(found, one.found[name], many.n, many.nesting)
-    ]
-    i, unlike = min(1, many.n - 1), []
-    for name, log_p in many.score.log_p.items():
-        if name in one.score.log_p:
-            a, b = float(log_p[i]), float(one.score.log_p[name][0])
-            if not (a == b or math.isclose(a, b, rel_tol=1e-2, abs_tol=1e-2) or math.isnan(a + b)):
-                unlike.append(name)
-    return unlike + computed
 
 
 class _Listener(Messenger):  # type: ignore[misc]

@@ -236,6 +236,22 @@ def differs(many: Found, one: Found, n: int, nesting: int) -> bool:
     return not bool(torch.isclose(first, second, rtol=1e-2, atol=1e-2, equal_nan=True).all())
 
 
+def differing(many: Mapping[str, Found], one: Mapping[str, Found], n: int, nesting: int) -> list[str]:
+    """Sites where the second of many particles is not what it is by itself."""
+    return [name for name in many if name in one and differs(many[name], one[name], n, nesting)]
+
+
+def second(columns: Mapping[str, Column]) -> dict[str, Column]:
+    """The columns of the second particle alone."""
+    return {name: replace(column, value=column.value[1:2]) for name, column in columns.items()}
+
+
+def example(value: Tensor, which: Tensor) -> str:
+    """The first of the flagged particles, as it is shown in messages."""
+    first = value[int(which.nonzero()[0])].flatten()[:3].tolist()
+    return f"for example at the value {', '.join(f'{v:.6g}' for v in first)}"
+
+
 def mixes_particles(name: str, role: str) -> ProgramError:
     """The error for a program in which particles depend on each other."""
     return ProgramError(

@@ -80,6 +80,7 @@ class Scoring(Handler):
         if invalid is not None:
             total = total.masked_fill(invalid, torch.nan)
         self.score.log_p[name] = total
+        self.found[name] = Found(name, "latent", value, None, frames_of(msg), log_density=total)
         self.score.notes.update(self.invalid)
 
     def _check_kind(self, name: str, fn: Any, column: Column) -> None:
@@ -137,5 +138,7 @@ class Scoring(Handler):
 
     def _factor(self, msg: Message) -> None:
         self.score.normalised = False
-        self.found[msg["name"]] = Found(msg["name"], "factor", msg["fn"].log_factor, None, frames_of(msg))
-        self.score.log_p[msg["name"]] = self._scaled(msg["name"], msg["fn"].log_factor.double(), msg)
+        name, log_factor = msg["name"], msg["fn"].log_factor
+        total = self._scaled(name, log_factor.double(), msg)
+        self.score.log_p[name] = total
+        self.found[name] = Found(name, "factor", log_factor, None, frames_of(msg), log_density=total)

@@ -31,8 +31,9 @@ from arviz_resampler.records import (
     Found,
     check_event,
     depth_lost,
-    differs,
+    differing,
     mixes_particles,
+    second,
     to_column,
 )
 
@@ -74,8 +75,8 @@ def _run(
     }
     if simulator is None:
         return Run(first, None, columns)
-    second = simulator.draw(n, nesting, replay={**replay, **columns}, predictive=predictive)
-    for name, found in second.found.items():
+    further = simulator.draw(n, nesting, replay={**replay, **columns}, predictive=predictive)
+    for name, found in further.found.items():
         computed = name in first.found and first.found[name].kind == "deterministic"
         if computed and found.kind != "deterministic":
             raise MismatchError(
@@ -86,7 +87,7 @@ def _run(
             columns[name] = replace(columns[name], log_conditional=found.log_density)
         elif found.kind not in ("factor", "deterministic"):
             columns[name] = to_column(found, n, nesting)
-    return Run(first, second, columns)
+    return Run(first, further, columns)
 
 
 def _complete(run: Run, n: int, nesting: int, probed: Mapping[str, Found]) -> dict[str, Column]:
@@ -111,12 +112,11 @@ def _alone(
 
     A program that reduces over the particles, as a.mean() without a dim does, is silently wrong.
     """
-    second = {name: replace(c, value=c.value[1:2]) for name, c in run.columns.items()}
-    everything = frozenset(second)
+    replay = second(run.columns)
 
     def again(number: int) -> Run:
         with _seeded(seed, number):
-            return _run(guide, simulator, 1, nesting, everything, second)
+            return _run(guide, simulator, 1, nesting, frozenset(replay), replay)
 
     try:
         alone = again(2**32 + 1)
@@ -141,12 +141,7 @@ def _differing(run: Run, alone: Run, n: int, nesting: int) -> list[str]:
     pairs = [(run.guide.found, alone.guide.found)]
     if run.simulator is not None and alone.simulator is not None:
         pairs.append((run.simulator.found, alone.simulator.found))
-    return [
-        name
-        for many, one in pairs
-        for name, found in many.items()
-        if name in one and differs(found, one[name], n, nesting)
-    ]
+    return [name for many, one in pairs for name in differing(many, one, n, nesting)]
 
 
 def _pass_on(error: ProgramError) -> None:
@@ -189,8 +184,8 @@ def _probe(
         deeper = max(error.nesting, start + 1)
         try:
             result = run(deeper, 2**32 + 1)
-        except ProgramError as second:
-            _pass_on(second)
+        except ProgramError as failure:
+            _pass_on(failure)
             return error.nesting, {}, 2
         return max(result.needed, deeper), result.found, 2
     lost = depth_lost(result.found)

@@ -175,8 +175,10 @@ def test_two_sites_of_one_name_are_refused():
         normal("x")
         normal("x")
 
-    with pytest.raises(ProgramError, match="two sites named 'x'"):
+    with pytest.raises(ProgramError, match="the guide has two sites named 'x'"):
         resampler(guide)
+    with pytest.raises(ProgramError, match="the model has two sites named 'x'"):
+        resampler(lambda: normal("x")).weigh(guide)
 
 
 # ------------------------------------------------------------------ roles, data and deterministics
