@@ -92,6 +92,16 @@ class Weights:
                 raise WeightError(f"the log ratio of site {name!r} holds NaN or +infinity")
         object.__setattr__(self, "log_ratio_by_site", MappingProxyType(sites))
 
+    @classmethod
+    def trusted(cls, by_site: Mapping[str, Floats], total: Floats, *, normalised: bool) -> Weights:
+        """Weights from arrays that were checked already, with their sum over sites."""
+        weights = object.__new__(cls)
+        frozen = {name: _frozen(array) for name, array in by_site.items()}
+        object.__setattr__(weights, "log_ratio_by_site", MappingProxyType(frozen))
+        object.__setattr__(weights, "normalised", normalised)
+        weights.__dict__["log_ratio"] = _frozen(total)
+        return weights
+
     def __getstate__(self) -> dict[str, Any]:
         return {"sites": dict(self.log_ratio_by_site), "normalised": self.normalised}
 

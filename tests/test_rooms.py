@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "particles": {"errors", "records", "sites"},
     "checks": {"errors", "records"},
     "simulation": {"checks", "errors", "particles", "program", "records"},
+    "weighing": {"particles", "program", "records", "weights"},
     "container": {"_version", "errors", "sites"},
     "resampler": set(ROOMS) - {"__init__"},
     "__init__": {"_version", "errors", "resampler", "sites", "weights"},
