@@ -386,18 +386,23 @@ def log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = True) -
     NotImplementedError
         If ``fn`` has no density.
     """
+    return native_log_prob(fn, value, known=known, masks=masks).double()
+
+
+def native_log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = True) -> Tensor:
+    """The same as :func:`log_prob`, but float64 only where it is a sum over an event."""
     if isinstance(fn, Independent):
-        inner = log_prob(fn.base_dist, value, known=known, masks=masks)
+        inner = native_log_prob(fn.base_dist, value, known=known, masks=masks)
         event = tuple(range(-fn.reinterpreted_batch_ndims, 0))
-        return inner.sum(event) if event else inner
+        return inner.sum(event, dtype=torch.float64) if event else inner
     if type(fn).__name__ == "MaskedDistribution":
-        inner = log_prob(fn.base_dist, value, known=known, masks=masks)
+        inner = native_log_prob(fn.base_dist, value, known=known, masks=masks)
         mask = fn._mask if masks else True
         if isinstance(mask, bool):
             return inner if mask else torch.zeros_like(inner)
         return torch.where(mask, inner, 0.0)
     if type(fn).__name__ == "ExpandedDistribution":
-        return log_prob(fn.base_dist, value, known=known, masks=masks)
+        return native_log_prob(fn.base_dist, value, known=known, masks=masks)
     if type(fn).__name__ in _NO_DENSITY:
         name = type(fn).__name__
         raise NotImplementedError(f"{name} {_NO_DENSITY[name]}: it has no density")
@@ -428,5 +433,4 @@ def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
                 batch = value.shape[: value.dim() - len(fn.event_shape)]
                 inside = torch.ones(batch, dtype=torch.bool, device=value.device)
             result = _log_prob_inside(fn, value, inside)
-    result = result.double()
     return result if inside is None else result.masked_fill(~inside, -torch.inf)

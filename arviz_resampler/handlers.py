@@ -151,21 +151,21 @@ class Handler:
         return entries.any().expand(self.n)
 
     def _sum(self, name: str, values: Tensor, frames: Mapping[int, tuple[str, int]] | None = None) -> Tensor:
-        """Sum over all axes but the particle axis: shape (n,), float64."""
-        values = values.double()
+        """Sum over all axes but the particle axis: shape (n,), sums in float64."""
         if values.dim() == 0 or values.numel() == 1:
             return values.reshape(()).expand(self.n)
         plate = (frames or {}).get(-values.dim())
         if plate is not None and plate[1] == values.shape[0] and values.dim() <= self.nesting:
-            return values.sum().expand(self.n)  # along a plate, the same for all particles
+            return values.sum(dtype=torch.float64).expand(self.n)  # along a plate, the same for all
         if values.shape[0] == self.n and (self.n > 1 or values.dim() > self.nesting):
-            return values.reshape(self.n, -1).sum(-1)
+            flat = values.reshape(self.n, -1)
+            return flat[:, 0] if flat.shape[1] == 1 else flat.sum(-1, dtype=torch.float64)
         if self.n in values.shape and self.n > 1:
             raise ProgramError(
                 f"the log density at site {name!r} of the {self.role} has shape {tuple(values.shape)}: its "
                 f"first axis must be that of the {self.n} particles; stack other axes to its right"
             )
-        return values.sum().expand(self.n)
+        return values.sum(dtype=torch.float64).expand(self.n)
 
     def after(self, msg: Message) -> None:
         """Keep what a site has come to."""

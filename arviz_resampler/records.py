@@ -242,7 +242,7 @@ def differs(many: Found, one: Found, n: int, nesting: int) -> bool:
     if many.kind == "deterministic":
         values = [to_column(many, n, nesting, one).value[i], to_column(one, 1, nesting).value[0]]
     elif many.log_density is not None and one.log_density is not None:
-        values = [many.log_density[i], one.log_density[0]]
+        values = [many.log_density[i].double(), one.log_density[0].double()]
     else:
         return False
     if values[0].shape != values[1].shape or values[0].dtype != values[1].dtype:
