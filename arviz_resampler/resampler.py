@@ -231,7 +231,7 @@ class Resampler:
                 f"scheme must be one of {quoted(SCHEMES)}, got {scheme!r}.{suggestion(str(scheme), SCHEMES)}"
             )
         verdict, advice = weights.judge(num_samples)
-        if not weights.num_supported:
+        if not weights.ess:
             raise WeightError(f"no draw can be made: {advice}")
         if verdict != "good":
             warn(f"weights are {verdict}: {advice}", WeightWarning)
