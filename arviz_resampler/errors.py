@@ -10,7 +10,8 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -75,6 +76,16 @@ def warn(message: str, category: type[ResamplerWarning]) -> None:
         frame = frame.f_back
         level += 1
     warnings.warn(message, category, stacklevel=level)
+
+
+@contextmanager
+def about(variant: str) -> Iterator[None]:
+    """Have the errors of this package say which variant they are about."""
+    try:
+        yield
+    except ResamplerError as error:
+        error.args = (f"variant {variant!r}: {error}",)
+        raise
 
 
 def quoted(names: Iterable[object]) -> str:
