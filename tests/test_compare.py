@@ -365,8 +365,7 @@ def test_a_comparison_prints_its_table_and_cannot_be_changed(comparison):
 def test_a_comparison_survives_pickling(comparison):
     back = pickle.loads(pickle.dumps(comparison))
     pd.testing.assert_frame_equal(back.contrast("a", "b"), comparison.contrast("a", "b"))
-    with pytest.raises(ArgumentError, match="there is no variant 'c'"):
-        pickle.loads(pickle.dumps(comparison.priors))["c"]
+    assert list(pickle.loads(pickle.dumps(comparison.priors))) == ["a", "b"]
 
 
 # ---------------------------------------------------------------- variants that do not work
@@ -508,7 +507,7 @@ def test_unknown_names_are_refused(comparison):
         comparison.contrast("c")
     with pytest.raises(ArgumentError, match="there is no variant 'c'"):
         comparison.contrast("a", "c")
-    with pytest.raises(ArgumentError, match="there is no variant 'c'"):
+    with pytest.raises(KeyError, match="'c'"):
         comparison.priors["c"]
     with pytest.raises(ArgumentError, match=r"there is no group 'priors'; .* Did you mean 'prior'\?"):
         comparison.dataset("priors")
