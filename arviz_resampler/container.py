@@ -153,15 +153,16 @@ class Labels:
     def dataset(self, arrays: Mapping[str, Array], *, sampled: bool) -> xr.Dataset:
         """A group: every array under its name, every dim with a coordinate. Data are copied, draws not."""
         front = _SAMPLE_DIMS if sampled else ()
-        dataset = xr.Dataset(
-            {
-                self.names[name]: ((*front, *self.dims[name]), values[None] if sampled else values.copy())
-                for name, values in arrays.items()
-            },
+        variables = {
+            self.names[name]: ((*front, *self.dims[name]), values[None] if sampled else values.copy())
+            for name, values in arrays.items()
+        }
+        sizes = {d: s for own, values in variables.values() for d, s in zip(own, values.shape, strict=True)}
+        return xr.Dataset(
+            variables,
+            coords={d: self.coords.get(d, np.arange(s)) for d, s in sizes.items()},
             attrs={"sample_dims": list(front)} if sampled else {},
         )
-        sizes = dataset.sizes.items()
-        return dataset.assign_coords({d: self.coords.get(str(d), np.arange(s)) for d, s in sizes})
 
 
 def _clean(name: str) -> str:
@@ -229,9 +230,12 @@ def as_observed(name: str, values: Any, site: Site | None) -> Array:
     return array.reshape(site.shape).astype(array.dtype if site.discrete else np.float64)
 
 
+_version = functools.cache(importlib.metadata.version)
+
+
 def major_version() -> int:
     """The generation of the ArviZ that is installed."""
-    return int(importlib.metadata.version("arviz").split(".")[0])
+    return int(_version("arviz").split(".")[0])
 
 
 def resolve(container: str) -> str:
@@ -247,7 +251,7 @@ def resolve(container: str) -> str:
     if container == "inferencedata" and installed > 0:
         raise ArgumentError(
             f"container='inferencedata' needs ArviZ 0.x, but ArviZ "
-            f"{importlib.metadata.version('arviz')} is installed; use 'datatree' or 'auto'"
+            f"{_version('arviz')} is installed; use 'datatree' or 'auto'"
         )
     return container
 
@@ -307,7 +311,7 @@ def build(
         "creation_library_version": __version__,
         "creation_library_language": "Python",
         "inference_library": "pyro",
-        "inference_library_version": importlib.metadata.version("pyro-ppl"),
+        "inference_library_version": _version("pyro-ppl"),
         "format_version": FORMAT_VERSION,
         **attrs,
     }
@@ -317,7 +321,7 @@ def build(
         warn(f"names that ArviZ cannot hold were changed in the container: {changes}", NameWarning)
     groups = {name: group for name, group in groups.items() if group.data_vars}
     if container == "inferencedata":
-        root["arviz_version"] = importlib.metadata.version("arviz")
+        root["arviz_version"] = _version("arviz")
         return _inference_data(root, groups)
     tree = xr.DataTree.from_dict(groups)
     tree.attrs.update(root)

@@ -170,9 +170,9 @@ class Resampler:
                     f"{name!r} has shape {shapes[0]} in observed, but {shapes[1]} in constant_data; give one "
                     f"of them another name"
                 )
-        self._labels(sites)
+        self._labels = self._make_labels(sites)
 
-    def _labels(self, sites: Mapping[str, Site]) -> containers.Labels:
+    def _make_labels(self, sites: Mapping[str, Site]) -> containers.Labels:
         extra = {**self._observed, **self._constant}
         return containers.Labels(sites, self._coords, self._dims, extra)
 
@@ -326,7 +326,7 @@ class Resampler:
         }
         seed = self._seed if random_seed is None else random_seed
         return containers.build(
-            self._labels(sites),
+            self._labels if sites == self.sites else self._make_labels(sites),
             sites,
             draws,
             stats,
