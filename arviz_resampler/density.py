@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,12 +37,12 @@ _NO_DENSITY = {
 
 def _is(fn: Any, kind: str) -> bool:
     """Whether ``fn`` is of Pyro's class ``kind``, or of a class made from it."""
-    return kind in _ancestry(type(fn))
+    return kind in _ancestry(type(fn))  # type: ignore[arg-type]  # to mypy, classes have no hash
 
 
 @functools.cache
-def _ancestry(cls: Hashable) -> frozenset[str]:
-    return frozenset(base.__name__ for base in cls.__mro__)  # type: ignore[attr-defined]
+def _ancestry(cls: type) -> frozenset[str]:
+    return frozenset(base.__name__ for base in cls.__mro__)
 
 
 def is_kind(fn: Any, kind: str) -> bool:
