@@ -35,6 +35,10 @@ MAY_IMPORT = {
     "checks": {"errors", "records"},
     "simulation": {"checks", "errors", "particles", "program", "records"},
     "container": {"_version", "errors", "sites"},
+    "ranges": {"errors"},
+    "source": {"handlers", "program", "records"},
+    "coverage": {"errors", "ranges", "weights"},
+    "tuner": {"coverage", "errors", "particles", "program", "ranges", "records", "source", "weights"},
     "resampler": set(ROOMS) - {"__init__"},
     "__init__": {"_version", "errors", "resampler", "sites", "weights"},
 }
