@@ -48,7 +48,7 @@ class Range:
         except (TypeError, ValueError):
             raise ArgumentError(f"the range of {name!r} must be two numbers, got {given!r}") from None
         for end in (low, high):
-            if isinstance(end, bool) or not isinstance(end, Real):
+            if type(end) is bool or not isinstance(end, Real):
                 raise ArgumentError(f"the range of {name!r} must be two numbers, got {given!r}")
             if not math.isfinite(end):
                 raise ArgumentError(f"the range of {name!r} must be finite, got {given!r}")
@@ -65,7 +65,8 @@ class Range:
 
     def value(self, given: Any) -> Number:
         """A value from what a user gave: a number of the range."""
-        inside = isinstance(given, Real) and not isinstance(given, bool) and self.low <= given <= self.high
+        number = not isinstance(given, bool) and isinstance(given, Real)
+        inside = number and self.low <= given <= self.high
         where = f"from {self.low} to {self.high}, got {given!r}"
         if self.integer and not (inside and given == int(given)):
             raise ArgumentError(f"{self.name} must be a whole number {where}")

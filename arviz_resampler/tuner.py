@@ -20,6 +20,7 @@ from arviz_resampler.errors import (
     ProgramError,
     ResamplerError,
     ResamplerWarning,
+    from_extra,
     quoted,
     suggestion,
 )
@@ -242,6 +243,33 @@ class Tuner:
         except Unwritable as why:
             notes = "".join(f"# {line}\n" for line in str(why).splitlines())
             return f"{notes}prior = {self._call(self.current)}\n"
+
+    def widget(self, plot: str | Callable[[Any], Any] | None = None) -> Any:
+        """Sliders with a picture and the verdict, for a notebook.
+
+        Parameters
+        ----------
+        plot : callable or {"predictive", "curves", "prior"}, optional
+            Function that takes a prior, the container, and draws it with matplotlib or ArviZ: on the
+            current figure of pyplot, or on one that it returns. By name: the predictive by ArviZ; its
+            draws as curves, which keep their colours; or the prior. If absent, the predictive, as curves
+            where its axis has numbers for ``coords``; the prior where nothing is predicted.
+
+        Returns
+        -------
+        Explorer
+            A widget of ipywidgets: display it, or make it the last line of a cell.
+
+        Raises
+        ------
+        ExtraError
+            If ipywidgets or matplotlib is not installed.
+        """
+        with from_extra("widgets"):
+            from arviz_resampler.explore import Explorer
+        from arviz_resampler.plots import resolve
+
+        return Explorer(self, resolve(plot))
 
     # ---------------------------------------------------------------- hyper-parameters
 
