@@ -21,7 +21,7 @@ Limits = list[tuple[tuple[float, float], tuple[float, float]]]
 
 SIZE = (7.0, 4.0)
 _DPI = 100
-_FAINT = 0.35  # what is left of the contrast of a pinned picture
+_FAINT = 0.45  # what is left of the contrast of a pinned picture
 _FILLED = 0.5  # axes stay as they are while the picture fills this share of them
 
 
@@ -157,8 +157,9 @@ def _pixels(figure: Any) -> Pixels:
 
 def _over(front: Pixels, back: Pixels) -> Pixels:
     """A picture over another one, of which only grey traces are left."""
-    grey = back.mean(axis=-1, keepdims=True)
-    trace = _FAINT * (grey - grey[0, 0])
+    grey = back.mean(axis=-1, keepdims=True) - back[0, 0].mean()
+    # By the root, so that faint lines stay visible.
+    trace = _FAINT * 255 * np.sign(grey) * np.sqrt(np.abs(grey) / 255)
     pixels: Pixels = np.clip(front + trace, 0, 255).astype(np.uint8)
     return pixels
 

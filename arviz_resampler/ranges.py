@@ -92,7 +92,8 @@ class Range:
     def share(self, value: Number) -> float:
         """Which share of the way from low to high a value is at: the inverse of :meth:`at`."""
         if self.log:
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            low = math.log(self.low)
+            return (math.log(value) - low) / (math.log(self.high) - low)
         return (value - self.low) / (self.high - self.low)
 
     def rounded(self, value: float) -> Number:
