@@ -266,6 +266,8 @@ class Tuner:
             If ipywidgets or matplotlib is not installed.
         """
         with from_extra("widgets"):
+            import matplotlib.pyplot  # noqa: F401 - the widget would only say so in its badge
+
             from arviz_resampler.explore import Explorer
         from arviz_resampler.plots import resolve
 
