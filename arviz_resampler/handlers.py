@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 
 from arviz_resampler import density
 from arviz_resampler.errors import MismatchError, ProgramError
-from arviz_resampler.records import Column, Found
+from arviz_resampler.records import Column, Found, Invalid
 from arviz_resampler.sites import describe_axes, match_axes
 
 Message = dict[str, Any]
@@ -41,13 +41,13 @@ class Handler:
         self.found: dict[str, Found] = {}
         self.current: str | None = None
         self.last: str | None = None
-        self.invalid: dict[str, str] = {}
+        self.invalid: dict[str, Invalid] = {}
         self.needed = nesting
         self.needed_text = ""
 
     def hint(self) -> str:
         """What was odd about parameters, for the message of a failure."""
-        return "".join(f". At site {site!r}, {text}" for site, text in self.invalid.items())
+        return "".join(f". At site {site!r}, {what.describe(self.n)}" for site, what in self.invalid.items())
 
     def at(self, msg: Message) -> None:
         """Meet a site before it has a value."""
@@ -141,8 +141,7 @@ class Handler:
     def _check_parameters(self, msg: Message) -> density.BadParameter | None:
         bad = density.bad_parameter(msg["fn"])
         if bad is not None:
-            count = int(self._by_particle(bad.bad).sum())
-            self.invalid[msg["name"]] = bad.text + f" (for {count} of {self.n} particles)" * (self.n > 1)
+            self.invalid[msg["name"]] = Invalid(bad.text, int(self._by_particle(bad.bad).sum()))
         return bad
 
     def _by_particle(self, entries: Tensor) -> Tensor:
@@ -152,21 +151,21 @@ class Handler:
         return entries.any().expand(self.n)
 
     def _sum(self, name: str, values: Tensor, frames: Mapping[int, tuple[str, int]] | None = None) -> Tensor:
-        """Sum over all axes but the particle axis: shape (n,), float64."""
-        values = values.double()
+        """Sum over all axes but the particle axis: shape (n,), sums in float64."""
         if values.dim() == 0 or values.numel() == 1:
             return values.reshape(()).expand(self.n)
         plate = (frames or {}).get(-values.dim())
         if plate is not None and plate[1] == values.shape[0] and values.dim() <= self.nesting:
-            return values.sum().expand(self.n)  # along a plate, the same for all particles
+            return values.sum(dtype=torch.float64).expand(self.n)  # along a plate, the same for all
         if values.shape[0] == self.n and (self.n > 1 or values.dim() > self.nesting):
-            return values.reshape(self.n, -1).sum(-1)
+            flat = values.reshape(self.n, -1)
+            return flat[:, 0] if flat.shape[1] == 1 else flat.sum(-1, dtype=torch.float64)
         if self.n in values.shape and self.n > 1:
             raise ProgramError(
                 f"the log density at site {name!r} of the {self.role} has shape {tuple(values.shape)}: its "
                 f"first axis must be that of the {self.n} particles; stack other axes to its right"
             )
-        return values.sum().expand(self.n)
+        return values.sum(dtype=torch.float64).expand(self.n)
 
     def after(self, msg: Message) -> None:
         """Keep what a site has come to."""
@@ -279,7 +278,7 @@ class Drawing(Handler):
         if bad is not None:
             found.bad, found.bad_text = self._by_particle(bad.bad), bad.text
             if self.role == "guide" or (self.n > 1 and found.bad.all()):
-                raise ProgramError(f"site {name!r} of the {self.role}: {self.invalid[name]}")
+                raise ProgramError(f"site {name!r} of the {self.role}: {self.invalid[name].describe(self.n)}")
         msg["is_observed"] = False
         msg["fn"] = fn.expand((self.n, *batch))
         msg["value"] = None
@@ -326,7 +325,7 @@ class Drawing(Handler):
         if found.bad is not None and not found.replayed:
             if not value.is_floating_point():
                 raise ProgramError(
-                    f"site {found.name!r} of the {self.role}: {self.invalid[found.name]}; there is no NaN "
+                    f"site {found.name!r} of the {self.role}: {self.invalid[found.name].describe(self.n)}; there is no NaN "
                     f"in whole numbers to mark them with. Keep the parameter in range."
                 )
             value = value.masked_fill(found.bad.reshape(-1, *(1,) * (value.dim() - 1)), torch.nan)

@@ -44,8 +44,11 @@ class Particles:
         """The sites that may be exported, by name."""
         return {name: column.site for name, column in self.columns.items() if column.site.role != "auxiliary"}
 
-    def log_ratio(self, score: Score, *, partial: bool = False) -> dict[str, Tensor]:
-        """Log density of a model less the log density drawn with, by site: shape (N,), float64."""
+    def log_ratio(self, score: Score, rows: slice, *, partial: bool = False) -> dict[str, Tensor]:
+        """Log density of a model less the log density drawn with, by site, for a stretch of particles.
+
+        Shape (length of the stretch,). Not checked yet: see :meth:`settle`.
+        """
         required = {
             name
             for name, column in self.columns.items()
@@ -63,24 +66,55 @@ class Particles:
             target = score.log_p.get(name)
             if target is None:
                 if column.site.role == "auxiliary" and column.from_guide and column.log_q is not None:
-                    target = torch.zeros_like(column.log_q)
+                    target = torch.zeros((), device=column.log_q.device)
                 elif column.log_conditional is not None:
-                    target = column.log_conditional
+                    target = column.log_conditional[rows]
                 else:
                     continue
-            assert column.log_q is not None
-            ratios[name] = _ratio(target, column)
+            ratios[name] = _ratio(target, column, rows)
         for name, target in score.log_p.items():
             if name not in ratios:
                 ratios[name] = target
         if not ratios:  # a partial model without any site
             first = next(column for column in self.columns.values() if column.log_q is not None)
             assert first.log_q is not None
-            ratios = {first.site.name: torch.zeros_like(first.log_q)}
-        self._check(ratios, score)
-        return self._joined(ratios)
+            ratios = {first.site.name: torch.zeros_like(first.log_q[rows])}
+        return ratios
 
-    def _joined(self, ratios: dict[str, Tensor]) -> dict[str, Tensor]:
+    def settle(self, ratios: dict[str, Tensor], notes: Mapping[str, str]) -> None:
+        """See to log ratios that are not finite: no NaN for a particle that counts, no infinite weight.
+
+        Parameters
+        ----------
+        ratios : dict of str to Tensor
+            By site, shape (N,); changed in place.
+        notes : mapping of str to str
+            What else is known of a site, for the message.
+        """
+        odd = [name for name, ratio in ratios.items() if not math.isfinite(float(ratio.sum()))]
+        dead = torch.zeros(self.num_particles, dtype=torch.bool, device=next(iter(ratios.values())).device)
+        for name in odd:
+            dead |= ratios[name] == -torch.inf
+        for name in odd:
+            ratio = ratios[name]
+            bad = torch.isnan(ratio) & ~dead
+            if bad.any():
+                note = f": {notes[name]}" if name in notes else ""
+                raise WeightError(
+                    f"the log density at site {name!r} is NaN for {int(bad.sum())} of "
+                    f"{self.num_particles} particles{self._shown(name, bad)}{note}"
+                )
+            infinite = (ratio == torch.inf) & ~dead
+            if infinite.any():
+                warn(
+                    f"the density at site {name!r} is infinite for {int(infinite.sum())} of "
+                    f"{self.num_particles} particles{self._shown(name, infinite)}; they get weight "
+                    f"zero",
+                    DrawWarning,
+                )
+            ratio.masked_fill_(~torch.isfinite(ratio), -torch.inf)
+
+    def joined(self, ratios: dict[str, Tensor]) -> dict[str, Tensor]:
         """Put the auxiliary sites of an automatic guide together with the sites made from them."""
         made = [name for name, column in self.columns.items() if column.transform and name in ratios]
         base = [
@@ -101,44 +135,18 @@ class Particles:
             ratios[" & ".join(made or base)] = torch.stack([ratios.pop(n) for n in made + base]).sum(0)
         return ratios
 
-    def _check(self, ratios: dict[str, Tensor], score: Score) -> None:
-        """No NaN for a particle that counts; no infinite weight."""
-        odd = [name for name, ratio in ratios.items() if not math.isfinite(float(ratio.sum()))]
-        if not odd:
-            return
-        dead = torch.zeros(self.num_particles, dtype=torch.bool, device=ratios[odd[0]].device)
-        for name in odd:
-            dead |= ratios[name] == -torch.inf
-        for name in odd:
-            ratio = ratios[name]
-            bad = torch.isnan(ratio) & ~dead
-            if bad.any():
-                note = f": {score.notes[name]}" if name in score.notes else ""
-                raise WeightError(
-                    f"the log density at site {name!r} is NaN for {int(bad.sum())} of "
-                    f"{self.num_particles} particles{self._shown(name, bad)}{note}"
-                )
-            infinite = (ratio == torch.inf) & ~dead
-            if infinite.any():
-                warn(
-                    f"the density at site {name!r} is infinite for {int(infinite.sum())} of "
-                    f"{self.num_particles} particles{self._shown(name, infinite)}; they get weight "
-                    f"zero",
-                    DrawWarning,
-                )
-            ratios[name] = torch.where(torch.isfinite(ratio), ratio, -torch.inf)
-
     def _shown(self, name: str, which: Tensor) -> str:
         if name not in self.columns:
             return ""
         return f", {example(self.columns[name].value, which)}"
 
 
-def _ratio(target: Tensor, column: Column) -> Tensor:
+def _ratio(target: Tensor, column: Column, rows: slice) -> Tensor:
     """Log p - log q; a particle whose own log q is not finite keeps its conditional or is dropped."""
     assert column.log_q is not None
-    ratio = target - column.log_q
+    log_q = column.log_q[rows]
+    ratio = target - log_q
     if column.finite:
         return ratio
     # A simulation that failed or overflowed failed under every model: it says nothing about one.
-    return torch.where(torch.isfinite(column.log_q), ratio, -torch.inf if column.from_guide else 0.0)
+    return torch.where(torch.isfinite(log_q), ratio, -torch.inf if column.from_guide else 0.0)

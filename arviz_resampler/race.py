@@ -6,14 +6,14 @@ goes to its earliest arrival. A register then holds particle i with probability 
 of the other registers, and nothing in the race but the division knows the weights: two weightings
 give most registers to the same particle.
 
-Arrivals come from a hash of (seed, block, particle, count), so only the first arrival of each
-particle is kept. Knows weights as an array; nothing of particles or programs.
+Arrivals come from a hash of (seed, block, particle, count), so all that is kept is the weight from
+which a particle is in the race at all. Knows weights as an array; nothing of particles or programs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
 
-_FIRST_BLOCK = 256
+_FIRST_BLOCK = 64
+_SLACK = 4.0
+_FEW = 2048
 _STEP = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio, as in SplitMix64
 
 
@@ -39,13 +41,29 @@ def _exponential(words: Words) -> Floats:
     return -np.log(uniform)
 
 
-def _blocks(num_samples: int) -> Iterator[tuple[int, int, int]]:
-    """Number, start and size of the blocks of registers: 256, 256, 512, 1024, ..."""
-    number, start, size = 0, 0, _FIRST_BLOCK
-    while start < num_samples:
-        yield number, start, size
-        number, start = number + 1, start + size
-        size = start
+class _Block(NamedTuple):
+    """Registers that run together; there is a new race for each block."""
+
+    number: int
+    start: int
+    size: int
+
+    @property
+    def reach(self) -> float:
+        """Until when arrivals are looked at first.
+
+        They come at rate one in total, ``1 / size`` for each register, so that some register of the
+        block is left over with probability ``exp(-_SLACK)`` at most.
+        """
+        return self.size * (math.log(self.size) + _SLACK)
+
+
+def _blocks(num_samples: int) -> list[_Block]:
+    """Blocks up to register 64, 256, 1024, ...: the first draws do not depend on how many there are."""
+    blocks = [_Block(0, 0, _FIRST_BLOCK)]
+    while (taken := blocks[-1].start + blocks[-1].size) < num_samples:
+        blocks.append(_Block(len(blocks), taken, 3 * taken))
+    return blocks
 
 
 class Race:
@@ -69,10 +87,11 @@ class Race:
     def __init__(self, seed: int, num_particles: int) -> None:
         self.seed = seed
         self.num_particles = num_particles
-        self._first: dict[int, Floats] = {}
+        self._bars: dict[int, Floats] = {}
+        self._root = _mix(np.array([seed % 2**64], np.uint64) + _STEP)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"seed": self.seed, "num_particles": self.num_particles, "_first": {}}
+        return {**self.__dict__, "_bars": {}}
 
     def winners(self, weights: Floats, num_samples: int) -> Ints:
         """Particle of each draw: shape (num_samples,), the same for any larger ``num_samples``.
@@ -84,66 +103,76 @@ class Race:
         num_samples : int
             How many draws.
         """
-        parts = [
-            self._block(weights, number, size, min(size, num_samples - start))
-            for number, start, size in _blocks(num_samples)
-        ]
-        return np.concatenate(parts)
+        blocks = _blocks(num_samples)
+        bar = self._bar(len(blocks))
+        total = blocks[-1].start + blocks[-1].size
+        winner = np.full(total, -1, np.int64)
+        factor = 1.0
+        while blocks:
+            active = np.flatnonzero(weights * factor >= bar if factor > 1 else weights >= bar)
+            times, registers, particles = self._arrivals(weights, active, blocks, factor)
+            earliest = np.full(total, np.inf)
+            np.minimum.at(earliest, registers, times)
+            first = times == earliest[registers]
+            winner[registers[first]] = particles[first]
+            wanted = winner[:num_samples]
+            blocks = [b for b in blocks if (wanted[b.start : b.start + b.size] < 0).any()]
+            factor *= 2
+        return winner[:num_samples]
 
-    def _keys(self, block: int, particles: Words) -> Words:
-        root = _mix(np.array([self.seed % 2**64], np.uint64) + _STEP)
-        root = _mix(root ^ _mix(np.array([block], np.uint64) + _STEP))
-        return _mix(root + particles * _STEP)
+    def _roots(self, blocks: list[_Block]) -> Words:
+        """What the hash starts from in each block."""
+        numbers = np.array([block.number for block in blocks], np.uint64)
+        return _mix(self._root ^ _mix(numbers + _STEP))
 
-    def _first_arrivals(self, block: int) -> Floats:
-        if block not in self._first:
-            first = np.empty(self.num_particles)
+    def _bar(self, num_blocks: int) -> Floats:
+        """Weight from which a particle has an arrival within reach in one of the first blocks."""
+        if num_blocks not in self._bars:
+            known = max((n for n in self._bars if n < num_blocks), default=0)
+            bar = self._bars[known].copy() if known else np.full(self.num_particles, np.inf)
+            blocks = _blocks(_FIRST_BLOCK * 4 ** (num_blocks - 1))[known:]
+            roots = self._roots(blocks)
             step = 1 << 16  # keeps the words of the hash in cache
             for start in range(0, self.num_particles, step):
-                stop = min(start + step, self.num_particles)
-                keys = self._keys(block, np.arange(start, stop, dtype=np.uint64))
-                first[start:stop] = _exponential(_mix(keys))
-            self._first[block] = first
-        return self._first[block]
+                part = bar[start : start + step]
+                steps = np.arange(start, start + len(part), dtype=np.uint64) * _STEP
+                for block, root in zip(blocks, roots, strict=True):
+                    first = _exponential(_mix(_mix(root + steps)))
+                    # A little low: arrivals are compared again, after other roundings.
+                    np.minimum(part, first * ((1 - 1e-12) / block.reach), out=part)
+            self._bars[num_blocks] = bar
+        return self._bars[num_blocks]
 
-    def _block(self, weights: Floats, block: int, size: int, wanted: int) -> Ints:
-        """Winners of the first registers of a block."""
-        winner = np.full(size, -1, np.int64)
-        slack = 4.0
-        while True:
-            # Arrivals come at rate one in total, 1 / size for each register, so that until then a
-            # wanted register is left over with probability exp(-slack).
-            horizon = size * (np.log(wanted) + slack)
-            times, registers, particles = self._arrivals(weights, block, size, horizon)
-            late_first = np.argsort(-times)
-            winner[registers[late_first]] = particles[late_first]
-            if winner[:wanted].min() >= 0:
-                return winner[:wanted]
-            slack *= 2
-
-    def _arrivals(self, weights: Floats, block: int, size: int, horizon: float) -> tuple[Floats, Ints, Ints]:
-        """All arrivals up to the horizon: time, register and particle."""
-        first = self._first_arrivals(block)
-        active = np.flatnonzero(first <= horizon * weights)
-        time = first[active]
-        keys = self._keys(block, active.astype(np.uint64))
-        count, width = 0, 1
+    def _arrivals(
+        self, weights: Floats, candidates: Ints, blocks: list[_Block], factor: float
+    ) -> tuple[Floats, Ints, Ints]:
+        """All arrivals up to a multiple of each block's reach: time, register and particle."""
+        starts = np.array([block.start for block in blocks])
+        sizes = np.array([block.size for block in blocks], np.uint64)
+        block = np.repeat(np.arange(len(blocks)), len(candidates))
+        particle = np.tile(candidates, len(blocks))
+        steps = np.tile(candidates.astype(np.uint64) * _STEP, len(blocks))
+        keys = _mix(self._roots(blocks)[block] + steps)
+        reach = np.outer([block.reach * factor for block in blocks], weights[candidates]).ravel()
+        time: Floats | float = 0.0
+        count, width = 0, 4 if len(keys) < _FEW else 1
         found: list[tuple[Floats, Ints, Ints]] = []
-        shift = np.uint64(64 - int(size).bit_length() + 1)
-        while active.size:
-            # The times of a particle are summed one after the other, so they do not depend on how
-            # many are taken in one go.
-            steps = np.arange(count, count + width, dtype=np.uint64) * _STEP
-            words = _mix(keys[:, None] + steps)
+        while keys.size:
+            words = _mix(keys + np.arange(count, count + width, dtype=np.uint64)[:, None] * _STEP)
             times = _exponential(words)
-            times[:, 0] = time if count == 0 else times[:, 0] + time
-            np.cumsum(times, axis=1, out=times)
-            scaled = times / weights[active, None]
-            row, column = np.nonzero(scaled <= horizon)
-            registers = (_mix(words[row, column] + _STEP) >> shift).astype(np.int64)
-            found.append((scaled[row, column], registers, active[row]))
-            time = times[:, -1]
-            more = scaled[:, -1] <= horizon
-            active, keys, time = active[more], keys[more], time[more]
+            # The times of a particle are summed one after the other, so they do not depend on how
+            # many are taken in one go: several where the calls cost more than the arithmetic.
+            times[0] += time
+            for i in range(1, width):
+                times[i] += times[i - 1]
+            hits = np.flatnonzero(times <= reach)
+            lane = hits % len(keys)
+            own, who = block[lane], particle[lane]
+            label = _mix(words.ravel()[hits] + _STEP) >> np.uint64(32)
+            registers = starts[own] + (label * sizes[own] >> np.uint64(32)).astype(np.int64)
+            found.append((times.ravel()[hits] / weights[who], registers, who))
+            more = np.flatnonzero(times[-1] <= reach)
+            time = times[-1, more]
+            block, particle, keys, reach = block[more], particle[more], keys[more], reach[more]
             count, width = count + width, width * 2
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -65,6 +65,21 @@ class Column:
     reason: str | None = None  # why there is no log density
 
 
+class Invalid(NamedTuple):
+    """What is wrong with a parameter, and for how many particles."""
+
+    text: str
+    count: int
+
+    def plus(self, other: Invalid | None) -> Invalid:
+        """The same for more particles."""
+        return self if other is None else Invalid(other.text, self.count + other.count)
+
+    def describe(self, n: int) -> str:
+        """In words, of ``n`` particles."""
+        return self.text if n == 1 else f"{self.text} (for {self.count} of {n} particles)"
+
+
 @dataclass
 class Draw:
     """What one run over particles found, and the nesting of plates it turned out to need."""
@@ -82,7 +97,7 @@ class Score:
     observed: list[str] = field(default_factory=list)
     deterministic: dict[str, Found] = field(default_factory=dict)
     probed: dict[str, Found] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)  # parameters that are invalid for some
+    notes: dict[str, Invalid] = field(default_factory=dict)  # parameters that are invalid for some
     normalised: bool = True
     nesting: int = 0
 
@@ -227,7 +242,7 @@ def differs(many: Found, one: Found, n: int, nesting: int) -> bool:
     if many.kind == "deterministic":
         values = [to_column(many, n, nesting, one).value[i], to_column(one, 1, nesting).value[0]]
     elif many.log_density is not None and one.log_density is not None:
-        values = [many.log_density[i], one.log_density[0]]
+        values = [many.log_density[i].double(), one.log_density[0].double()]
     else:
         return False
     if values[0].shape != values[1].shape or values[0].dtype != values[1].dtype:

@@ -21,11 +21,12 @@ from arviz_resampler.errors import (
 )
 from arviz_resampler.program import Program
 from arviz_resampler.race import Ints, Race
-from arviz_resampler.records import Column, Score, to_column
+from arviz_resampler.records import Column
 from arviz_resampler.schemes import SCHEMES
 from arviz_resampler.simulation import simulate
 from arviz_resampler.sites import Site
 from arviz_resampler.tuner import Tuner
+from arviz_resampler.weighing import Weighed, weigh
 from arviz_resampler.weights import Weights
 
 
@@ -207,28 +208,22 @@ class Resampler:
         Weights
             Log ratios by site, ESS, k-hat, verdict and advice.
         """
-        return self._weigh(model)[0]
+        return self._weigh(model).weights
 
-    def _weigh(self, model: Callable[[], Any]) -> tuple[Weights, Score]:
+    def _weigh(self, model: Callable[[], Any]) -> Weighed:
         particles = self._particles
         code = getattr(getattr(model, "func", model), "__code__", None)
         # A look at one particle alone costs little, but not nothing: at programs whose code was looked
         # at before, as when a slider moves, it is not done again.
         check = particles.num_particles <= 1024 or code is None or code not in self._checked
-        score = Program(model, "model").score(
-            particles.columns, particles.num_particles, particles.nesting, check=check
-        )
+        weighed = weigh(particles, model, partial=self._partial, check=check)
         self._checked.add(code)
-        if score.observed:
+        if weighed.observed:
             warn(
-                f"site {quoted(score.observed)} of the model carries obs= and is left out of the weights",
+                f"site {quoted(weighed.observed)} of the model carries obs= and is left out of the weights",
                 ProgramWarning,
             )
-        ratios = particles.log_ratio(score, partial=self._partial)
-        return (
-            Weights({n: r.cpu().numpy() for n, r in ratios.items()}, normalised=score.normalised),
-            score,
-        )
+        return weighed
 
     def _choose(self, weights: Weights, num_samples: int, scheme: str, random_seed: int | None) -> Ints:
         """Particle of each draw, with a warning where the weights do not carry that many."""
@@ -237,32 +232,18 @@ class Resampler:
                 f"scheme must be one of {quoted(SCHEMES)}, got {scheme!r}.{suggestion(str(scheme), SCHEMES)}"
             )
         verdict, advice = weights.judge(num_samples)
-        if not weights.num_supported:
+        if not weights.ess:
             raise WeightError(f"no draw can be made: {advice}")
         if verdict != "good":
             warn(f"weights are {verdict}: {advice}", WeightWarning)
-        race = self._race
+        race, rng = self._race, self._calls
         if random_seed is not None:
-            race = Race(random_seed, self._particles.num_particles)
-        elif scheme != "stable":
-            # A new stream for each call: from the own seed if there is one, else from torch's.
-            own = self._given_seed is not None
-            random_seed = int(self._calls.integers(2**62)) if own else _global_seed()
-        rng = np.random.default_rng(random_seed if random_seed is not None else 0)
+            race, rng = Race(random_seed, self._particles.num_particles), np.random.default_rng(random_seed)
+        elif scheme != "stable" and self._given_seed is None:
+            rng = np.random.default_rng(_global_seed())
         return SCHEMES[scheme](weights.normalized, num_samples, race=race, rng=rng)
 
     # ---------------------------------------------------------------- draws
-
-    def _columns(self, score: Score) -> dict[str, Column]:
-        """What is drawn from: the cache, with the deterministic sites as the model has them."""
-        particles = self._particles
-        columns = {n: c for n, c in particles.columns.items() if c.site.role != "auxiliary"}
-        for name, found in score.deterministic.items():
-            if name in columns and columns[name].reason != "deterministic":
-                continue
-            column = to_column(found, particles.num_particles, score.nesting, score.probed.get(name))
-            columns[name] = column
-        return columns
 
     def sample(self, model: Callable[[], Any], num_samples: int, stable: bool = True) -> dict[str, Tensor]:
         """Draws from a model, extended by the simulator.
@@ -288,9 +269,9 @@ class Resampler:
             If no particle is in the support of the model.
         """
         num_samples = _count("num_samples", num_samples)
-        weights, score = self._weigh(model)
-        chosen = self._choose(weights, num_samples, "stable" if stable else "multinomial", None)
-        return _take(self._columns(score), chosen)
+        weighed = self._weigh(model)
+        chosen = self._choose(weighed.weights, num_samples, "stable" if stable else "multinomial", None)
+        return _take(weighed.columns, chosen)
 
     def sample_prior_predictive(
         self,
@@ -333,15 +314,14 @@ class Resampler:
         num_samples = _count("num_samples", num_samples)
         random_seed = _optional("random_seed", random_seed)
         kind = containers.resolve(container)
-        weights, score = self._weigh(model)
+        weighed = self._weigh(model)
+        weights, columns = weighed.weights, weighed.columns
         chosen = self._choose(weights, num_samples, scheme, random_seed)
-        columns = self._columns(score)
         sites = {n: c.site for n, c in columns.items()}
         draws = _take(columns, chosen)
         index = torch.as_tensor(chosen)
-        log_p = sum((p[index.to(p.device)].cpu() for p in score.log_p.values()), torch.zeros(num_samples))
         stats = {
-            "lp": log_p.double().numpy(),
+            "lp": weighed.log_density(index).numpy(),
             "log_importance_ratio": weights.log_ratio[chosen],
             "particle": chosen,
         }
@@ -388,7 +368,7 @@ class Resampler:
             _count("num_samples", num_samples),
             ranges,
             particles=self._particles,
-            weigh=self._weigh,
+            weigh=self.weigh,
             draw=self.sample_prior_predictive,
         )
 

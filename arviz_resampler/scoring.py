@@ -82,7 +82,7 @@ class Scoring(Handler):
         msg["value"] = value.clone()
         msg["done"] = True
         try:
-            each = density.log_prob(fn, value, known=column.support)
+            each = density.native_log_prob(fn, value, known=column.support)
         except NotImplementedError as error:
             reason = str(error) or f"{type(fn).__name__} has no density"
             raise ProgramError(f"site {name!r} of the model: {reason}") from None

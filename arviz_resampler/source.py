@@ -55,7 +55,7 @@ def written(program: Program, columns: Mapping[str, Column], n: int, nesting: in
     n : int
         How many they are; more than one, so that what depends on other sites can be told.
     nesting : int
-        How many axes its plates need.
+        How many axes its plates need, unless they turn out to need more.
 
     Returns
     -------
@@ -67,6 +67,7 @@ def written(program: Program, columns: Mapping[str, Column], n: int, nesting: in
     Unwritable
         If there is a site that cannot be written, saying which.
     """
+    nesting = program.score(columns, n, nesting, check=True).nesting
     try:
         return _checked(program, columns, n, nesting, brief=True)
     except Unwritable:

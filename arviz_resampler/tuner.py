@@ -27,7 +27,7 @@ from arviz_resampler.errors import (
 from arviz_resampler.particles import Particles
 from arviz_resampler.program import Program
 from arviz_resampler.ranges import Number, Range
-from arviz_resampler.records import Score, rows
+from arviz_resampler.records import rows
 from arviz_resampler.source import Unwritable, written
 from arviz_resampler.weights import Weights
 
@@ -96,7 +96,7 @@ class Tuner:
         ranges: Mapping[str, Any],
         *,
         particles: Particles,
-        weigh: Callable[[Model], tuple[Weights, Score]],
+        weigh: Callable[[Model], Weights],
         draw: Callable[..., Any],
     ) -> None:
         defaults = _check_signature(make_model, ranges)
@@ -160,7 +160,7 @@ class Tuner:
         self._current = position
         try:
             model = self._model(position)
-            weights, _ = self._weigh(model)
+            weights = self._weigh(model)
         except Exception as error:
             self._history.append(Step.failed(position, error))
             raise
@@ -188,7 +188,7 @@ class Tuner:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ResamplerWarning)
-                    weights, _ = self._weigh(self._model(position))
+                    weights = self._weigh(self._model(position))
             except Exception as error:
                 self._steps[key] = Step.failed(position, error)
             else:
@@ -232,14 +232,14 @@ class Tuner:
             a call of ``make_model``.
         """
         model = self._model(self.current)
-        weights, score = self._weigh(model)
+        weights = self._weigh(model)
         inside = torch.as_tensor(weights.log_ratio > -math.inf).nonzero()[:, 0]
         index = inside[torch.linspace(0, len(inside) - 1, min(len(inside), _READ)).long()]
         try:
             if len(index) < 2:
                 raise Unwritable("no two particles are in the support of this prior, to read it on")
             columns = rows(self._particles.columns, index)
-            return written(Program(model, "model"), columns, len(index), score.nesting)
+            return written(Program(model, "model"), columns, len(index), self._particles.nesting)
         except Unwritable as why:
             notes = "".join(f"# {line}\n" for line in str(why).splitlines())
             return f"{notes}prior = {self._call(self.current)}\n"

@@ -367,7 +367,7 @@ def test_a_vector_without_a_plate_gets_its_own_axis(n):
     cache = resampler(guide, n=n)
     values = {name: c.value for name, c in cache._particles.columns.items()}
     torch.testing.assert_close(values["curve"], values["a"][:, None] + values["b"][:, None] * x)
-    score_curve = cache._columns(cache._weigh(guide)[1])["curve"].value
+    score_curve = cache._weigh(guide).columns["curve"].value
     torch.testing.assert_close(score_curve, values["curve"])
 
 

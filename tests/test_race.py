@@ -62,7 +62,7 @@ def test_particles_that_lose_nothing_keep_their_draws():
     assert 0.05 < np.mean(new == 200) < 0.15
 
 
-@pytest.mark.parametrize("num_samples", [1, 20, 100, 255, 256, 257, 600, 1000])
+@pytest.mark.parametrize("num_samples", [1, 20, 63, 64, 65, 255, 256, 257, 600, 1000])
 def test_asking_for_more_draws_keeps_the_first_ones(num_samples):
     weights = some_weights(500, spread=2)
     race = Race(11, 500)

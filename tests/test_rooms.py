@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "particles": {"errors", "records", "sites"},
     "checks": {"errors", "records"},
     "simulation": {"checks", "errors", "particles", "program", "records"},
+    "weighing": {"particles", "program", "records", "weights"},
     "container": {"_version", "errors", "sites"},
     "ranges": {"errors"},
     "source": {"handlers", "program", "records"},

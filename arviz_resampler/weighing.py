@@ -1,0 +1,137 @@
+"""From a model to its weights: scores the particles, one stretch after the other.
+
+A stretch is short enough for what is computed on the way to stay in the cache of the processor, so
+memory holds the log ratios and nothing else. Knows programs and particles; nothing of draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from arviz_resampler.particles import Particles
+from arviz_resampler.program import Program
+from arviz_resampler.records import Column, Invalid, to_column
+from arviz_resampler.weights import Weights
+
+_NUMBERS = 1 << 17  # in a stretch of the widest site of the guide
+_FEWEST = 1 << 13  # particles in a stretch: below, running the program costs more than its arithmetic
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A model at the cached particles.
+
+    Attributes
+    ----------
+    weights : Weights
+        What becomes of its log ratios.
+    ratios : mapping of str to Tensor
+        Log ratios of the sites that the model mentions, shape (N,), float64.
+    observed : tuple of str
+        Sites of the model that carry ``obs=``, left out of the weights.
+    """
+
+    weights: Weights
+    ratios: Mapping[str, Tensor]
+    observed: tuple[str, ...]
+    _particles: Particles
+    _own: Mapping[str, list[Column]]
+
+    @cached_property
+    def own(self) -> dict[str, Column]:
+        """The deterministic sites that the model computes itself."""
+        return {
+            name: replace(parts[0], value=torch.cat([part.value for part in parts]))
+            for name, parts in self._own.items()
+        }
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """What is drawn from: the cache, with the deterministic sites as the model has them."""
+        cached = self._particles.columns.items()
+        return {**{n: c for n, c in cached if c.site.role != "auxiliary"}, **self.own}
+
+    def log_p(self, name: str, rows: Any = slice(None)) -> Tensor:
+        """Log density of the model at one site that it mentions, for some particles."""
+        ratio = self.ratios[name][rows]
+        column = self._particles.columns.get(name)
+        return ratio if column is None or column.log_q is None else ratio + column.log_q[rows]
+
+    def log_density(self, index: Tensor) -> Tensor:
+        """Log density of the model over all sites that it mentions, of some particles, on the CPU."""
+        each = [self.log_p(name, index.to(ratio.device)).cpu() for name, ratio in self.ratios.items()]
+        return torch.stack(each).sum(0) if each else torch.zeros(len(index), dtype=torch.float64)
+
+
+def weigh(particles: Particles, model: Any, *, partial: bool, check: bool) -> Weighed:
+    """Score the particles under a model.
+
+    Parameters
+    ----------
+    particles : Particles
+        The cache.
+    model : callable
+        Program without arguments.
+    partial : bool
+        Whether the model may leave out latents of the guide.
+    check : bool
+        Whether to look at one particle by itself first, to see that the model does not mix particles.
+    """
+    program = Program(model, "model")
+    n, nesting = particles.num_particles, particles.nesting
+    ratios: dict[str, Tensor] = {}
+    total = torch.zeros(0)
+    odd = False
+    own: dict[str, list[Column]] = {}
+    notes: dict[str, Invalid] = {}
+    for rows in _stretches(particles):
+        length = rows.stop - rows.start
+        score = program.score(_rows(particles, rows), length, nesting, check=check and not ratios)
+        nesting = score.nesting
+        parts = particles.log_ratio(score, rows, partial=partial)
+        if not ratios:
+            device = next(iter(parts.values())).device
+            ratios = {name: torch.empty(n, dtype=torch.float64, device=device) for name in parts}
+            total = torch.zeros(n, dtype=torch.float64, device=device)
+        total_here = total[rows]
+        for name, part in parts.items():
+            total_here += ratios[name][rows].copy_(part)
+        odd = odd or not math.isfinite(float(total_here.sum()))
+        for name, found in score.deterministic.items():
+            cached = particles.columns.get(name)
+            if cached is None or cached.reason == "deterministic":
+                own.setdefault(name, []).append(to_column(found, length, nesting, score.probed.get(name)))
+        for name, note in score.notes.items():
+            notes[name] = note.plus(notes.get(name))
+    if odd:
+        particles.settle(ratios, {name: note.describe(n) for name, note in notes.items()})
+        total = torch.stack(list(ratios.values())).sum(0)
+    by_site = {name: ratio.cpu().numpy() for name, ratio in particles.joined(ratios).items()}
+    return Weighed(
+        Weights.trusted(by_site, total.cpu().numpy(), normalised=score.normalised),
+        {name: ratios[name] for name in score.log_p},
+        tuple(score.observed),
+        particles,
+        own,
+    )
+
+
+def _stretches(particles: Particles) -> Iterator[slice]:
+    """Rows to be scored together: as few stretches of about one length as will do."""
+    n = particles.num_particles
+    width = max(math.prod(c.site.shape) for c in particles.columns.values() if c.from_guide)
+    count = -(-n // max(_FEWEST, _NUMBERS // max(width, 1)))
+    return (slice(i * n // count, (i + 1) * n // count) for i in range(count))
+
+
+def _rows(particles: Particles, rows: slice) -> Mapping[str, Column]:
+    if rows.stop - rows.start == particles.num_particles:
+        return particles.columns
+    return {name: replace(column, value=column.value[rows]) for name, column in particles.columns.items()}
