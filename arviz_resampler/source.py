@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -78,7 +78,7 @@ def written(program: Program, columns: Mapping[str, Column], n: int, nesting: in
 def _checked(program: Program, columns: Mapping[str, Column], n: int, nesting: int, brief: bool) -> str:
     writer = _Writer(n, nesting, brief)
     score, result = program.read(columns, n, nesting, writer.visit)
-    text = writer.text(result)
+    text = writer.text(result, score.log_p)
     namespace: dict[str, Any] = {}
     try:
         exec(compile(text, "<prior>", "exec"), namespace)
@@ -246,10 +246,13 @@ class _Writer:
 
     # ---------------------------------------------------------------- the whole
 
-    def text(self, result: Any) -> str:
-        """The source of everything that was met."""
+    def text(self, result: Any, scored: Container[str]) -> str:
+        """The source of everything that was met and scored."""
         if self.failures:
             raise Unwritable("\n".join(self.failures))
+        # A part of a site with obs_mask= is met as a latent, but belongs to data.
+        self.left_out += [msg["name"] for msg, _ in self.sites if msg["name"] not in scored]
+        self.sites = [(msg, text) for msg, text in self.sites if msg["name"] in scored]
         if not self.sites:
             raise Unwritable("the model has no latent site")
         returned = self._returned(result)
