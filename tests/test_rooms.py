@@ -55,7 +55,7 @@ MAY_IMPORT = {
         "weights",
     },
     "resampler": set(ROOMS) - {"__init__"},
-    "__init__": {"_version", "errors", "resampler", "sites", "weights"},
+    "__init__": {"_version", "coverage", "errors", "resampler", "sites", "tuner", "weights"},
 }
 
 
