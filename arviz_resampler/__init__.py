@@ -5,9 +5,11 @@ importance, with an honest verdict on whether they can carry that prior.
 """
 
 from arviz_resampler._version import __version__
+from arviz_resampler.coverage import Coverage
 from arviz_resampler.errors import (
     ArgumentError,
     DrawWarning,
+    ExtraError,
     MismatchError,
     NameWarning,
     ProgramError,
@@ -19,11 +21,14 @@ from arviz_resampler.errors import (
 )
 from arviz_resampler.resampler import Resampler
 from arviz_resampler.sites import Site
+from arviz_resampler.tuner import Tuner
 from arviz_resampler.weights import Weights
 
 __all__ = [
     "ArgumentError",
+    "Coverage",
     "DrawWarning",
+    "ExtraError",
     "MismatchError",
     "NameWarning",
     "ProgramError",
@@ -32,6 +37,7 @@ __all__ = [
     "ResamplerError",
     "ResamplerWarning",
     "Site",
+    "Tuner",
     "WeightError",
     "WeightWarning",
     "Weights",
