@@ -21,6 +21,7 @@ HOMES = {
 MAY_IMPORT = {
     "_version": set(),
     "errors": set(),
+    "arguments": {"errors"},
     "sites": set(),
     "parameters": set(),
     "density": {"parameters"},
@@ -55,8 +56,25 @@ MAY_IMPORT = {
         "source",
         "weights",
     },
-    "resampler": set(ROOMS) - {"__init__"},
-    "__init__": {"_version", "coverage", "errors", "resampler", "sites", "tuner", "weights"},
+    "choosing": {"errors", "race", "schemes", "weights"},
+    "drawing": {"container", "race", "records", "weighing", "weights"},
+    "estimates": set(),
+    "quantities": {"arguments", "errors"},
+    "compare": {"container", "drawing", "errors", "estimates", "quantities", "weighing", "weights"},
+    "sensitivity": {"estimates", "quantities", "weighing", "weights"},
+    "resampler": set(ROOMS) - {"__init__", "planning"},
+    "planning": {"arguments", "errors", "resampler", "weights"},
+    "__init__": {
+        "_version",
+        "compare",
+        "coverage",
+        "errors",
+        "planning",
+        "resampler",
+        "sites",
+        "tuner",
+        "weights",
+    },
 }
 
 
