@@ -12,12 +12,13 @@ CONSTRAINTS ?= constraints/arviz-$(if $(filter 3.11,$(VERSION)),0,1).txt
 VENV ?= .venv-$(VERSION)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BROWSER_STAMP := $(VENV)/.browser-installed
 
 # The arrays are small: more threads would only wait for each other.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test doctest readme lint types format picture robustness bench clean
+.PHONY: help install demo test browser doctest readme lint types format picture robustness bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -42,6 +43,17 @@ demo: $(STAMP) ## Run the example on the eight schools; its pictures go to demo/
 
 test: $(STAMP) ## Run the tests and the doctests of package and docs; ARGS="-k name" goes to pytest
 	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' arviz_resampler docs tests $(ARGS)
+
+browser: $(BROWSER_STAMP) ## Test the widget in JupyterLab and Chromium, with PYTHON=python3.12 or newer; pictures go to build/browser
+	BROWSER_SHOTS=build/browser $(BIN)/python -m pytest -ra tests/browser $(ARGS)
+
+$(BROWSER_STAMP): $(STAMP) constraints/browser.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || { \
+	  echo "The browser's test has versions for Python 3.12, as in 'make browser PYTHON=python3.12'." >&2; \
+	  exit 1; }
+	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --constraint constraints/browser.txt \
+	  --no-build-isolation --editable '.[browser]'
+	@touch $@
 
 doctest: $(STAMP) ## Run the doctests alone
 	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' arviz_resampler docs
@@ -70,5 +82,5 @@ bench: $(STAMP) ## Measure speed and memory beside Pyro, and write docs/benchmar
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py
 
 clean: ## Remove virtual environments, caches and the demo's pictures
-	rm -rf .venv* demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv* build demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find arviz_resampler tests examples -name __pycache__ -exec rm -rf {} +

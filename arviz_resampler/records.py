@@ -69,15 +69,15 @@ class Invalid(NamedTuple):
     """What is wrong with a parameter, and for how many particles."""
 
     text: str
-    count: int
+    particles: int
 
     def plus(self, other: Invalid | None) -> Invalid:
         """The same for more particles."""
-        return self if other is None else Invalid(other.text, self.count + other.count)
+        return self if other is None else Invalid(other.text, self.particles + other.particles)
 
     def describe(self, n: int) -> str:
         """In words, of ``n`` particles."""
-        return self.text if n == 1 else f"{self.text} (for {self.count} of {n} particles)"
+        return self.text if n == 1 else f"{self.text} (for {self.particles} of {n} particles)"
 
 
 @dataclass
@@ -256,9 +256,17 @@ def differing(many: Mapping[str, Found], one: Mapping[str, Found], n: int, nesti
     return [name for name in many if name in one and differs(many[name], one[name], n, nesting)]
 
 
+def rows(columns: Mapping[str, Column], index: slice | Tensor) -> dict[str, Column]:
+    """The columns of some particles alone, without the densities that they were drawn with."""
+    return {
+        name: replace(column, value=column.value[index], log_q=None, log_conditional=None)
+        for name, column in columns.items()
+    }
+
+
 def second(columns: Mapping[str, Column]) -> dict[str, Column]:
     """The columns of the second particle alone."""
-    return {name: replace(column, value=column.value[1:2]) for name, column in columns.items()}
+    return rows(columns, slice(1, 2))
 
 
 def example(value: Tensor, which: Tensor) -> str:

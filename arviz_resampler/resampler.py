@@ -14,20 +14,14 @@ from arviz_resampler.arguments import as_count, as_mapping, as_optional, as_vari
 from arviz_resampler.choosing import Chooser, global_seed
 from arviz_resampler.compare import Comparison, side_by_side
 from arviz_resampler.drawing import particle_dataset, take, to_container
-from arviz_resampler.errors import (
-    ArgumentError,
-    ProgramWarning,
-    WeightError,
-    WeightWarning,
-    quoted,
-    warn,
-)
+from arviz_resampler.errors import ArgumentError, ProgramWarning, WeightError, WeightWarning, quoted, warn
 from arviz_resampler.program import Program
 from arviz_resampler.quantities import Statistic
 from arviz_resampler.race import Ints
 from arviz_resampler.sensitivity import power_scaling
 from arviz_resampler.simulation import simulate
 from arviz_resampler.sites import Site
+from arviz_resampler.tuner import Tuner
 from arviz_resampler.weighing import Weighed, weigh
 from arviz_resampler.weights import Weights
 
@@ -141,9 +135,9 @@ class Resampler:
         self._observed, self._constant = containers.data_groups(
             {**self._particles.data, **observed}, constant_data, sites
         )
-        self._labels(sites)
+        self._labels = self._make_labels(sites)
 
-    def _labels(self, sites: Mapping[str, Site]) -> containers.Labels:
+    def _make_labels(self, sites: Mapping[str, Site]) -> containers.Labels:
         extra = {**self._observed, **self._constant}
         return containers.Labels(sites, self._coords, self._dims, extra)
 
@@ -272,7 +266,8 @@ class Resampler:
         return self._container(weighed, chosen, kind, name=name, seed=random_seed, scheme=scheme)
 
     def _labels_of(self, weighed: Weighed) -> containers.Labels:
-        return self._labels({name: column.site for name, column in weighed.columns.items()})
+        sites = {name: column.site for name, column in weighed.columns.items()}
+        return self._labels if sites == self.sites else self._make_labels(sites)
 
     def _container(self, weighed: Weighed, chosen: Ints, kind: str, *, seed: int | None, **attrs: Any) -> Any:
         return to_container(
@@ -283,6 +278,36 @@ class Resampler:
             constant=self._constant,
             attrs={**attrs, "seed": self._seed if seed is None else seed},
             container=kind,
+        )
+
+    # ---------------------------------------------------------------- tuning
+
+    def tune(self, make_model: Callable[..., Any], num_samples: int = 1000, /, **ranges: Any) -> Tuner:
+        """Priors of a family, to be looked at one by one.
+
+        Parameters
+        ----------
+        make_model : callable
+            Takes hyper-parameters by name and returns a Pyro program without arguments.
+        num_samples : int, default 1000
+            How many draws to make of each prior. Given by place, so that no name of a hyper-parameter
+            is taken.
+        **ranges : tuple of number
+            The lowest and highest value of each hyper-parameter. It starts at the default that
+            ``make_model`` gives it, else in the middle, and is whole where both ends are ``int``.
+
+        Returns
+        -------
+        Tuner
+            With ``update``, ``code``, ``coverage``, ``history`` and, in a notebook, ``widget``.
+        """
+        return Tuner(
+            make_model,
+            as_count("num_samples", num_samples),
+            ranges,
+            particles=self._particles,
+            weigh=self.weigh,
+            draw=self.sample_prior_predictive,
         )
 
     # ---------------------------------------------------------------- numbers, and variants side by side
