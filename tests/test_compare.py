@@ -474,10 +474,10 @@ def test_renamed_sites_go_by_the_names_of_the_container():
 @pytest.mark.parametrize(
     ("models", "message"),
     [
-        ({}, "models must hold two programs or more by name, got {}"),
-        ({"a": None}, "models must hold two programs or more by name, got {'a': None}"),
+        ({}, "models must hold two programs or more by name, got none"),
+        ({"a": None}, "models must hold two programs or more by name, got 'a'"),
         ([1, 2], "models must be a mapping from names to values, got [1, 2]"),
-        (None, "models must hold two programs or more by name, got {}"),
+        (None, "models must hold two programs or more by name, got none"),
         ({"a": None, 3: None}, "names of variants must be strings that are not empty, got 3"),
         ({"a": None, "": None}, "names of variants must be strings that are not empty, got ''"),
         ({"a b": None, "A/b": None}, "the variants 'a b' and 'A/b' would be one name in a file, 'a_b'"),

@@ -134,7 +134,8 @@ def test_sensitivity_is_that_of_arviz_where_weights_are_equal(equal):
 
     mu, log_p, row = equal
     lower, upper = (np.exp((a - 1) * (log_p - log_p.max())) for a in (1 / STEP, STEP))
-    theirs = array_stats.power_scale_sense(mu, lower, upper, 1 / STEP, STEP, chain_axis=None)
+    draws = (array[None] for array in (mu, lower, upper))
+    theirs = array_stats.power_scale_sense(*draws, 1 / STEP, STEP)
     assert row["sensitivity"] == pytest.approx(float(theirs), rel=1e-4)
 
 
