@@ -197,6 +197,24 @@ def test_without_support_there_is_nothing_to_scale(cache):
         cache.sensitivity(away)
 
 
+def test_simulations_that_failed_are_not_scaled():
+    def failing():
+        mu, _ = guide()
+        pyro.sample("z", dist.Normal(torch.where(mu > 3.0, torch.nan, 0.0), 1.0))
+        pyro.sample("y", dist.Normal(mu, 1.0), obs=torch.tensor(0.0))
+
+    def model():
+        prior()()
+        pyro.sample("z", dist.Normal(0.0, 0.9))
+
+    with pytest.warns(DrawWarning):
+        cache = Resampler(guide, failing, num_guide_samples=20_000, seed=0)
+    with pytest.warns(DrawWarning, match="NaN or infinite in 'z'"):
+        table = cache.sensitivity(model)
+    assert table.loc["z"].loc["mu"].notna().all()
+    assert table["ess"].min() > 1000
+
+
 def test_values_that_are_not_finite_leave_the_rest():
     def failing():
         mu, tau = guide()
