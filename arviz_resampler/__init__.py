@@ -5,6 +5,7 @@ importance, with an honest verdict on whether they can carry that prior.
 """
 
 from arviz_resampler._version import __version__
+from arviz_resampler.compare import Comparison
 from arviz_resampler.coverage import Coverage
 from arviz_resampler.errors import (
     ArgumentError,
@@ -19,6 +20,7 @@ from arviz_resampler.errors import (
     WeightError,
     WeightWarning,
 )
+from arviz_resampler.planning import plan
 from arviz_resampler.resampler import Resampler
 from arviz_resampler.sites import Site
 from arviz_resampler.tuner import Tuner
@@ -26,6 +28,7 @@ from arviz_resampler.weights import Weights
 
 __all__ = [
     "ArgumentError",
+    "Comparison",
     "Coverage",
     "DrawWarning",
     "ExtraError",
@@ -42,4 +45,5 @@ __all__ = [
     "WeightWarning",
     "Weights",
     "__version__",
+    "plan",
 ]

@@ -25,10 +25,11 @@ from arviz_resampler.sites import Site, name_axes
 CONTAINERS = ("auto", "inferencedata", "datatree")
 FORMAT_VERSION = 1
 RESERVED = frozenset(
-    {"chain", "draw", "sample", "pred_id"}
+    {"chain", "draw", "sample", "pred_id", "particle"}
     | {"model", "variant", "column", "variable", "label", "plot_axis", "kde_dim", "group"}
 )
 _SAMPLE_DIMS = ("chain", "draw")
+_PARTICLE = "particle"
 
 Array = NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -153,15 +154,31 @@ class Labels:
     def dataset(self, arrays: Mapping[str, Array], *, sampled: bool) -> xr.Dataset:
         """A group: every array under its name, every dim with a coordinate. Data are copied, draws not."""
         front = _SAMPLE_DIMS if sampled else ()
-        dataset = xr.Dataset(
-            {
-                self.names[name]: ((*front, *self.dims[name]), values[None] if sampled else values.copy())
-                for name, values in arrays.items()
-            },
-            attrs={"sample_dims": list(front)} if sampled else {},
+        variables = {
+            self.names[name]: ((*front, *self.dims[name]), values[None] if sampled else values.copy())
+            for name, values in arrays.items()
+        }
+        return self._dataset(variables, {"sample_dims": list(front)} if sampled else {})
+
+    def particles(self, arrays: Mapping[str, Array]) -> xr.Dataset:
+        """Every particle under the names of the draws, as the arrays are."""
+        return self._dataset(
+            {self.names[name]: ((_PARTICLE, *self.dims[name]), values) for name, values in arrays.items()},
+            {"sample_dims": [_PARTICLE]},
         )
-        sizes = dataset.sizes.items()
-        return dataset.assign_coords({d: self.coords.get(str(d), np.arange(s)) for d, s in sizes})
+
+    def _dataset(
+        self, variables: Mapping[str, tuple[tuple[str, ...], Array]], attrs: dict[str, Any]
+    ) -> xr.Dataset:
+        sizes = {d: s for own, values in variables.values() for d, s in zip(own, values.shape, strict=True)}
+        coords = {d: self.coords.get(d, np.arange(s)) for d, s in sizes.items()}
+        return xr.Dataset(variables, coords, attrs)
+
+    def warn_renamed(self) -> None:
+        """Say which names are not the sites' own, if any."""
+        if self.renamed:
+            changes = ", ".join(f"{old!r} is {new!r}" for old, new in self.renamed.items())
+            warn(f"names that ArviZ cannot hold were changed in the container: {changes}", NameWarning)
 
 
 def _clean(name: str) -> str:
@@ -216,6 +233,16 @@ def plain(name: str, values: Any, discrete: bool) -> Array:
     return np.array(array, dtype=np.int64 if whole else np.float64, order="C")
 
 
+def view(values: Any) -> Array:
+    """A tensor as a read-only array that shares its memory, where NumPy has its dtype."""
+    values = values.detach().cpu()
+    if str(values.dtype) == "torch.bfloat16":
+        values = values.float()
+    array: Array = values.numpy().view()
+    array.flags.writeable = False
+    return array
+
+
 def as_observed(name: str, values: Any, site: Site | None) -> Array:
     """Observed data as an array in the shape of its site."""
     if site is None:
@@ -229,9 +256,28 @@ def as_observed(name: str, values: Any, site: Site | None) -> Array:
     return array.reshape(site.shape).astype(array.dtype if site.discrete else np.float64)
 
 
+def data_groups(
+    observed: Mapping[str, Any], constant: Mapping[str, Any], sites: Mapping[str, Site]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Observed and constant data as own arrays."""
+    seen = {name: as_observed(name, values, sites.get(name)) for name, values in observed.items()}
+    fixed = {name: plain(name, values, False) for name, values in constant.items()}
+    for name in seen.keys() & fixed.keys():
+        shapes = seen[name].shape, fixed[name].shape
+        if shapes[0] != shapes[1]:
+            raise ArgumentError(
+                f"{name!r} has shape {shapes[0]} in observed, but {shapes[1]} in constant_data; give one "
+                f"of them another name"
+            )
+    return seen, fixed
+
+
+_version = functools.cache(importlib.metadata.version)
+
+
 def major_version() -> int:
     """The generation of the ArviZ that is installed."""
-    return int(importlib.metadata.version("arviz").split(".")[0])
+    return int(_version("arviz").split(".")[0])
 
 
 def resolve(container: str) -> str:
@@ -247,7 +293,7 @@ def resolve(container: str) -> str:
     if container == "inferencedata" and installed > 0:
         raise ArgumentError(
             f"container='inferencedata' needs ArviZ 0.x, but ArviZ "
-            f"{importlib.metadata.version('arviz')} is installed; use 'datatree' or 'auto'"
+            f"{_version('arviz')} is installed; use 'datatree' or 'auto'"
         )
     return container
 
@@ -307,21 +353,27 @@ def build(
         "creation_library_version": __version__,
         "creation_library_language": "Python",
         "inference_library": "pyro",
-        "inference_library_version": importlib.metadata.version("pyro-ppl"),
+        "inference_library_version": _version("pyro-ppl"),
         "format_version": FORMAT_VERSION,
         **attrs,
     }
     if labels.renamed:
         root["renamed"] = json.dumps(labels.renamed)
-        changes = ", ".join(f"{old!r} is {new!r}" for old, new in labels.renamed.items())
-        warn(f"names that ArviZ cannot hold were changed in the container: {changes}", NameWarning)
+        labels.warn_renamed()
     groups = {name: group for name, group in groups.items() if group.data_vars}
     if container == "inferencedata":
-        root["arviz_version"] = importlib.metadata.version("arviz")
+        root["arviz_version"] = _version("arviz")
         return _inference_data(root, groups)
     tree = xr.DataTree.from_dict(groups)
     tree.attrs.update(root)
     return tree
+
+
+def groups_of(container: Any) -> dict[str, xr.Dataset]:
+    """The groups of a container as datasets that share its arrays."""
+    if isinstance(container, xr.DataTree):
+        return {name: node.to_dataset(inherit=False) for name, node in container.children.items()}
+    return {name: container[name] for name in container.groups()}
 
 
 def _count_unfit(
