@@ -400,12 +400,12 @@ def targets(results: dict[str, Any]) -> list[tuple[str, str, float | None, bool 
 
 # Where time goes that the peer or the limit does not spend; shown for aims that are missed.
 REASONS = {
-    "stable, N = 10⁴": "ESS, k-hat and the verdict, which Pyro does not compute, take a sixth of the call; the "
-    "check of parameters and supports at each site about as much.",
-    "independent": "both sort draws into a cumulative sum; ours is of float64 weights, and comes with a verdict.",
-    "over the limit": "the limit adds all sites to one array and checks nothing; here log ratios are kept by site "
-    "in float64, 8 bytes a particle and site, and each site costs about 0.1 ms of Python a stretch.",
-    "container": "xarray takes a millisecond and a half to build five groups.",
+    "stable, N = 10⁴": "ESS, k-hat and the verdict, which Pyro does not compute, take a sixth of the call; "
+    "the check of parameters and supports at each site about as much.",
+    "independent": "both look draws up in a cumulative sum; ours is of float64 weights, with a verdict.",
+    "over the limit": "the limit adds all sites to one array and checks nothing; here log ratios are kept "
+    "by site in float64, and each site costs about 0.1 ms of Python a stretch of particles.",
+    "container": "xarray takes more than a millisecond to build five groups.",
 }
 
 
