@@ -49,7 +49,7 @@ class Priors(dict[str, Any]):
             raise WeightError(
                 f"no draw of variant {name!r} can be made: {self._weights[name].judge(1).advice}"
             )
-        raise _unknown(name, self._weights)
+        raise KeyError(name)  # plots of ArviZ ask a dict for groups, and go on without
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -440,6 +440,7 @@ def _contrast_row(found: estimates.Contrast | None) -> dict[str, float]:
 
 def _frame(rows: Mapping[Any, Mapping[str, Any]], *names: str) -> pd.DataFrame:
     """A table with a row for each key."""
+    keys = list(rows)
     several = len(names) > 1
-    index = pd.MultiIndex.from_tuples(rows, names=names) if several else pd.Index(rows, name=names[0])
+    index = pd.MultiIndex.from_tuples(keys, names=names) if several else pd.Index(keys, name=names[0])
     return pd.DataFrame(list(rows.values()), index=index)
