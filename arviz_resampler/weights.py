@@ -364,7 +364,7 @@ class Weights:
         )
 
     def mcse(self, values: ArrayLike) -> Any:
-        """Monte Carlo standard error of :meth:`mean`.
+        """Monte Carlo standard error of :meth:`Weights.mean`.
 
         Parameters
         ----------
