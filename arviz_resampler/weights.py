@@ -265,7 +265,8 @@ class Weights:
         else:
             return Judgement("good", f"effective sample size {ess:.3g} of {n} particles.")
         far = self.normalised and missing > 0.5
-        return Judgement("unreliable", f"{text}. {self._remedy(num_samples, heavy or far)}")
+        beyond = heavy and (tail_seen or self._reaches_all_over())
+        return Judgement("unreliable", f"{text}. {self._remedy(num_samples, beyond or far)}")
 
     @property
     def verdict(self) -> Verdict:
@@ -290,6 +291,11 @@ class Weights:
             f"Site {site!r} costs most. About {math.ceil(needed / digits) * digits:,} guide samples, or a "
             f"guide closer to the model, would give {max(num_samples, _FEW)} effective ones."
         )
+
+    def _reaches_all_over(self) -> bool:
+        """Whether most particles have some weight: not so where the model is much narrower than the guide."""
+        raw, total, _ = self._raw
+        return bool(np.count_nonzero(raw > 0.01 * total / self.num_particles) > self.num_particles / 2)
 
     def _emptiest(self) -> str:
         """The site that most lowers the mean raw weight."""
