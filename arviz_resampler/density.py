@@ -6,6 +6,7 @@ distributions add to it, never Pyro itself.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,17 +42,25 @@ class BadParameter(NamedTuple):
     bad: Tensor  # which entries, in the shape of the parameter less its event
 
 
-def _nested(fn: Distribution) -> Iterator[Distribution]:
-    yield fn
+def _nested(fn: Distribution) -> list[Distribution]:
+    """A distribution and all that it is made of."""
+    parts = [fn]
     for part in vars(fn).values():
-        for item in part if isinstance(part, list | tuple) else (part,):
-            if isinstance(item, Distribution):
-                yield from _nested(item)
+        if isinstance(part, Distribution):
+            parts += _nested(part)
+        elif isinstance(part, list | tuple):
+            parts += (inner for item in part if isinstance(item, Distribution) for inner in _nested(item))
+    return parts
 
 
 def _is(fn: Any, kind: str) -> bool:
     """Whether ``fn`` is of Pyro's class ``kind``, or of a class made from it."""
-    return any(base.__name__ == kind for base in type(fn).__mro__)
+    return kind in _ancestry(type(fn))
+
+
+@functools.cache
+def _ancestry(cls: type) -> frozenset[str]:
+    return frozenset(base.__name__ for base in cls.__mro__)
 
 
 def is_kind(fn: Any, kind: str) -> bool:
@@ -136,6 +145,7 @@ def bad_parameter(fn: Distribution) -> BadParameter | None:
 
     Programs run with torch's own check off, because it cannot say at which site it failed.
     """
+    seen: set[tuple[int, int]] = set()  # a LogNormal has the parameters of its Normal
     for part in _nested(fn):
         try:
             limits: dict[str, Any] = part.arg_constraints
@@ -146,6 +156,9 @@ def bad_parameter(fn: Distribution) -> BadParameter | None:
             if isinstance(constraint, _Dependent) or (lazy and name not in vars(part)):
                 continue
             value = getattr(part, name)
+            if (id(value), id(constraint)) in seen:
+                continue
+            seen.add((id(value), id(constraint)))
             if not isinstance(value, Tensor):
                 value = torch.as_tensor(value)
             good = constraint.check(value)

@@ -5,7 +5,8 @@ Knows records; nothing of programs, draws or containers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -80,18 +81,17 @@ class Particles:
             ratios = {first.site.name: torch.zeros_like(first.log_q[rows])}
         return ratios
 
-    def settle(self, ratios: dict[str, Tensor], odd: Collection[str], notes: Mapping[str, str]) -> None:
+    def settle(self, ratios: dict[str, Tensor], notes: Mapping[str, str]) -> None:
         """See to log ratios that are not finite: no NaN for a particle that counts, no infinite weight.
 
         Parameters
         ----------
         ratios : dict of str to Tensor
             By site, shape (N,); changed in place.
-        odd : collection of str
-            The sites where some are not finite.
         notes : mapping of str to str
             What else is known of a site, for the message.
         """
+        odd = [name for name, ratio in ratios.items() if not math.isfinite(float(ratio.sum()))]
         dead = torch.zeros(self.num_particles, dtype=torch.bool, device=next(iter(ratios.values())).device)
         for name in odd:
             dead |= ratios[name] == -torch.inf

@@ -46,6 +46,19 @@ def untouched_params() -> Iterator[None]:
             del store[name]
 
 
+def _check_signature(fn: Callable[..., Any], role: str) -> None:
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind()
+    except TypeError as error:
+        raise ArgumentError(
+            f"{role} must run without arguments: {error}. Bind them with functools.partial."
+        ) from None
+
+
 class Program:
     """A callable without required arguments, and the word for it in messages."""
 
@@ -54,18 +67,9 @@ class Program:
             raise ArgumentError(
                 f"{role} must be a callable, got {type(fn).__name__}: pass the program, not its result"
             )
-        target = fn.forward if isinstance(fn, torch.nn.Module) else fn
-        try:
-            signature = inspect.signature(target)
-        except (TypeError, ValueError):
-            signature = None
-        if signature is not None:
-            try:
-                signature.bind()
-            except TypeError as error:
-                raise ArgumentError(
-                    f"{role} must run without arguments: {error}. Bind them with functools.partial."
-                ) from None
+        code = getattr(fn, "__code__", None)
+        if code is None or code.co_argcount or code.co_kwonlyargcount:
+            _check_signature(fn.forward if isinstance(fn, torch.nn.Module) else fn, role)
         self.fn = fn
         self.role = role
 

@@ -24,6 +24,7 @@ Words = NDArray[np.uint64]
 
 _FIRST_BLOCK = 64
 _SLACK = 4.0
+_FEW = 2048
 _STEP = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio, as in SplitMix64
 
 
@@ -87,9 +88,10 @@ class Race:
         self.seed = seed
         self.num_particles = num_particles
         self._bars: dict[int, Floats] = {}
+        self._root = _mix(np.array([seed % 2**64], np.uint64) + _STEP)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"seed": self.seed, "num_particles": self.num_particles, "_bars": {}}
+        return {**self.__dict__, "_bars": {}}
 
     def winners(self, weights: Floats, num_samples: int) -> Ints:
         """Particle of each draw: shape (num_samples,), the same for any larger ``num_samples``.
@@ -121,8 +123,7 @@ class Race:
     def _roots(self, blocks: list[_Block]) -> Words:
         """What the hash starts from in each block."""
         numbers = np.array([block.number for block in blocks], np.uint64)
-        seed = _mix(np.array([self.seed % 2**64], np.uint64) + _STEP)
-        return _mix(seed ^ _mix(numbers + _STEP))
+        return _mix(self._root ^ _mix(numbers + _STEP))
 
     def _bar(self, num_blocks: int) -> Floats:
         """Weight from which a particle has an arrival within reach in one of the first blocks."""
@@ -154,13 +155,13 @@ class Race:
         keys = _mix(self._roots(blocks)[block] + steps)
         reach = np.outer([block.reach * factor for block in blocks], weights[candidates]).ravel()
         time: Floats | float = 0.0
-        count, width = 0, 1
+        count, width = 0, 4 if len(keys) < _FEW else 1
         found: list[tuple[Floats, Ints, Ints]] = []
         while keys.size:
             words = _mix(keys + np.arange(count, count + width, dtype=np.uint64)[:, None] * _STEP)
             times = _exponential(words)
             # The times of a particle are summed one after the other, so they do not depend on how
-            # many are taken in one go.
+            # many are taken in one go: several where the calls cost more than the arithmetic.
             times[0] += time
             for i in range(1, width):
                 times[i] += times[i - 1]

@@ -231,18 +231,15 @@ class Resampler:
                 f"scheme must be one of {quoted(SCHEMES)}, got {scheme!r}.{suggestion(str(scheme), SCHEMES)}"
             )
         verdict, advice = weights.judge(num_samples)
-        if not weights.num_supported:
+        if not weights.ess:
             raise WeightError(f"no draw can be made: {advice}")
         if verdict != "good":
             warn(f"weights are {verdict}: {advice}", WeightWarning)
-        race = self._race
+        race, rng = self._race, self._calls
         if random_seed is not None:
-            race = Race(random_seed, self._particles.num_particles)
-        elif scheme != "stable":
-            # A new stream for each call: from the own seed if there is one, else from torch's.
-            own = self._given_seed is not None
-            random_seed = int(self._calls.integers(2**62)) if own else _global_seed()
-        rng = np.random.default_rng(random_seed if random_seed is not None else 0)
+            race, rng = Race(random_seed, self._particles.num_particles), np.random.default_rng(random_seed)
+        elif scheme != "stable" and self._given_seed is None:
+            rng = np.random.default_rng(_global_seed())
         return SCHEMES[scheme](weights.normalized, num_samples, race=race, rng=rng)
 
     # ---------------------------------------------------------------- draws

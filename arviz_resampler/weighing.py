@@ -88,7 +88,7 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool) -> We
     n, nesting = particles.num_particles, particles.nesting
     ratios: dict[str, Tensor] = {}
     total = torch.zeros(0)
-    odd: set[str] = set()
+    odd = False
     own: dict[str, list[Column]] = {}
     notes: dict[str, Invalid] = {}
     for rows in _stretches(particles):
@@ -100,11 +100,10 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool) -> We
             device = next(iter(parts.values())).device
             ratios = {name: torch.empty(n, dtype=torch.float64, device=device) for name in parts}
             total = torch.zeros(n, dtype=torch.float64, device=device)
+        total_here = total[rows]
         for name, part in parts.items():
-            here = ratios[name][rows].copy_(part)
-            total[rows] += here
-            if not math.isfinite(float(here.sum())):
-                odd.add(name)
+            total_here += ratios[name][rows].copy_(part)
+        odd = odd or not math.isfinite(float(total_here.sum()))
         for name, found in score.deterministic.items():
             cached = particles.columns.get(name)
             if cached is None or cached.reason == "deterministic":
@@ -112,7 +111,7 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool) -> We
         for name, note in score.notes.items():
             notes[name] = note.plus(notes.get(name))
     if odd:
-        particles.settle(ratios, odd, {name: note.describe(n) for name, note in notes.items()})
+        particles.settle(ratios, {name: note.describe(n) for name, note in notes.items()})
         total = torch.stack(list(ratios.values())).sum(0)
     by_site = {name: ratio.cpu().numpy() for name, ratio in particles.joined(ratios).items()}
     return Weighed(
@@ -127,7 +126,7 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool) -> We
 def _stretches(particles: Particles) -> Iterator[slice]:
     """Rows to be scored together: as few stretches of about one length as will do."""
     n = particles.num_particles
-    width = max(column.value[0].numel() for column in particles.columns.values() if column.from_guide)
+    width = max(math.prod(c.site.shape) for c in particles.columns.values() if c.from_guide)
     count = -(-n // max(_FEWEST, _NUMBERS // max(width, 1)))
     return (slice(i * n // count, (i + 1) * n // count) for i in range(count))
 

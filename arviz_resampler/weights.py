@@ -120,19 +120,21 @@ class Weights:
         return _frozen(total)
 
     @cached_property
-    def _raw(self) -> tuple[Floats, float, float]:
-        """Ratios divided by the largest, their sum, and the log of the largest."""
+    def _scaled(self) -> tuple[Floats, float, float]:
+        """Normalised weights, the sum of ratios over the largest, and the log of the largest."""
         top = float(self.log_ratio.max())
         if top == -math.inf:
             return np.zeros(self.num_particles), 0.0, top
-        raw = np.exp(self.log_ratio - top)
-        return raw, float(raw.sum()), top
+        values = np.subtract(self.log_ratio, top)
+        np.exp(values, out=values)
+        total = float(values.sum())
+        values /= total
+        return values, total, top
 
     @cached_property
     def normalized(self) -> Floats:
         """Weights that sum to one, shape (N,); all zero where no particle has weight."""
-        raw, total, _ = self._raw
-        return _frozen(raw / total if total else raw)
+        return _frozen(self._scaled[0])
 
     # ---------------------------------------------------------------- numbers
 
@@ -149,8 +151,8 @@ class Weights:
     @cached_property
     def ess(self) -> float:
         """Kish's effective sample size, 1 / sum(W**2); 0 where no particle has weight."""
-        raw, total, _ = self._raw
-        return total**2 / _squares(raw) if total else 0.0
+        weights, total, _ = self._scaled
+        return 1 / _squares(weights) if total else 0.0
 
     @cached_property
     def ess_entropy(self) -> float:
@@ -161,7 +163,7 @@ class Weights:
     @cached_property
     def max_weight(self) -> float:
         """The largest weight."""
-        _, total, _ = self._raw
+        _, total, _ = self._scaled
         return 1.0 / total if total else 0.0
 
     @cached_property
@@ -170,7 +172,7 @@ class Weights:
 
         Well below, part of the model's mass lies where no particle is: a missing mode.
         """
-        _, total, top = self._raw
+        _, total, top = self._scaled
         return top + math.log(total / self.num_particles) if total else -math.inf
 
     @cached_property
@@ -183,7 +185,7 @@ class Weights:
     @cached_property
     def pareto(self) -> ParetoFit:
         """Generalised Pareto fit to the largest weights."""
-        return fit_pareto(self._raw[0])
+        return fit_pareto(self.normalized)
 
     @property
     def pareto_k(self) -> float:
