@@ -154,6 +154,13 @@ def test_a_heavy_tail_is_unreliable_and_says_where_to_widen():
     assert "widen the guide" in weights.advice.lower()
 
 
+def test_a_heavy_tail_is_unreliable_with_fewer_effective_particles_than_its_tail():
+    weights, _ = normal_weights(100_000, guide_sd=1.0, sd=3.0, seed=1)
+    assert 100 < weights.ess < weights.pareto.tail
+    assert weights.verdict == "unreliable"
+    assert "k-hat" in weights.advice
+
+
 def test_a_missing_mode_shows_in_the_mean_ratio_alone():
     x = np.random.default_rng(0).normal(size=50_000)
     other = np.exp(-((x - 40) ** 2) / 2 + x**2 / 2)
