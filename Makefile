@@ -12,6 +12,7 @@ CONSTRAINTS ?= constraints/arviz-$(if $(filter 3.11,$(VERSION)),0,1).txt
 VENV ?= .venv-$(VERSION)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BROWSER_STAMP := $(VENV)/.browser-installed
 
 # The documentation is built with ArviZ 1.x; its gallery has pictures by ArviZ 0.x too.
 PYTHON311 ?= $(firstword $(wildcard .venv-3.11/bin/python) python3.11)
@@ -21,7 +22,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test doctest docs readme lint types format picture robustness bench clean
+.PHONY: help install demo test browser doctest docs readme lint types format picture robustness bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -47,6 +48,17 @@ demo: $(STAMP) ## Run the example on the eight schools; its pictures go to demo/
 test: $(STAMP) ## Run the tests and the doctests of package and docs; ARGS="-k name" goes to pytest
 	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' arviz_resampler docs tests $(ARGS)
 
+browser: $(BROWSER_STAMP) ## Test the widget in JupyterLab and Chromium, with PYTHON=python3.12 or newer; pictures go to build/browser
+	BROWSER_SHOTS=build/browser $(BIN)/python -m pytest -ra tests/browser $(ARGS)
+
+$(BROWSER_STAMP): $(STAMP) constraints/browser.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || { \
+	  echo "The browser's test has versions for Python 3.12, as in 'make browser PYTHON=python3.12'." >&2; \
+	  exit 1; }
+	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --constraint constraints/browser.txt \
+	  --no-build-isolation --editable '.[browser]'
+	@touch $@
+
 doctest: $(STAMP) ## Run the doctests alone
 	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' arviz_resampler docs
 
@@ -61,11 +73,11 @@ docs: $(DOCS_STAMP) ## Build the documentation into build/html, with PYTHON=pyth
 	$(BIN)/python -m sphinx --jobs 2 --nitpicky --fail-on-warning --keep-going --quiet docs build/html
 	@echo "The documentation: build/html/index.html"
 
-$(DOCS_STAMP): $(STAMP)
+$(DOCS_STAMP): $(STAMP) constraints/docs.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || { \
 	  echo "The documentation is built with ArviZ 1.x, which needs Python 3.12, as in 'make docs PYTHON=python3.12'." >&2; \
 	  exit 1; }
-	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[docs]'
+	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --constraint constraints/docs.txt --no-build-isolation --editable '.[docs]'
 	@touch $@
 
 readme: $(STAMP) ## Run every Python block of README.md

@@ -8,6 +8,7 @@ from arviz_resampler._version import __version__
 from arviz_resampler.errors import (
     ArgumentError,
     DrawWarning,
+    ExtraError,
     MismatchError,
     NameWarning,
     ProgramError,
@@ -24,6 +25,7 @@ from arviz_resampler.weights import Weights
 __all__ = [
     "ArgumentError",
     "DrawWarning",
+    "ExtraError",
     "MismatchError",
     "NameWarning",
     "ProgramError",

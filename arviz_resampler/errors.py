@@ -10,7 +10,8 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -47,6 +48,10 @@ class WeightError(ResamplerError, ArithmeticError):
     """The weights of a model cannot be computed, or no draw can be made from them."""
 
 
+class ExtraError(ResamplerError, ImportError):
+    """A library that this part of the package needs is not installed."""
+
+
 class ResamplerWarning(UserWarning):
     """Base class of every warning this package issues."""
 
@@ -65,6 +70,18 @@ class DrawWarning(ResamplerWarning):
 
 class NameWarning(ResamplerWarning):
     """A site or a dimension goes by another name in the container."""
+
+
+@contextmanager
+def from_extra(extra: str) -> Iterator[None]:
+    """Import optional libraries; where one is missing, name the extra that brings it."""
+    try:
+        yield
+    except ImportError as error:
+        raise ExtraError(
+            f"a library that this needs cannot be imported: {error}. Install the extra that brings it: "
+            f"pip install 'arviz-resampler[{extra}]'"
+        ) from error
 
 
 def warn(message: str, category: type[ResamplerWarning]) -> None:

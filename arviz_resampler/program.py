@@ -127,6 +127,19 @@ class Program:
         }
         return score
 
+    @untouched_params()
+    def read(
+        self, columns: Mapping[str, Column], n: int, nesting: int, visit: Callable[[dict[str, Any]], None]
+    ) -> tuple[Score, Any]:
+        """Score ``n`` cached particles at a nesting that is known to be deep enough.
+
+        Shows the message of each site to ``visit``, before the site has a value; returns what the
+        program returns, too.
+        """
+        handler = Scoring(self.role, n, nesting, columns, visit)
+        result = self._run(handler)
+        return handler.score, result
+
     def _alone(self, columns: Mapping[str, Column], nesting: int) -> Scoring | None:
         """A run over the second particle, at the nesting it turns out to need; None if it fails."""
         alone = second(columns)
@@ -152,10 +165,10 @@ class Program:
         if again is not None and not differing(alone.found, again.found, 1, alone.nesting):
             raise mixes_particles(odd[0], self.role)
 
-    def _run(self, handler: Handler) -> None:
+    def _run(self, handler: Handler) -> Any:
         with torch.no_grad(), _constructors_unchecked(), poutine.block(), _Listener(handler):
             try:
-                self.fn()
+                return self.fn()
             except (ProgramError, TooShallow):
                 raise
             except Exception as error:

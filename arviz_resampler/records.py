@@ -256,9 +256,17 @@ def differing(many: Mapping[str, Found], one: Mapping[str, Found], n: int, nesti
     return [name for name in many if name in one and differs(many[name], one[name], n, nesting)]
 
 
+def rows(columns: Mapping[str, Column], index: slice | Tensor) -> dict[str, Column]:
+    """The columns of some particles alone, without the densities that they were drawn with."""
+    return {
+        name: replace(column, value=column.value[index], log_q=None, log_conditional=None)
+        for name, column in columns.items()
+    }
+
+
 def second(columns: Mapping[str, Column]) -> dict[str, Column]:
     """The columns of the second particle alone."""
-    return {name: replace(column, value=column.value[1:2]) for name, column in columns.items()}
+    return rows(columns, slice(1, 2))
 
 
 def example(value: Tensor, which: Tensor) -> str:

@@ -25,6 +25,7 @@ from arviz_resampler.records import Column
 from arviz_resampler.schemes import SCHEMES
 from arviz_resampler.simulation import simulate
 from arviz_resampler.sites import Site
+from arviz_resampler.tuner import Tuner
 from arviz_resampler.weighing import Weighed, weigh
 from arviz_resampler.weights import Weights
 
@@ -339,6 +340,36 @@ class Resampler:
             },
             stats_attrs=_diagnostics(weights, chosen),
             container=kind,
+        )
+
+    # ---------------------------------------------------------------- tuning
+
+    def tune(self, make_model: Callable[..., Any], num_samples: int = 1000, /, **ranges: Any) -> Tuner:
+        """Priors of a family, to be looked at one by one.
+
+        Parameters
+        ----------
+        make_model : callable
+            Takes hyper-parameters by name and returns a Pyro program without arguments.
+        num_samples : int, default 1000
+            How many draws to make of each prior. Given by place, so that no name of a hyper-parameter
+            is taken.
+        **ranges : tuple of number
+            The lowest and highest value of each hyper-parameter. It starts at the default that
+            ``make_model`` gives it, else in the middle, and is whole where both ends are ``int``.
+
+        Returns
+        -------
+        Tuner
+            With ``update``, ``code``, ``coverage``, ``history`` and, in a notebook, ``widget``.
+        """
+        return Tuner(
+            make_model,
+            _count("num_samples", num_samples),
+            ranges,
+            particles=self._particles,
+            weigh=self.weigh,
+            draw=self.sample_prior_predictive,
         )
 
 

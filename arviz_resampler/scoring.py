@@ -6,7 +6,7 @@ records; nothing of weights or draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -19,7 +19,10 @@ from arviz_resampler.records import Column, Found, Score
 
 
 class Scoring(Handler):
-    """Run a model at the cached values and add up its log density by site."""
+    """Run a model at the cached values and add up its log density by site.
+
+    Each site is shown to ``visit`` before anything is asked of it.
+    """
 
     def __init__(
         self,
@@ -27,10 +30,17 @@ class Scoring(Handler):
         n: int,
         nesting: int,
         columns: Mapping[str, Column],
+        visit: Callable[[Message], None] = lambda msg: None,
     ) -> None:
         super().__init__(role, n, nesting)
         self.columns = columns
+        self.visit = visit
         self.score = Score()
+
+    def at(self, msg: Message) -> None:
+        """Meet a site before it has a value."""
+        self.visit(msg)
+        super().at(msg)
 
     def _deterministic(self, msg: Message) -> None:
         name = msg["name"]

@@ -1,0 +1,148 @@
+"""Where the particles can be believed, on verdicts that are known."""
+
+import warnings
+
+import matplotlib
+import numpy as np
+import pyro
+import pyro.distributions as dist
+import pytest
+
+from arviz_resampler import Resampler
+from arviz_resampler.coverage import Step, cover, safe_range
+from arviz_resampler.ranges import Range
+
+matplotlib.use("Agg")
+
+
+def looker(good, seen=None):
+    """Verdicts by a rule; notes what was looked at."""
+
+    def look(**hyper):
+        if seen is not None:
+            seen.append(hyper)
+        return Step(hyper, "good" if good(**hyper) else "thin", "", ess=500.0)
+
+    return look
+
+
+def search(look, at, own):
+    steps = safe_range(look, at, own)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_the_edges_of_what_is_safe_are_found_to_a_128th_of_the_range():
+    own = Range("x", 0.0, 128.0)
+    low, high = search(looker(lambda x: 19.3 <= x <= 90.2), {"x": 50.0}, own)
+    # A grid of 9 and four halvings: 128 / 8 / 16 = 1.
+    assert 19.3 <= low <= 20.3
+    assert 89.2 <= high <= 90.2
+
+
+def test_edges_are_found_by_ratios_where_the_range_spans_decades():
+    own = Range("x", 0.001, 1000.0)
+    low, high = search(looker(lambda x: 0.02 <= x <= 5.0), {"x": 1.0}, own)
+    step = 1e6 ** (1 / 128)
+    assert 0.02 <= low <= 0.02 * step * 1.001
+    assert 5.0 / step / 1.001 <= high <= 5.0
+
+
+def test_the_longest_of_several_parts_is_taken_and_whole_ends_are_kept():
+    own = Range("x", 0.0, 80.0)
+    assert search(looker(lambda x: x <= 10 or x >= 40), {"x": 5.0}, own)[1] == 80.0
+    assert search(looker(lambda x: True), {"x": 5.0}, own) == (0.0, 80.0)
+    assert search(looker(lambda x: False), {"x": 5.0}, own) is None
+
+
+def test_a_narrow_part_is_found_where_the_slider_is():
+    low, high = search(looker(lambda x: 30.5 < x < 31.5), {"x": 31.0}, Range("x", 0.0, 80.0))
+    assert 30.5 < low <= 31.0 <= high < 31.5
+
+
+def test_whole_numbers_stay_whole():
+    assert search(looker(lambda n: 7 <= n <= 23), {"n": 10}, Range("n", 1, 40)) == (7, 23)
+
+
+def test_a_search_takes_few_looks_and_stops_between_them():
+    seen = []
+    steps = safe_range(looker(lambda x: 20 <= x <= 90, seen), {"x": 50.0}, Range("x", 0.0, 128.0))
+    next(steps)
+    assert len(seen) == 1
+    list(steps)
+    assert len(seen) <= 10 + 2 * 4
+
+
+def test_the_box_is_filled_evenly_and_the_same_each_time():
+    ranges = {"x": Range("x", 0.0, 1.0), "y": Range("y", 0.01, 100.0)}
+    at = {"x": 0.5, "y": 1.0}
+    coverage = cover(looker(lambda x, y: x <= 0.5 and y <= 1.0), ranges, at, 64)
+    again = cover(looker(lambda x, y: True), ranges, at, 64)
+    assert [dict(step.hyper) for step in coverage.box] == [dict(step.hyper) for step in again.box]
+    # A quarter of the box, by ratios of y; 64 points of a Sobol sequence have 16 in each quarter.
+    assert coverage.share == pytest.approx(0.25, abs=1 / 64)
+    assert again.share == 1.0
+
+
+def test_safe_parts_are_along_each_slider_with_the_others_where_they_are():
+    ranges = {"x": Range("x", 0.0, 128.0), "y": Range("y", 0.0, 128.0)}
+    coverage = cover(looker(lambda x, y: x + y <= 100), ranges, {"x": 10.0, "y": 60.0}, 8)
+    assert coverage.safe["x"][0] == 0.0
+    assert 39 <= coverage.safe["x"][1] <= 40
+    assert 89 <= coverage.safe["y"][1] <= 90
+
+
+@pytest.fixture(scope="module")
+def tuner():
+    def make(scale, shift=0.0):
+        if shift > 19:
+            raise ValueError("too far")
+        return lambda: pyro.sample("mu", dist.Normal(shift, scale))
+
+    resampler = Resampler(make(5.0), num_guide_samples=20_000, seed=0)
+    return resampler.tune(make, 400, scale=(0.01, 20.0), shift=(-20.0, 20.0))
+
+
+def test_coverage_agrees_with_what_theory_says_of_two_normals(tuner):
+    low, high = tuner.coverage(8).safe["scale"]
+    # ESS / N of Normal(0, s) on Normal(0, g) is s sqrt(2 g**2 - s**2) / g**2; it is 400 / 20000 at
+    # s = 0.0707 = g 0.01414. The ESS itself has a relative error of a few percent.
+    assert low == pytest.approx(0.0707, rel=0.15)
+    # The shape k is 1 - (g / s)**2, below 0.7 up to s = 9.13. The fit to 424 weights has a standard error
+    # of (1 + k) / sqrt(424), 0.083; k is within two of them from s = 7.3 to s = 13.7.
+    assert 7.3 < high < 13.7
+
+
+def test_the_table_has_all_that_was_looked_at_also_what_failed(tuner):
+    coverage = tuner.coverage(16)
+    table = coverage.table
+    assert len(table) == 16 + sum(map(len, coverage.lines.values()))
+    assert set(table["along"]) == {"box", "scale", "shift"}
+    assert {"scale", "shift", "verdict", "ess", "pareto_k", "site", "advice"} <= set(table.columns)
+    failed = table[table["verdict"] == "failed"]
+    assert (failed["shift"] > 19).all()
+    assert failed["advice"].str.contains("ValueError: too far").all()
+    assert (table[table["along"] == "shift"]["scale"] == tuner.current["scale"]).all()
+    assert "of the box is good" in repr(coverage)
+    assert tuner.history == ()
+
+
+def test_looking_around_issues_no_warnings(tuner):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tuner.coverage(4)
+
+
+def test_the_plot_shows_each_range_and_each_pair(tuner):
+    axes = tuner.coverage(16).plot()
+    assert [ax.get_xlabel() for ax in axes] == ["scale", "shift", "scale"]
+    assert [ax.get_xscale() for ax in axes] == ["log", "linear", "log"]
+    assert axes[2].get_ylabel() == "shift"
+    labels = {text.get_text() for text in axes[0].figure.legends[0].get_texts()}
+    assert {"good", "unreliable"} <= labels <= {"good", "thin", "unreliable", "failed"}
+    points = sum(len(np.atleast_2d(c.get_offsets())) for c in axes[2].collections)
+    assert points == 16
+    matplotlib.pyplot.close("all")

@@ -1,0 +1,342 @@
+"""The widget's logic, without a browser."""
+
+import asyncio
+import builtins
+import re
+import sys
+import warnings
+from html import unescape
+from types import SimpleNamespace
+
+import pyro
+import pyro.distributions as dist
+import pytest
+
+from arviz_resampler import ExtraError, Resampler, WeightError, WeightWarning
+from arviz_resampler.coverage import Step
+from arviz_resampler.ranges import Range
+from arviz_resampler.weights import Weights
+
+pytest.importorskip("ipywidgets")
+import matplotlib
+from matplotlib import pyplot as plt
+
+from arviz_resampler import explore
+from arviz_resampler.explore import Explorer
+
+matplotlib.use("Agg")
+
+
+class Fake:
+    """A tuner of one slider ``x`` and another of whole numbers ``n``, whose update can be made to fail."""
+
+    num_samples = 100
+
+    def __init__(self):
+        self.ranges = {"x": Range("x", 0.0, 10.0), "n": Range("n", 1, 9)}
+        self.current = {"x": 5.0, "n": 3}
+        self.updates, self.looks = [], []
+        self.failure = None
+
+    def update(self, **hyper):
+        self.updates.append(hyper)
+        if self.failure is not None:
+            raise self.failure
+        prior = {"sample_stats_prior": SimpleNamespace(attrs={"n_unique": 61})}
+        return {**prior, **hyper}, Weights({"mu": [0.0] * 500})
+
+    def look(self, **hyper):
+        self.looks.append(hyper)
+        return Step(hyper, "good" if 2 <= hyper["x"] <= 8 else "thin", "")
+
+    def code(self):
+        return f"# {self.updates[-1]}\n"
+
+
+def plot(prior):
+    plt.plot([0, prior["x"]], [0, prior["n"]])
+
+
+@pytest.fixture
+def fake():
+    return Fake()
+
+
+@pytest.fixture
+def explorer(fake):
+    return Explorer(fake, plot)
+
+
+def words(html):
+    return unescape(re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", html.value)).strip())
+
+
+def mark(explorer, name):
+    return words(explorer.controls[name].label)
+
+
+def test_slider_and_box_move_each_other_and_the_prior(explorer, fake):
+    control = explorer.controls["x"]
+    control.slider.value = 7.0
+    assert (control.box.value, fake.updates[-1]) == (7.0, {"x": 7.0, "n": 3})
+    control.box.value = 2.5
+    assert (control.slider.value, fake.updates[-1]) == (2.5, {"x": 2.5, "n": 3})
+    explorer.controls["n"].box.value = 4
+    assert fake.updates[-1] == {"x": 2.5, "n": 4}
+    assert len(fake.updates) == 4
+
+
+def test_scales_follow_the_range(fake):
+    fake.ranges = {"x": Range("x", 0.01, 10.0), "n": Range("n", 1, 9), "m": Range("m", 1, 1000)}
+    fake.current = {"x": 1.0, "n": 3, "m": 10}
+    controls = Explorer(fake, lambda prior: plt.plot([0, 1])).controls
+    kinds = {name: type(control.slider).__name__ for name, control in controls.items()}
+    assert kinds == {"x": "FloatLogSlider", "n": "IntSlider", "m": "FloatLogSlider"}
+    assert (controls["x"].slider.min, controls["x"].slider.max) == (-2, 1)
+    controls["m"].slider.value = 20.4
+    assert fake.updates[-1]["m"] == 20
+
+
+def test_a_browser_that_puts_the_slider_on_its_nearest_step_moves_nothing(explorer, fake):
+    explorer.controls["x"].box.value = 5.02  # steps are 0.05
+    count = len(fake.updates)
+    explorer.controls["x"].slider.value = 5.0
+    assert (len(fake.updates), explorer.hyper["x"]) == (count, 5.02)
+    explorer.controls["x"].slider.value = 5.05
+    assert explorer.hyper["x"] == 5.05
+
+
+def test_the_picture_changes_in_place_and_no_figure_stays(explorer):
+    before, widget = explorer.picture.value, explorer.picture
+    explorer.controls["x"].slider.value = 1.0
+    assert explorer.picture is widget
+    assert widget.value != before
+    assert bytes(widget.value).startswith(b"\x89PNG")
+    assert plt.get_fignums() == []
+
+
+def test_the_badge_has_verdict_numbers_and_a_color(explorer):
+    text = words(explorer.badge)
+    assert text.startswith("✔ good ESS 500 of 500 61 of 100 draws distinct")
+    assert "site 'mu' costs most" in text
+    assert explore.COLORS["good"] in explorer.badge.value
+    assert 'role="status"' in explorer.badge.value
+
+
+def test_a_slider_outside_of_what_is_covered_is_marked_in_words(explorer):
+    assert mark(explorer, "x").startswith("x covered from 2")
+    explorer.controls["x"].slider.value = 9.0
+    assert re.match(r"x ✖ outside of what is covered from 2\S* to [78]", mark(explorer, "x"))
+    # At that x nothing is good, whatever n is.
+    assert mark(explorer, "n") == "n ✖ covered nowhere, the others being where they are"
+    explorer.controls["x"].slider.value = 4.0
+    assert mark(explorer, "n") == "n covered from 1 to 9"
+
+
+@pytest.mark.parametrize(
+    "failure", [WeightError("no draw can be made: <b>"), ZeroDivisionError("by zero"), MemoryError("full")]
+)
+def test_a_model_that_fails_leaves_the_last_good_picture_and_says_why(explorer, fake, failure):
+    before = explorer.picture.value
+    fake.failure = failure
+    explorer.controls["x"].slider.value = 1.0
+    assert explorer.picture.value == before
+    text = explorer.badge.value
+    assert "✖ no picture" in text
+    assert f"{type(failure).__name__}: " in text
+    assert "<b>" not in text.partition("no draw can be made")[2]
+    assert "The picture is still that of x=5, n=3." in text
+    fake.failure = None
+    explorer.controls["x"].slider.value = 2.0
+    assert "good" in words(explorer.badge)
+    assert explorer.picture.value != before
+
+
+def test_a_plot_that_fails_is_treated_the_same(fake):
+    def fussy(prior):
+        if prior["x"] > 6:
+            raise ValueError("too far right")
+        plot(prior)
+
+    explorer = Explorer(fake, fussy)
+    before = explorer.picture.value
+    explorer.controls["x"].slider.value = 7.0
+    assert explorer.picture.value == before
+    assert "ValueError: too far right" in words(explorer.badge)
+
+
+def test_a_widget_whose_first_picture_fails_is_there_all_the_same(fake):
+    fake.failure = ValueError("not at the start")
+    explorer = Explorer(fake, plot)
+    assert "not at the start" in words(explorer.badge)
+    assert "still" not in words(explorer.badge)
+    explorer.pin.value = True
+    fake.failure = None
+    explorer.controls["x"].slider.value = 2.0
+    assert explorer.picture.value
+
+
+def test_undo_goes_back_move_by_move_where_a_drag_is_one(explorer, fake, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(explore, "monotonic", lambda: clock[0])
+    assert explorer.undo.disabled
+    for x in (5.5, 6.0, 6.5):  # a drag
+        explorer.controls["x"].slider.value = x
+    explorer.controls["n"].slider.value = 7
+    clock[0] += 10.0
+    explorer.controls["n"].slider.value = 8
+    positions = []
+    while not explorer.undo.disabled:
+        explorer.undo.click()
+        positions.append((explorer.hyper["x"], explorer.controls["n"].box.value))
+        assert fake.updates[-1] == explorer.hyper
+    assert positions == [(6.5, 7), (6.5, 3), (5.0, 3)]
+
+
+def test_a_pinned_prior_lies_behind_the_following_ones(explorer):
+    explorer.controls["x"].slider.value = 6.0
+    alone = explorer.picture.value
+    explorer.controls["x"].slider.value = 5.0
+    explorer.pin.value = True
+    assert words(explorer.pinned) == "pinned, in grey: x=5, n=3"
+    explorer.controls["x"].slider.value = 6.0
+    assert explorer.picture.value != alone
+    explorer.pin.value = False
+    assert explorer.pinned.value == ""
+    assert explorer.picture.value == alone
+
+
+def test_the_code_is_shown_when_asked_for_and_follows_the_sliders(explorer, fake):
+    assert explorer.code_view.layout.display == "none"
+    assert explorer.code.value == ""
+    explorer.copy.value = True
+    assert explorer.code_view.layout.display != "none"
+    assert explorer.code.value == "# {'x': 5.0, 'n': 3}\n"
+    explorer.controls["x"].slider.value = 6.0
+    assert explorer.code.value == "# {'x': 6.0, 'n': 3}\n"
+    fake.code = lambda: 1 / 0
+    explorer.controls["x"].slider.value = 7.0
+    assert explorer.code.value == "# There is no source: ZeroDivisionError: division by zero"
+
+
+def test_warnings_are_notes_in_the_badge_except_of_weights_which_it_shows(fake):
+    def noisy(prior):
+        for _ in range(2):
+            warnings.warn("odd <data>", UserWarning, stacklevel=1)
+        warnings.warn("weights are thin", WeightWarning, stacklevel=1)
+        plot(prior)
+
+    text = Explorer(fake, noisy).badge.value
+    assert text.count("Note: odd &lt;data&gt;") == 1
+    assert "weights are thin" not in text
+
+
+# ------------------------------------------------------------------ in an event loop, as in a notebook
+
+
+def test_while_a_slider_is_dragged_the_newest_value_wins(fake):
+    async def drag():
+        explorer = Explorer(fake, plot)
+        for i in range(100):
+            explorer.controls["x"].slider.value = 0.1 * i
+        assert len(fake.updates) == 1  # nothing is computed while moves come in
+        await asyncio.sleep(3 * explore._SOON)
+        assert fake.updates[1:] == [{"x": 9.9, "n": 3}]
+        explorer.close()
+
+    asyncio.run(drag())
+
+
+def test_a_drag_that_does_not_end_is_followed(fake):
+    async def drag():
+        explorer = Explorer(fake, plot)
+        for i in range(20):
+            explorer.controls["x"].slider.value = 0.1 * i
+            await asyncio.sleep(explore._SOON / 2)
+        assert len(fake.updates) > 3
+        explorer.close()
+
+    asyncio.run(drag())
+
+
+def test_what_is_covered_is_searched_in_small_steps_once_all_is_quiet(fake, monkeypatch):
+    monkeypatch.setattr(explore, "_IDLE", 0.02)
+
+    async def wait():
+        explorer = Explorer(fake, plot)
+        assert fake.looks == []
+        assert mark(explorer, "x") == "x looking where it is covered …"
+        while not fake.looks:
+            await asyncio.sleep(0)
+        assert len(fake.looks) == 1
+        explorer.controls["x"].slider.value = 6.0
+        explorer._update()
+        assert explorer._search is None  # a move stops it
+        while "looking" in mark(explorer, "n"):
+            await asyncio.sleep(0.01)
+        assert mark(explorer, "x").startswith("x covered from 2")
+        assert fake.looks[-1]["x"] == 6.0
+        explorer.close()
+
+    asyncio.run(asyncio.wait_for(wait(), 20))
+
+
+def test_closing_in_the_middle_of_an_update_does_no_harm(fake):
+    async def close():
+        def closing(prior):
+            plot(prior)
+            if prior["x"] == 6.0:
+                explorer.close()
+
+        explorer = Explorer(fake, closing)
+        before = explorer.picture.value
+        explorer.controls["x"].slider.value = 6.0
+        await asyncio.sleep(3 * explore._SOON)
+        assert fake.updates[-1]["x"] == 6.0
+        assert explorer.picture.value == before
+        explorer.controls["x"].slider.value = 7.0
+        await asyncio.sleep(3 * explore._SOON)
+        assert fake.updates[-1]["x"] == 6.0
+        assert explorer._timers == {}
+
+    asyncio.run(close())
+
+
+# ------------------------------------------------------------------ with a tuner
+
+
+def test_a_tuner_has_a_widget():
+    def make(scale):
+        return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
+
+    tuner = Resampler(make(5.0), num_guide_samples=20_000, seed=0).tune(make, 400, scale=(0.001, 8.0))
+    tuner.update(scale=2.0)
+    explorer = tuner.widget()
+    assert explorer.hyper == {"scale": 2.0}
+    assert "of 400 draws distinct" in words(explorer.badge)
+    assert "covered from 0.0" in mark(explorer, "scale")
+    explorer.controls["scale"].box.value = 0.001
+    assert "unreliable" in words(explorer.badge)
+    assert "Site 'mu' costs most" in words(explorer.badge)
+    explorer.copy.value = True
+    assert 'pyro.sample("mu", dist.Normal(0.0, 0.001))' in explorer.code.value
+
+
+@pytest.mark.parametrize("missing", ["ipywidgets", "matplotlib"])
+def test_a_missing_library_is_named_with_the_extra_that_brings_it(missing, monkeypatch):
+    def make(scale):
+        return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
+
+    tuner = Resampler(make(5.0), num_guide_samples=1000, seed=0).tune(make, scale=(1.0, 4.0))
+    real = builtins.__import__
+
+    def without(name, *rest):
+        if name.partition(".")[0] == missing:
+            raise ModuleNotFoundError(f"No module named {missing!r}")
+        return real(name, *rest)
+
+    for module in [m for m in sys.modules if m == "arviz_resampler.explore"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ExtraError, match=rf"{missing}.*pip install 'arviz-resampler\[widgets\]'"):
+        tuner.widget("prior")
