@@ -47,6 +47,8 @@ def draw(page: Path) -> int:
 if __name__ == "__main__":
     matplotlib.use("Agg")
     warnings.simplefilter("error")
+    # ArviZ 0.23 announces ArviZ 1.0, and calls matplotlib in ways that are about to end.
     warnings.filterwarnings("ignore", category=FutureWarning, module="arviz")
+    warnings.simplefilter("ignore", DeprecationWarning)
     for page in map(Path, sys.argv[1:]):
         print(f"{page}: {draw(page)} pictures by ArviZ {version('arviz')}")
