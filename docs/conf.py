@@ -5,13 +5,14 @@ Everything that is shown is run while it is built: notebooks by MyST-NB, the gal
 warns or points nowhere stops the build.
 """
 
-import importlib.metadata
 import inspect
+
+import arviz_resampler
 
 project = "arviz_resampler"
 author = "The arviz_resampler developers"
 copyright = f"2026, {author}"
-release = version = importlib.metadata.version("arviz-resampler")
+release = version = arviz_resampler.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -24,8 +25,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
 ]
-exclude_patterns = ["_build", "**.ipynb_checkpoints", "**/*.ipynb"]
-templates_path: list[str] = []
+exclude_patterns = ["**/.ipynb_checkpoints"]
 
 # ---------------------------------------------------------------- notebooks
 
@@ -45,8 +45,9 @@ autosummary_generate = False
 add_function_parentheses = False
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True
-numpydoc_xref_ignore = {"default", "length", "of", "optional", "or", "shape", "to", "with"}
+numpydoc_xref_ignore = {"default", "length", "matplotlib", "of", "optional", "or", "shape", "to", "with"}
 numpydoc_xref_aliases = {
+    **{name: f"arviz_resampler.{name}" for name in arviz_resampler.__all__},
     "array_like": "numpy.typing.ArrayLike",
     "bool": ":class:`bool`",
     "callable": "collections.abc.Callable",
@@ -57,6 +58,14 @@ numpydoc_xref_aliases = {
     "InferenceData": "arviz.InferenceData",
     "iterable": "collections.abc.Iterable",
     "Judgement": "arviz_resampler.weights.Judgement",
+    "Coverage": "arviz_resampler.coverage.Coverage",
+    "Explorer": "arviz_resampler.explore.Explorer",
+    "Range": "arviz_resampler.ranges.Range",
+    "Step": "arviz_resampler.coverage.Step",
+    "Tuner": "arviz_resampler.tuner.Tuner",
+    "Update": "arviz_resampler.tuner.Update",
+    "Axes": "matplotlib.axes.Axes",
+    "number": "numbers.Real",
     "mapping": "collections.abc.Mapping",
     "ndarray": "numpy.ndarray",
     "sequence": "collections.abc.Sequence",
@@ -71,6 +80,7 @@ _SITES = {
     "arviz": "https://python.arviz.org/en/v0.23.4/",
     "arviz_plots": "https://python.arviz.org/projects/plots/en/stable/",
     "arviz_stats": "https://python.arviz.org/projects/stats/en/stable/",
+    "matplotlib": "https://matplotlib.org/stable/",
     "numpy": "https://numpy.org/doc/stable/",
     "pandas": "https://pandas.pydata.org/docs/",
     "pyro": "https://docs.pyro.ai/en/stable/",
@@ -97,7 +107,6 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 def _check_reference(app: object, env: object) -> None:
     """Warn of public names, and public members of public classes, that no page documents."""
-    import arviz_resampler
     from sphinx.util import logging
 
     documented = set(env.get_domain("py").objects)
