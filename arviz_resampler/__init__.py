@@ -5,6 +5,7 @@ importance, with an honest verdict on whether they can carry that prior.
 """
 
 from arviz_resampler._version import __version__
+from arviz_resampler.compare import Comparison
 from arviz_resampler.errors import (
     ArgumentError,
     DrawWarning,
@@ -24,6 +25,7 @@ from arviz_resampler.weights import Weights
 
 __all__ = [
     "ArgumentError",
+    "Comparison",
     "DrawWarning",
     "ExtraError",
     "MismatchError",

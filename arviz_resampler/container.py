@@ -25,10 +25,11 @@ from arviz_resampler.sites import Site, name_axes
 CONTAINERS = ("auto", "inferencedata", "datatree")
 FORMAT_VERSION = 1
 RESERVED = frozenset(
-    {"chain", "draw", "sample", "pred_id"}
+    {"chain", "draw", "sample", "pred_id", "particle"}
     | {"model", "variant", "column", "variable", "label", "plot_axis", "kde_dim", "group"}
 )
 _SAMPLE_DIMS = ("chain", "draw")
+_PARTICLE = "particle"
 
 Array = NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -160,8 +161,25 @@ class Labels:
             },
             attrs={"sample_dims": list(front)} if sampled else {},
         )
+        return self._with_coords(dataset)
+
+    def particles(self, arrays: Mapping[str, Array]) -> xr.Dataset:
+        """Every particle under the names of the draws, as the arrays are."""
+        dataset = xr.Dataset(
+            {self.names[name]: ((_PARTICLE, *self.dims[name]), values) for name, values in arrays.items()},
+            attrs={"sample_dims": [_PARTICLE]},
+        )
+        return self._with_coords(dataset)
+
+    def _with_coords(self, dataset: xr.Dataset) -> xr.Dataset:
         sizes = dataset.sizes.items()
         return dataset.assign_coords({d: self.coords.get(str(d), np.arange(s)) for d, s in sizes})
+
+    def warn_renamed(self) -> None:
+        """Say which names are not the sites' own, if any."""
+        if self.renamed:
+            changes = ", ".join(f"{old!r} is {new!r}" for old, new in self.renamed.items())
+            warn(f"names that ArviZ cannot hold were changed in the container: {changes}", NameWarning)
 
 
 def _clean(name: str) -> str:
@@ -216,6 +234,16 @@ def plain(name: str, values: Any, discrete: bool) -> Array:
     return np.array(array, dtype=np.int64 if whole else np.float64, order="C")
 
 
+def view(values: Any) -> Array:
+    """A tensor as a read-only array that shares its memory, where NumPy has its dtype."""
+    values = values.detach().cpu()
+    if str(values.dtype) == "torch.bfloat16":
+        values = values.float()
+    array: Array = values.numpy().view()
+    array.flags.writeable = False
+    return array
+
+
 def as_observed(name: str, values: Any, site: Site | None) -> Array:
     """Observed data as an array in the shape of its site."""
     if site is None:
@@ -227,6 +255,22 @@ def as_observed(name: str, values: Any, site: Site | None) -> Array:
             f"with axes {site.dims}"
         )
     return array.reshape(site.shape).astype(array.dtype if site.discrete else np.float64)
+
+
+def data_groups(
+    observed: Mapping[str, Any], constant: Mapping[str, Any], sites: Mapping[str, Site]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Observed and constant data as own arrays."""
+    seen = {name: as_observed(name, values, sites.get(name)) for name, values in observed.items()}
+    fixed = {name: plain(name, values, False) for name, values in constant.items()}
+    for name in seen.keys() & fixed.keys():
+        shapes = seen[name].shape, fixed[name].shape
+        if shapes[0] != shapes[1]:
+            raise ArgumentError(
+                f"{name!r} has shape {shapes[0]} in observed, but {shapes[1]} in constant_data; give one "
+                f"of them another name"
+            )
+    return seen, fixed
 
 
 def major_version() -> int:
@@ -313,8 +357,7 @@ def build(
     }
     if labels.renamed:
         root["renamed"] = json.dumps(labels.renamed)
-        changes = ", ".join(f"{old!r} is {new!r}" for old, new in labels.renamed.items())
-        warn(f"names that ArviZ cannot hold were changed in the container: {changes}", NameWarning)
+        labels.warn_renamed()
     groups = {name: group for name, group in groups.items() if group.data_vars}
     if container == "inferencedata":
         root["arviz_version"] = importlib.metadata.version("arviz")
@@ -322,6 +365,13 @@ def build(
     tree = xr.DataTree.from_dict(groups)
     tree.attrs.update(root)
     return tree
+
+
+def groups_of(container: Any) -> dict[str, xr.Dataset]:
+    """The groups of a container as datasets that share its arrays."""
+    if isinstance(container, xr.DataTree):
+        return {name: node.to_dataset(inherit=False) for name, node in container.children.items()}
+    return {name: container[name] for name in container.groups()}
 
 
 def _count_unfit(

@@ -94,6 +94,16 @@ def warn(message: str, category: type[ResamplerWarning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+@contextmanager
+def about(variant: str) -> Iterator[None]:
+    """Have the errors of this package say which variant they are about."""
+    try:
+        yield
+    except ResamplerError as error:
+        error.args = (f"variant {variant!r}: {error}",)
+        raise
+
+
 def quoted(names: Iterable[object]) -> str:
     """Names as they are shown in messages: sorted, quoted, or "none"."""
     return ", ".join(sorted(repr(str(name)) for name in names)) or "none"

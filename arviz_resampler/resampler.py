@@ -5,51 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import torch
+import pandas as pd
+import xarray as xr
 from torch import Tensor
 
 from arviz_resampler import container as containers
+from arviz_resampler.arguments import as_count, as_mapping, as_optional, as_variants
+from arviz_resampler.choosing import Chooser, global_seed
+from arviz_resampler.compare import Comparison, side_by_side
+from arviz_resampler.drawing import particle_dataset, take, to_container
 from arviz_resampler.errors import (
     ArgumentError,
     ProgramWarning,
     WeightError,
     WeightWarning,
     quoted,
-    suggestion,
     warn,
 )
 from arviz_resampler.program import Program
-from arviz_resampler.race import Ints, Race
-from arviz_resampler.records import Column
-from arviz_resampler.schemes import SCHEMES
+from arviz_resampler.quantities import Statistic
+from arviz_resampler.race import Ints
+from arviz_resampler.sensitivity import power_scaling
 from arviz_resampler.simulation import simulate
 from arviz_resampler.sites import Site
 from arviz_resampler.tuner import Tuner
 from arviz_resampler.weighing import Weighed, weigh
 from arviz_resampler.weights import Weights
-
-
-def _integer(name: str, value: Any, low: int, what: str) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not low <= int(value) < 2**63:
-        raise ArgumentError(f"{name} must be {what}, got {value!r}")
-    return int(value)
-
-
-def _count(name: str, value: Any) -> int:
-    return _integer(name, value, 1, "a positive integer")
-
-
-def _optional(name: str, value: Any) -> int | None:
-    return None if value is None else _integer(name, value, 0, "a non-negative integer or None")
-
-
-def _mapping(name: str, value: Any) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise ArgumentError(f"{name} must be a mapping from names to values, got {value!r}")
-    return dict(value)
 
 
 class Resampler:
@@ -128,23 +109,22 @@ class Resampler:
         partial: bool = False,
         progressbar: bool = True,
     ) -> None:
-        num_guide_samples = _count("num_guide_samples", num_guide_samples)
+        num_guide_samples = as_count("num_guide_samples", num_guide_samples)
         if batch_size is not None:
-            batch_size = _count("batch_size", batch_size)
-        max_plate_nesting = _optional("max_plate_nesting", max_plate_nesting)
+            batch_size = as_count("batch_size", batch_size)
+        max_plate_nesting = as_optional("max_plate_nesting", max_plate_nesting)
         programs = (
             Program(guide, "guide"),
             None if simulator is None else Program(simulator, "simulator"),
         )
-        self._given_seed = _optional("seed", seed)
+        seed = as_optional("seed", seed)
         self._partial = partial
-        self._coords, self._dims = _mapping("coords", coords), _mapping("dims", dims)
+        self._coords, self._dims = as_mapping("coords", coords), as_mapping("dims", dims)
         if not isinstance(predictive, str | Iterable | None):
             raise ArgumentError(f"predictive must be a name or several names, got {predictive!r}")
-        observed, constant_data = _mapping("observed", observed), _mapping("constant_data", constant_data)
+        observed, constant_data = as_mapping("observed", observed), as_mapping("constant_data", constant_data)
         names = [predictive] if isinstance(predictive, str) else list(predictive or ())
-        self._seed = self._given_seed if self._given_seed is not None else _global_seed()
-        self._calls = np.random.default_rng((self._seed, 1))
+        self._seed = global_seed() if seed is None else seed
         # Observed data without any predictive site has nothing to be compared with; it is kept as it is.
         self._particles = simulate(
             *programs,
@@ -156,21 +136,12 @@ class Resampler:
             data_names=frozenset(observed),
             progressbar=progressbar,
         )
-        self._race = Race(self._seed, num_guide_samples)
+        self._chooser = Chooser(self._seed, num_guide_samples, own=seed is not None)
         self._checked: set[Any] = set()
         sites = self._particles.sites
-        self._observed = {
-            name: containers.as_observed(name, value, sites.get(name))
-            for name, value in {**self._particles.data, **observed}.items()
-        }
-        self._constant = {name: containers.plain(name, value, False) for name, value in constant_data.items()}
-        for name in self._observed.keys() & self._constant.keys():
-            shapes = self._observed[name].shape, self._constant[name].shape
-            if shapes[0] != shapes[1]:
-                raise ArgumentError(
-                    f"{name!r} has shape {shapes[0]} in observed, but {shapes[1]} in constant_data; give one "
-                    f"of them another name"
-                )
+        self._observed, self._constant = containers.data_groups(
+            {**self._particles.data, **observed}, constant_data, sites
+        )
         self._labels(sites)
 
     def _labels(self, sites: Mapping[str, Site]) -> containers.Labels:
@@ -225,23 +196,15 @@ class Resampler:
             )
         return weighed
 
-    def _choose(self, weights: Weights, num_samples: int, scheme: str, random_seed: int | None) -> Ints:
-        """Particle of each draw, with a warning where the weights do not carry that many."""
-        if scheme not in SCHEMES:
-            raise ArgumentError(
-                f"scheme must be one of {quoted(SCHEMES)}, got {scheme!r}.{suggestion(str(scheme), SCHEMES)}"
-            )
-        verdict, advice = weights.judge(num_samples)
-        if not weights.ess:
-            raise WeightError(f"no draw can be made: {advice}")
-        if verdict != "good":
+    def _trusted(self, model: Callable[[], Any]) -> Weighed:
+        """Weigh a model whose numbers are asked for, with a warning where its weights do not carry them."""
+        weighed = self._weigh(model)
+        verdict, advice = weighed.weights.judge(1)
+        if not weighed.weights.ess:
+            raise WeightError(f"there is nothing to average: {advice}")
+        if verdict == "unreliable":
             warn(f"weights are {verdict}: {advice}", WeightWarning)
-        race, rng = self._race, self._calls
-        if random_seed is not None:
-            race, rng = Race(random_seed, self._particles.num_particles), np.random.default_rng(random_seed)
-        elif scheme != "stable" and self._given_seed is None:
-            rng = np.random.default_rng(_global_seed())
-        return SCHEMES[scheme](weights.normalized, num_samples, race=race, rng=rng)
+        return weighed
 
     # ---------------------------------------------------------------- draws
 
@@ -268,10 +231,10 @@ class Resampler:
         WeightError
             If no particle is in the support of the model.
         """
-        num_samples = _count("num_samples", num_samples)
+        num_samples = as_count("num_samples", num_samples)
         weighed = self._weigh(model)
-        chosen = self._choose(weighed.weights, num_samples, "stable" if stable else "multinomial", None)
-        return _take(weighed.columns, chosen)
+        chosen = self._chooser.choose(weighed.weights, num_samples, "stable" if stable else "multinomial")
+        return take(weighed.columns, chosen)
 
     def sample_prior_predictive(
         self,
@@ -311,34 +274,25 @@ class Resampler:
         ``plot_ppc_dist`` of ArviZ 1.x takes each letter of ``__variable__`` for a dim: with a plate
         called ``a``, ``b``, ``i`` or the like, pass it ``cols=["__variable__"]``.
         """
-        num_samples = _count("num_samples", num_samples)
-        random_seed = _optional("random_seed", random_seed)
+        num_samples = as_count("num_samples", num_samples)
+        random_seed = as_optional("random_seed", random_seed)
         kind = containers.resolve(container)
         weighed = self._weigh(model)
-        weights, columns = weighed.weights, weighed.columns
-        chosen = self._choose(weights, num_samples, scheme, random_seed)
-        sites = {n: c.site for n, c in columns.items()}
-        draws = _take(columns, chosen)
-        index = torch.as_tensor(chosen)
-        stats = {
-            "lp": weighed.log_density(index).numpy(),
-            "log_importance_ratio": weights.log_ratio[chosen],
-            "particle": chosen,
-        }
-        seed = self._seed if random_seed is None else random_seed
-        return containers.build(
-            self._labels(sites),
-            sites,
-            draws,
-            stats,
+        chosen = self._chooser.choose(weighed.weights, num_samples, scheme, random_seed)
+        name = name or getattr(model, "__name__", type(model).__name__)
+        return self._container(weighed, chosen, kind, name=name, seed=random_seed, scheme=scheme)
+
+    def _labels_of(self, weighed: Weighed) -> containers.Labels:
+        return self._labels({name: column.site for name, column in weighed.columns.items()})
+
+    def _container(self, weighed: Weighed, chosen: Ints, kind: str, *, seed: int | None, **attrs: Any) -> Any:
+        return to_container(
+            weighed,
+            chosen,
+            self._labels_of(weighed),
             observed=self._observed,
             constant=self._constant,
-            attrs={
-                "name": name or getattr(model, "__name__", type(model).__name__),
-                "seed": seed,
-                "scheme": scheme,
-            },
-            stats_attrs=_diagnostics(weights, chosen),
+            attrs={**attrs, "seed": self._seed if seed is None else seed},
             container=kind,
         )
 
@@ -363,45 +317,134 @@ class Resampler:
         Tuner
             With ``update``, ``code``, ``coverage``, ``history`` and, in a notebook, ``widget``.
         """
-        return Tuner(
-            make_model,
-            _count("num_samples", num_samples),
-            ranges,
-            particles=self._particles,
-            weigh=self.weigh,
-            draw=self.sample_prior_predictive,
+        num_samples = as_count("num_samples", num_samples)
+        own, draw = self._particles, self.sample_prior_predictive
+        return Tuner(make_model, num_samples, ranges, particles=own, weigh=self.weigh, draw=draw)
+
+    # ---------------------------------------------------------------- numbers, and variants side by side
+
+    def weighted(self, model: Callable[[], Any]) -> tuple[xr.Dataset, xr.DataArray]:
+        """All particles with the weights of a model, for the weighted statistics of xarray.
+
+        Numbers from weights, pictures from draws: a mean over weighted particles has no noise of
+        resampling, so it has less error than any set of draws. Where only some particles are looked
+        at, as in a plot, take draws.
+
+        Parameters
+        ----------
+        model : callable
+            Pyro program without arguments.
+
+        Returns
+        -------
+        particles : Dataset
+            Every site under the names of the container, with the dim ``particle`` in place of chain
+            and draw; deterministic sites of the model are its own. Read-only, in the programs' dtype.
+        weights : DataArray
+            Normalised weights, dim ``particle``.
+
+        Raises
+        ------
+        WeightError
+            If no particle is in the support of the model.
+
+        Examples
+        --------
+        >>> import pyro, pyro.distributions as dist
+        >>> def prior(scale):
+        ...     return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
+        >>> resampler = Resampler(prior(10.0), num_guide_samples=20_000, seed=0)
+        >>> particles, weights = resampler.weighted(prior(3.0))
+        >>> float(particles["mu"].weighted(weights).std("particle").round(1))
+        3.0
+        """
+        weighed = self._trusted(model)
+        labels = self._labels_of(weighed)
+        labels.warn_renamed()
+        dataset = particle_dataset(weighed, labels)
+        weights = xr.DataArray(
+            weighed.weights.normalized, coords={"particle": dataset["particle"]}, name="weight"
         )
+        return dataset, weights
 
+    def sensitivity(
+        self,
+        model: Callable[[], Any],
+        *,
+        var_names: str | Sequence[str] | None = None,
+        statistics: Mapping[str, Statistic] | None = None,
+    ) -> pd.DataFrame:
+        """How means and standard deviations move when the prior of one site is power-scaled.
 
-def _global_seed() -> int:
-    """A seed from torch's global generator."""
-    return int(torch.randint(2**62, ()).item())
+        See :func:`arviz_resampler.sensitivity.power_scaling`, which has the definitions and sources.
 
+        Parameters
+        ----------
+        model : callable
+            Pyro program without arguments.
+        var_names : str or sequence of str, optional
+            Variables of prior and prior predictive; all if absent, none if empty.
+        statistics : mapping of str to callable, optional
+            Functions of the particle dataset that keep the dim ``particle``.
 
-def _take(columns: Mapping[str, Column], chosen: Ints) -> dict[str, Tensor]:
-    index = torch.as_tensor(chosen)
-    return {name: c.value[index.to(c.value.device)] for name, c in columns.items()}
+        Returns
+        -------
+        DataFrame
+            A row for each latent site and quantity.
+        """
+        weighed = self._trusted(model)
+        labels = self._labels_of(weighed)
+        return power_scaling(weighed, particle_dataset(weighed, labels), var_names, statistics)
 
+    def compare(
+        self,
+        models: Mapping[str, Callable[[], Any]],
+        num_samples: int = 1000,
+        *,
+        scheme: str = "stable",
+        container: str = "auto",
+        random_seed: int | None = None,
+    ) -> Comparison:
+        """Several priors on the same particles, side by side.
 
-def _diagnostics(weights: Weights, chosen: Ints) -> dict[str, Any]:
-    """Numbers and strings that go with the draws."""
-    verdict, advice = weights.judge(len(chosen))
-    fit = weights.pareto
-    return {
-        "verdict": verdict,
-        "advice": advice,
-        "ess": weights.ess,
-        "ess_fraction": weights.ess / weights.num_particles,
-        "ess_entropy": weights.ess_entropy,
-        "max_weight": weights.max_weight,
-        "num_guide_samples": weights.num_particles,
-        "num_supported": weights.num_supported,
-        "n_unique": len(np.unique(chosen)),
-        "expected_distinct": weights.expected_distinct(len(chosen)),
-        "pareto_k": fit.k,
-        "pareto_k_reason": fit.reason,
-        "good_k": fit.threshold,
-        "tail_length": fit.tail,
-        "log_mean_weight": weights.log_mean_weight,
-        "log_mean_weight_se": weights.log_mean_weight_se,
-    }
+        Parameters
+        ----------
+        models : mapping of str to callable
+            Programs by the names of their variants, two or more.
+        num_samples : int, default 1000
+            How many draws of each.
+        scheme, container, random_seed
+            As in :meth:`sample_prior_predictive`. All variants share the randomness.
+
+        Returns
+        -------
+        Comparison
+            Draws by variant for the plots of ArviZ, tables of verdicts, and weighted numbers with their
+            errors.
+
+        Warns
+        -----
+        WeightWarning
+            For each variant that the weights do not carry. One that no particle supports has no draws,
+            and does not take the others down.
+
+        Examples
+        --------
+        >>> import pyro, pyro.distributions as dist
+        >>> def prior(scale):
+        ...     return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
+        >>> resampler = Resampler(prior(10.0), num_guide_samples=20_000, seed=0)
+        >>> comparison = resampler.compare({"vague": prior(8.0), "informed": prior(4.0)})
+        >>> float(comparison.summary().loc[("mu", "informed"), "sd"].round(1))
+        4.0
+        """
+        variants = as_variants(models, 2)
+        num_samples = as_count("num_samples", num_samples)
+        seed = self._chooser.common_seed(scheme, as_optional("random_seed", random_seed))
+        kind = containers.resolve(container)
+
+        def draw(name: str, weighed: Weighed) -> tuple[Ints, Any]:
+            chosen = self._chooser.choose(weighed.weights, num_samples, scheme, seed, name)
+            return chosen, self._container(weighed, chosen, kind, name=name, seed=seed, scheme=scheme)
+
+        return side_by_side(variants, num_samples, self._weigh, draw, self._labels_of)

@@ -58,6 +58,12 @@ class Weighed:
         cached = self._particles.columns.items()
         return {**{n: c for n, c in cached if c.site.role != "auxiliary"}, **self.own}
 
+    @property
+    def latents(self) -> list[str]:
+        """Latent sites that the model has a prior of."""
+        columns = self._particles.columns
+        return [name for name in self.ratios if name in columns and columns[name].site.role == "latent"]
+
     def log_p(self, name: str, rows: Any = slice(None)) -> Tensor:
         """Log density of the model at one site that it mentions, for some particles."""
         ratio = self.ratios[name][rows]

@@ -21,6 +21,7 @@ HOMES = {
 MAY_IMPORT = {
     "_version": set(),
     "errors": set(),
+    "arguments": {"errors"},
     "sites": set(),
     "density": set(),
     "race": set(),
@@ -54,8 +55,15 @@ MAY_IMPORT = {
         "source",
         "weights",
     },
-    "resampler": set(ROOMS) - {"__init__"},
-    "__init__": {"_version", "errors", "resampler", "sites", "weights"},
+    "choosing": {"errors", "race", "schemes", "weights"},
+    "drawing": {"container", "race", "records", "weighing", "weights"},
+    "estimates": set(),
+    "quantities": {"arguments", "errors"},
+    "compare": {"container", "drawing", "errors", "estimates", "quantities", "weighing", "weights"},
+    "sensitivity": {"estimates", "quantities", "weighing", "weights"},
+    "resampler": set(ROOMS) - {"__init__", "planning"},
+    "planning": {"arguments", "errors", "resampler", "weights"},
+    "__init__": {"_version", "compare", "errors", "planning", "resampler", "sites", "weights"},
 }
 
 

@@ -1,0 +1,58 @@
+"""Checks of the arguments of public calls: each gives the value back, or an error that quotes it.
+
+Knows nothing of programs, particles or weights.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from arviz_resampler.errors import ArgumentError
+
+
+def as_integer(name: str, value: Any, low: int, what: str) -> int:
+    """A whole number from ``low`` on."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or not low <= int(value) < 2**63:
+        raise ArgumentError(f"{name} must be {what}, got {value!r}")
+    return int(value)
+
+
+def as_count(name: str, value: Any) -> int:
+    """A number of things."""
+    return as_integer(name, value, 1, "a positive integer")
+
+
+def as_optional(name: str, value: Any) -> int | None:
+    """A seed or a depth, or nothing."""
+    return None if value is None else as_integer(name, value, 0, "a non-negative integer or None")
+
+
+def as_mapping(name: str, value: Any) -> dict[str, Any]:
+    """A mapping, empty where none is given."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ArgumentError(f"{name} must be a mapping from names to values, got {value!r}")
+    return dict(value)
+
+
+def as_variants(models: Any, least: int) -> dict[str, Any]:
+    """Programs by name: at least so many, whose names can also be names of files."""
+    variants = as_mapping("models", models)
+    if len(variants) < least:
+        wanted = "at least one program" if least == 1 else "two programs or more"
+        raise ArgumentError(f"models must hold {wanted} by name, got {variants!r}")
+    files: dict[str, str] = {}
+    for name in variants:
+        if not isinstance(name, str) or not name:
+            raise ArgumentError(f"names of variants must be strings that are not empty, got {name!r}")
+        file = re.sub(r"\W", "_", name.casefold())
+        if file in files:
+            raise ArgumentError(
+                f"the variants {files[file]!r} and {name!r} would be one name in a file, {file!r}: call one "
+                f"of them something else"
+            )
+        files[file] = name
+    return variants

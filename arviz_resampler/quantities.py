@@ -1,0 +1,153 @@
+"""Quantities of a particle dataset: its variables, and statistics that are functions of it.
+
+A statistic keeps the dim ``particle`` and reduces others: ``lambda ds: (ds.y > 80).mean("student")``.
+Knows xarray; nothing of weights or programs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from arviz_resampler.arguments import as_mapping
+from arviz_resampler.errors import ArgumentError, DrawWarning, quoted, suggestion, warn
+
+Floats = NDArray[np.float64]
+Statistic = Callable[[xr.Dataset], xr.DataArray]
+
+_PARTICLE = "particle"
+
+
+def split(statistic: Any) -> tuple[Any, Mapping[str, Statistic]]:
+    """Names and functions of what may be a name, several, a function, or functions by name."""
+    if isinstance(statistic, Mapping):
+        return [], statistic
+    if callable(statistic):
+        name = getattr(statistic, "__name__", "statistic")
+        return [], {"statistic" if name == "<lambda>" else name: statistic}
+    return statistic, {}
+
+
+def evaluate(
+    dataset: xr.Dataset,
+    var_names: str | Sequence[str] | None,
+    statistics: Mapping[str, Statistic] | None,
+) -> dict[str, xr.DataArray]:
+    """Variables and statistics by name, the particles as their first dim.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With the dim ``particle``.
+    var_names : str or sequence of str, optional
+        Variables; all of them if absent.
+    statistics : mapping of str to callable, optional
+        Functions of the dataset.
+    """
+    names = _names(dataset, var_names)
+    functions = as_mapping("statistics", statistics)
+    for name in functions:
+        if name in dataset.variables:
+            raise ArgumentError(f"the statistic {name!r} has the name of a variable; give it another one")
+    if not names and not functions:
+        raise ArgumentError("there is nothing to compute: var_names and statistics are empty")
+    found = {name: dataset[name] for name in names}
+    found.update({name: _statistic(dataset, name, function) for name, function in functions.items()})
+    for name, array in found.items():
+        if array.dtype.kind not in "biuf":
+            raise ArgumentError(
+                f"{name!r} has dtype {array.dtype}, which has no mean: turn it into real numbers"
+            )
+    return {name: array.transpose(_PARTICLE, ...) for name, array in found.items()}
+
+
+def _names(dataset: xr.Dataset, var_names: str | Sequence[str] | None) -> list[str]:
+    known = [str(name) for name in dataset.data_vars]
+    if var_names is None:
+        return known
+    names = [var_names] if isinstance(var_names, str) else var_names
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise ArgumentError(f"var_names must be a name or several names, got {var_names!r}")
+    for name in names:
+        if name not in known:
+            raise ArgumentError(
+                f"var_names holds {name!r}, which is no variable; there are {quoted(known)}."
+                f"{suggestion(name, known)}"
+            )
+    return list(dict.fromkeys(names))
+
+
+def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
+    if not callable(function):
+        raise ArgumentError(
+            f"the statistic {name!r} must be a function of the particle dataset, got {function!r}"
+        )
+    try:
+        array = function(dataset)
+    except Exception as error:
+        error.add_note(f"raised by the statistic {name!r}, a function of the particle dataset")
+        raise
+    if not isinstance(array, xr.DataArray):
+        raise ArgumentError(f"the statistic {name!r} must return a DataArray, got {array!r}")
+    if _PARTICLE not in array.dims:
+        raise ArgumentError(
+            f"the statistic {name!r} has dims {array.dims}, without 'particle': reduce over other dims "
+            f"only, as in .mean('school'). The weighted mean over particles is taken afterwards."
+        )
+    count, n = array.sizes[_PARTICLE], dataset.sizes[_PARTICLE]
+    if count != n:
+        raise ArgumentError(
+            f"the statistic {name!r} has {count} values along 'particle', but there are {n} particles"
+        )
+    if array.dtype.kind == "f":
+        bad = ~np.isfinite(array.transpose(_PARTICLE, ...).values.reshape(n, -1)).all(axis=1)
+        if bad.any():
+            raise ArgumentError(
+                f"the statistic {name!r} is NaN or infinite for {int(bad.sum())} of {n} particles; replace "
+                f"such values, as in .fillna(0.0)"
+            )
+    return array
+
+
+class Elements:
+    """The scalars of an array of particles, by a label such as ``y[a]``; each is made when asked for."""
+
+    def __init__(self, name: str, array: xr.DataArray) -> None:
+        dims = [str(dim) for dim in array.dims if dim != _PARTICLE]
+        parts = [array[dim].values if dim in array.coords else range(array.sizes[dim]) for dim in dims]
+        labels = (", ".join(map(str, part)) for part in itertools.product(*parts))
+        self._column = {f"{name}[{label}]" if dims else name: i for i, label in enumerate(labels)}
+        self._flat = array.values.reshape(array.sizes[_PARTICLE], -1)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._column)
+
+    def __contains__(self, label: object) -> bool:
+        return label in self._column
+
+    def __getitem__(self, label: str) -> Floats:
+        return self._flat[:, self._column[label]].astype(np.float64)
+
+
+def usable(values: Floats, weights: Floats) -> Floats | None:
+    """Values that are finite, those of particles without weight set to zero; None where others are not."""
+    bad = ~np.isfinite(values)
+    if not bad.any():
+        return values
+    return None if weights[bad].any() else np.where(bad, 0.0, values)
+
+
+def warn_unusable(names: Iterable[str]) -> None:
+    """Say which quantities were left out, if any."""
+    left_out = list(dict.fromkeys(names))
+    if left_out:
+        warn(
+            f"particles with weight are NaN or infinite in {quoted(left_out)}, which get NaN here; pass "
+            f"statistics that leave such values out",
+            DrawWarning,
+        )
