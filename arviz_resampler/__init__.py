@@ -19,6 +19,7 @@ from arviz_resampler.errors import (
     WeightError,
     WeightWarning,
 )
+from arviz_resampler.planning import plan
 from arviz_resampler.resampler import Resampler
 from arviz_resampler.sites import Site
 from arviz_resampler.weights import Weights
@@ -40,4 +41,5 @@ __all__ = [
     "WeightWarning",
     "Weights",
     "__version__",
+    "plan",
 ]
