@@ -45,7 +45,7 @@ autosummary_generate = False
 add_function_parentheses = False
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True
-numpydoc_xref_ignore = {"default", "length", "matplotlib", "of", "optional", "or", "shape", "to", "with"}
+numpydoc_xref_ignore = set("default length matplotlib of optional or shape to Weighed with".split())
 numpydoc_xref_aliases = {
     **{name: f"arviz_resampler.{name}" for name in arviz_resampler.__all__},
     "array_like": "numpy.typing.ArrayLike",
@@ -98,7 +98,12 @@ html_theme = "sphinx_book_theme"
 html_title = "arviz_resampler"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_theme_options = {"show_toc_level": 2, "show_navbar_depth": 1, "home_page_in_toc": True, "navbar_persistent": []}
+html_theme_options = {
+    "show_toc_level": 2,
+    "show_navbar_depth": 1,
+    "home_page_in_toc": True,
+    "navbar_persistent": [],
+}
 html_copy_source = False
 html_show_sourcelink = False
 

@@ -609,3 +609,33 @@ def test_matching_containers_are_built_from_the_same_datasets(container):
     other = resampler.sample_prior_predictive(program, 50, container=container)
     for name, group in groups_of(tree).items():
         xr.testing.assert_identical(group, groups_of(other)[name])
+
+
+@new
+def test_the_priors_of_a_comparison_are_plotted_as_pairs():
+    resampler = Resampler(latents(3.0), num_guide_samples=4000, seed=0)
+    comparison = resampler.compare({"wide": latents(2.5), "narrow": latents(1.5)}, NUM_DRAWS)
+    with pytest.raises(KeyError):
+        comparison.priors["sample_stats"]
+    az.plot_pair(
+        comparison.priors,
+        group="prior",
+        facet_dims=["__variable__"],
+        aes={"color": ["model"]},
+        aes_by_visuals={"scatter": ["color"], "dist": ["color"]},
+    )
+    scatter, densities = plt.gcf().axes[2].collections, plt.gcf().axes[0].lines
+    assert len(scatter) == len(densities) == 2
+    assert len({tuple(points.get_facecolor()[0]) for points in scatter}) == 2
+    plt.close("all")
+
+
+def test_variants_far_from_each_other_share_nothing_and_nothing_overflows():
+    def at(mean):
+        return lambda: pyro.sample("mu", dist.Normal(mean, 0.5))
+
+    guide = lambda: pyro.sample("mu", dist.Normal(0.0, 20.0))  # noqa: E731
+    comparison = Resampler(guide, num_guide_samples=20_000, seed=0).compare(
+        {"a": at(-9.0), "b": at(9.0)}, 100
+    )
+    assert comparison.agreement.loc[("a", "b"), "expected"] < 1e-6

@@ -1,4 +1,4 @@
-"""The pages of the documentation, as text. That they build, and that their code runs, is for ``make docs``."""
+"""The pages of the documentation, as text. ``make docs`` sees that they build and that their code runs."""
 
 import inspect
 import re
