@@ -45,7 +45,18 @@ autosummary_generate = False
 add_function_parentheses = False
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True
-numpydoc_xref_ignore = set("default length matplotlib of optional or shape to Weighed with".split())
+numpydoc_xref_ignore = {
+    "default",
+    "length",
+    "matplotlib",
+    "of",
+    "optional",
+    "or",
+    "shape",
+    "to",
+    "Weighed",
+    "with",
+}
 numpydoc_xref_aliases = {
     **{name: f"arviz_resampler.{name}" for name in arviz_resampler.__all__},
     "array_like": "numpy.typing.ArrayLike",
