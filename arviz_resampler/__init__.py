@@ -6,6 +6,7 @@ importance, with an honest verdict on whether they can carry that prior.
 
 from arviz_resampler._version import __version__
 from arviz_resampler.compare import Comparison
+from arviz_resampler.coverage import Coverage
 from arviz_resampler.errors import (
     ArgumentError,
     DrawWarning,
@@ -22,11 +23,13 @@ from arviz_resampler.errors import (
 from arviz_resampler.planning import plan
 from arviz_resampler.resampler import Resampler
 from arviz_resampler.sites import Site
+from arviz_resampler.tuner import Tuner
 from arviz_resampler.weights import Weights
 
 __all__ = [
     "ArgumentError",
     "Comparison",
+    "Coverage",
     "DrawWarning",
     "ExtraError",
     "MismatchError",
@@ -37,6 +40,7 @@ __all__ = [
     "ResamplerError",
     "ResamplerWarning",
     "Site",
+    "Tuner",
     "WeightError",
     "WeightWarning",
     "Weights",

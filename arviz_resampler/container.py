@@ -154,26 +154,25 @@ class Labels:
     def dataset(self, arrays: Mapping[str, Array], *, sampled: bool) -> xr.Dataset:
         """A group: every array under its name, every dim with a coordinate. Data are copied, draws not."""
         front = _SAMPLE_DIMS if sampled else ()
-        dataset = xr.Dataset(
-            {
-                self.names[name]: ((*front, *self.dims[name]), values[None] if sampled else values.copy())
-                for name, values in arrays.items()
-            },
-            attrs={"sample_dims": list(front)} if sampled else {},
-        )
-        return self._with_coords(dataset)
+        variables = {
+            self.names[name]: ((*front, *self.dims[name]), values[None] if sampled else values.copy())
+            for name, values in arrays.items()
+        }
+        return self._dataset(variables, {"sample_dims": list(front)} if sampled else {})
 
     def particles(self, arrays: Mapping[str, Array]) -> xr.Dataset:
         """Every particle under the names of the draws, as the arrays are."""
-        dataset = xr.Dataset(
+        return self._dataset(
             {self.names[name]: ((_PARTICLE, *self.dims[name]), values) for name, values in arrays.items()},
-            attrs={"sample_dims": [_PARTICLE]},
+            {"sample_dims": [_PARTICLE]},
         )
-        return self._with_coords(dataset)
 
-    def _with_coords(self, dataset: xr.Dataset) -> xr.Dataset:
-        sizes = dataset.sizes.items()
-        return dataset.assign_coords({d: self.coords.get(str(d), np.arange(s)) for d, s in sizes})
+    def _dataset(
+        self, variables: Mapping[str, tuple[tuple[str, ...], Array]], attrs: dict[str, Any]
+    ) -> xr.Dataset:
+        sizes = {d: s for own, values in variables.values() for d, s in zip(own, values.shape, strict=True)}
+        coords = {d: self.coords.get(d, np.arange(s)) for d, s in sizes.items()}
+        return xr.Dataset(variables, coords, attrs)
 
     def warn_renamed(self) -> None:
         """Say which names are not the sites' own, if any."""
@@ -273,9 +272,12 @@ def data_groups(
     return seen, fixed
 
 
+_version = functools.cache(importlib.metadata.version)
+
+
 def major_version() -> int:
     """The generation of the ArviZ that is installed."""
-    return int(importlib.metadata.version("arviz").split(".")[0])
+    return int(_version("arviz").split(".")[0])
 
 
 def resolve(container: str) -> str:
@@ -291,7 +293,7 @@ def resolve(container: str) -> str:
     if container == "inferencedata" and installed > 0:
         raise ArgumentError(
             f"container='inferencedata' needs ArviZ 0.x, but ArviZ "
-            f"{importlib.metadata.version('arviz')} is installed; use 'datatree' or 'auto'"
+            f"{_version('arviz')} is installed; use 'datatree' or 'auto'"
         )
     return container
 
@@ -351,7 +353,7 @@ def build(
         "creation_library_version": __version__,
         "creation_library_language": "Python",
         "inference_library": "pyro",
-        "inference_library_version": importlib.metadata.version("pyro-ppl"),
+        "inference_library_version": _version("pyro-ppl"),
         "format_version": FORMAT_VERSION,
         **attrs,
     }
@@ -360,7 +362,7 @@ def build(
         labels.warn_renamed()
     groups = {name: group for name, group in groups.items() if group.data_vars}
     if container == "inferencedata":
-        root["arviz_version"] = importlib.metadata.version("arviz")
+        root["arviz_version"] = _version("arviz")
         return _inference_data(root, groups)
     tree = xr.DataTree.from_dict(groups)
     tree.attrs.update(root)

@@ -190,6 +190,18 @@ class Coverage:
     safe : mapping of str to tuple of number, or None
         The longest part of each range with a good verdict throughout, as far as was looked; its edges
         are searched by bisection. None where there is none.
+
+    Examples
+    --------
+    >>> import pyro, pyro.distributions as dist
+    >>> from arviz_resampler import Resampler
+    >>> def make_model(scale):
+    ...     return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
+    >>> resampler = Resampler(make_model(10.0), num_guide_samples=20_000, seed=0)
+    >>> coverage = resampler.tune(make_model, scale=(0.01, 10.0)).coverage(num_points=16)
+    >>> print(coverage)
+    Coverage: 50% of the box is good
+      scale            good from 0.3718 to 10.0, in 0.01 to 10.0
     """
 
     ranges: Mapping[str, Range]

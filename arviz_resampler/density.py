@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,10 +21,10 @@ from torch.distributions import (
     TransformedDistribution,
     constraints,
 )
-from torch.distributions.utils import lazy_property
 from torch.nn.functional import logsigmoid
 
-_Dependent: Any = type(constraints.dependent)
+from arviz_resampler.parameters import compact, nested
+
 _WRAPPERS = ("Independent", "MaskedDistribution", "ExpandedDistribution")
 _FREE = ("_Real", ())
 _NO_DENSITY = {
@@ -35,27 +35,9 @@ _NO_DENSITY = {
 }
 
 
-class BadParameter(NamedTuple):
-    """A parameter outside its constraint."""
-
-    text: str
-    bad: Tensor  # which entries, in the shape of the parameter less its event
-
-
-def _nested(fn: Distribution) -> list[Distribution]:
-    """A distribution and all that it is made of."""
-    parts = [fn]
-    for part in vars(fn).values():
-        if isinstance(part, Distribution):
-            parts += _nested(part)
-        elif isinstance(part, list | tuple):
-            parts += (inner for item in part if isinstance(item, Distribution) for inner in _nested(item))
-    return parts
-
-
 def _is(fn: Any, kind: str) -> bool:
     """Whether ``fn`` is of Pyro's class ``kind``, or of a class made from it."""
-    return kind in _ancestry(type(fn))
+    return kind in _ancestry(type(fn))  # type: ignore[arg-type]  # to mypy, classes have no hash
 
 
 @functools.cache
@@ -96,7 +78,7 @@ def point_of(fn: Any) -> tuple[Tensor, Tensor]:
 
 def is_improper(fn: Distribution) -> bool:
     """Whether a flat, improper distribution is anywhere in ``fn``."""
-    return any(type(part).__name__ == "ImproperUniform" for part in _nested(fn))
+    return any(type(part).__name__ == "ImproperUniform" for part in nested(fn))
 
 
 def _support(fn: Any) -> Any:
@@ -126,7 +108,7 @@ def is_continuous(fn: Distribution) -> bool:
 @contextmanager
 def _lenient(fn: Distribution) -> Iterator[None]:
     """Without the sample validation that would stop at a value outside the support."""
-    strict = [part for part in _nested(fn) if part._validate_args]
+    strict = [part for part in nested(fn) if part._validate_args]
     own = [vars(part).get("_validate_args") for part in strict]
     for part in strict:
         part._validate_args = False
@@ -140,42 +122,9 @@ def _lenient(fn: Distribution) -> Iterator[None]:
                 part._validate_args = flag
 
 
-def bad_parameter(fn: Distribution) -> BadParameter | None:
-    """Check every parameter of ``fn`` and of the distributions in it; return the first bad one.
-
-    Programs run with torch's own check off, because it cannot say at which site it failed.
-    """
-    seen: set[tuple[int, int]] = set()  # a LogNormal has the parameters of its Normal
-    for part in _nested(fn):
-        try:
-            limits: dict[str, Any] = part.arg_constraints
-        except NotImplementedError:
-            continue
-        for name, constraint in limits.items():
-            lazy = isinstance(getattr(type(part), name, None), lazy_property)
-            if isinstance(constraint, _Dependent) or (lazy and name not in vars(part)):
-                continue
-            value = getattr(part, name)
-            if (id(value), id(constraint)) in seen:
-                continue
-            seen.add((id(value), id(constraint)))
-            if not isinstance(value, Tensor):
-                value = torch.as_tensor(value)
-            good = constraint.check(value)
-            if not good.all():
-                shown = value[~good].flatten()[0].item()
-                text = f"parameter {name!r} of {type(part).__name__} is {shown:.4g}, but must be {constraint}"
-                return BadParameter(text, ~good)
-        if type(part).__name__ == "Uniform":
-            empty = ~(part.low < part.high)  # type: ignore[attr-defined]
-            if empty.any():
-                return BadParameter("parameters of Uniform leave nothing between low and high", empty)
-    return None
-
-
 def drawn_otherwise(fn: Distribution) -> str | None:
     """Why draws of ``fn`` do not have the density that it says, or None where they have it."""
-    for part in _nested(fn):
+    for part in nested(fn):
         if _is(part, "LKJCholesky"):
             # Torch takes i - 1/2 where the onion method has i / 2: the same for two rows, not for more.
             first = part._beta.concentration1[..., 1:]  # type: ignore[attr-defined]
@@ -435,7 +384,7 @@ def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
         key = support_key(fn)
         inside = None if key is not None and key in (known, _FREE) else _inside(fn, value)
         try:
-            result: Tensor = fn.log_prob(value)
+            result: Tensor = compact(fn).log_prob(value)
         except (IndexError, RuntimeError, ValueError):
             if not value.is_floating_point():
                 # A Categorical draws whole numbers, and a Bernoulli scores floating ones.

@@ -45,8 +45,8 @@ class Tunable(Protocol):
     def look(self, /, **hyper: Number) -> Step:
         """The verdict alone."""
 
-    def code(self) -> str:
-        """The prior of the last update as source."""
+    def code(self, /, **hyper: Number) -> str:
+        """The prior as source."""
 
 
 class Control:
@@ -55,9 +55,9 @@ class Control:
     def __init__(self, own: Range, value: Number, moved: Callable[[str, Number], None]) -> None:
         self.range = own
         self.safe: Interval | None = None
-        self.searched = False
+        self.searched = self.doubtful = False
         self._moved = moved
-        self._value = value
+        self.value = value
         self._quiet = False
         bounds: dict[str, Any] = {"min": own.low, "max": own.high}
         look: dict[str, Any] = {"readout": False, "tooltip": own.name}
@@ -86,7 +86,7 @@ class Control:
         if self._quiet:
             return
         # A slider in a browser stands on one of its steps, and says so; that alone is no move.
-        steps = _STEPS * abs(self.range.share(change["new"]) - self.range.share(self._value))
+        steps = _STEPS * abs(self.range.share(change["new"]) - self.range.share(self.value))
         if self.range.integer or steps > 0.501:
             self._take(self.range.rounded(change["new"]), self.box)
 
@@ -95,12 +95,12 @@ class Control:
             self._take(change["new"], self.slider)
 
     def _take(self, value: Number, other: Any) -> None:
-        if value != self._value:
+        if value != self.value:
             self._show(value, other)
             self._moved(self.range.name, value)
 
     def _show(self, value: Number, *where: Any) -> None:
-        self._value = value
+        self.value = value
         self._quiet = True
         try:
             for widget in where:
@@ -115,7 +115,12 @@ class Control:
 
     def cover(self, safe: Interval | None) -> None:
         """Show where the range is covered."""
-        self.safe, self.searched = safe, True
+        self.safe, self.searched, self.doubtful = safe, True, False
+        self.show_label()
+
+    def doubt(self) -> None:
+        """Others have moved, so that it may be covered elsewhere; a search will tell."""
+        self.doubtful = True
         self.show_label()
 
     def show_label(self) -> None:
@@ -123,10 +128,12 @@ class Control:
         outside, text = True, "covered nowhere, the others being where they are"
         if self.safe is not None:
             low, high = self.safe
-            outside, text = not low <= self._value <= high, f"covered from {low:.4g} to {high:.4g}"
+            outside, text = not low <= self.value <= high, f"covered from {low:.4g} to {high:.4g}"
             text = f"outside of what is {text}" if outside else text
         elif not self.searched:
             outside, text = False, "looking where it is covered …"
+        if self.searched and self.doubtful:
+            text = f"{text}; looking again …"
         style = f"color:{COLORS['unreliable']};font-weight:bold" if outside else "opacity:0.7"
         sign = f"{_SIGNS['unreliable']} " if outside else ""
         self.label.value = (
@@ -210,14 +217,22 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
             self.undo.disabled = False
         self._last_move = name, now
         self.hyper[name] = value
+        self._doubt(name)
         self._later("update", _SOON, self._update, keep=True)
+
+    def _doubt(self, moved: str) -> None:
+        for name, control in self.controls.items():
+            if name != moved:
+                control.doubt()
 
     def _on_undo(self, button: Any) -> None:
         self.hyper = self._undo.pop()
         self.undo.disabled = not self._undo
         self._last_move = "", -math.inf
         for name, control in self.controls.items():
-            control.set(self.hyper[name])
+            if control.value != self.hyper[name]:
+                control.set(self.hyper[name])
+                self._doubt(name)
         self._later("update", _SOON, self._update, keep=True)
 
     def _later(self, what: str, delay: float, action: Callable[[], None], *, keep: bool = False) -> None:
@@ -306,7 +321,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         if not self.copy.value:
             return
         try:
-            self.code.value = self._tuner.code()
+            self.code.value = self._tuner.code(**self.hyper)
         except Exception as error:
             self.code.value = f"# There is no source: {type(error).__name__}: {error}"
         self.code.rows = min(self.code.value.count("\n") + 2, 25)

@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 
 from arviz_resampler import density
 from arviz_resampler.errors import MismatchError, ProgramError
+from arviz_resampler.parameters import BadParameter, bad_parameter
 from arviz_resampler.records import Column, Found, Invalid
 from arviz_resampler.sites import describe_axes, match_axes
 
@@ -138,8 +139,8 @@ class Handler:
         inner = tuple(own)[max(len(own) - self.nesting, 0) :]
         return (1,) * (self.nesting - len(inner)) + inner
 
-    def _check_parameters(self, msg: Message) -> density.BadParameter | None:
-        bad = density.bad_parameter(msg["fn"])
+    def _check_parameters(self, msg: Message) -> BadParameter | None:
+        bad = bad_parameter(msg["fn"])
         if bad is not None:
             self.invalid[msg["name"]] = Invalid(bad.text, int(self._by_particle(bad.bad).sum()))
         return bad
@@ -324,8 +325,9 @@ class Drawing(Handler):
         value, fn = msg["value"].detach(), msg["fn"]
         if found.bad is not None and not found.replayed:
             if not value.is_floating_point():
+                invalid = self.invalid[found.name].describe(self.n)
                 raise ProgramError(
-                    f"site {found.name!r} of the {self.role}: {self.invalid[found.name].describe(self.n)}; there is no NaN "
+                    f"site {found.name!r} of the {self.role}: {invalid}; there is no NaN "
                     f"in whole numbers to mark them with. Keep the parameter in range."
                 )
             value = value.masked_fill(found.bad.reshape(-1, *(1,) * (value.dim() - 1)), torch.nan)

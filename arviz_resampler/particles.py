@@ -44,10 +44,10 @@ class Particles:
         """The sites that may be exported, by name."""
         return {name: column.site for name, column in self.columns.items() if column.site.role != "auxiliary"}
 
-    def log_ratio(self, score: Score, rows: slice, *, partial: bool = False) -> dict[str, Tensor]:
-        """Log density of a model less the log density drawn with, by site, for a stretch of particles.
+    def targets(self, score: Score, rows: slice, *, partial: bool) -> dict[str, Tensor]:
+        """Log density that the weights go for, by site, for a stretch of particles.
 
-        Shape (length of the stretch,). Not checked yet: see :meth:`settle`.
+        That of the model where it mentions the site, else that of the simulator.
         """
         required = {
             name
@@ -61,25 +61,35 @@ class Particles:
                 f"The model has {quoted(mentioned)}; the guide has {quoted(required)}. Pass "
                 f"partial=True to the Resampler to keep the guide's distribution there."
             )
-        ratios = {}
+        targets = {}
         for name, column in self.columns.items():
-            target = score.log_p.get(name)
-            if target is None:
-                if column.site.role == "auxiliary" and column.from_guide and column.log_q is not None:
-                    target = torch.zeros((), device=column.log_q.device)
-                elif column.log_conditional is not None:
-                    target = column.log_conditional[rows]
-                else:
-                    continue
-            ratios[name] = _ratio(target, column, rows)
-        for name, target in score.log_p.items():
-            if name not in ratios:
-                ratios[name] = target
-        if not ratios:  # a partial model without any site
-            first = next(column for column in self.columns.values() if column.log_q is not None)
-            assert first.log_q is not None
-            ratios = {first.site.name: torch.zeros_like(first.log_q[rows])}
-        return ratios
+            if name in score.log_p:
+                targets[name] = score.log_p[name]
+            elif column.site.role == "auxiliary" and column.from_guide and column.log_q is not None:
+                targets[name] = torch.zeros((), device=column.log_q.device)
+            elif column.log_conditional is not None:
+                targets[name] = column.log_conditional[rows]
+        targets.update(score.log_p)
+        if not targets:  # a partial model without any site
+            name, column = next((n, c) for n, c in self.columns.items() if c.log_q is not None)
+            assert column.log_q is not None
+            targets[name] = column.log_q[rows]
+        return targets
+
+    def subtract(self, name: str, target: Tensor, rows: slice, out: Tensor) -> None:
+        """Write the log ratio of a site to ``out``: log p - log q.
+
+        A particle whose own log q is not finite keeps its conditional, or is dropped.
+        """
+        column = self.columns.get(name)
+        if column is None or column.log_q is None:
+            out.copy_(target)
+            return
+        log_q = column.log_q[rows]
+        torch.sub(target, log_q, out=out)
+        if not column.finite:
+            # A simulation that failed or overflowed failed under every model: it says nothing about one.
+            out.masked_fill_(~torch.isfinite(log_q), -torch.inf if column.from_guide else 0.0)
 
     def settle(self, ratios: dict[str, Tensor], notes: Mapping[str, str]) -> None:
         """See to log ratios that are not finite: no NaN for a particle that counts, no infinite weight.
@@ -139,14 +149,3 @@ class Particles:
         if name not in self.columns:
             return ""
         return f", {example(self.columns[name].value, which)}"
-
-
-def _ratio(target: Tensor, column: Column, rows: slice) -> Tensor:
-    """Log p - log q; a particle whose own log q is not finite keeps its conditional or is dropped."""
-    assert column.log_q is not None
-    log_q = column.log_q[rows]
-    ratio = target - log_q
-    if column.finite:
-        return ratio
-    # A simulation that failed or overflowed failed under every model: it says nothing about one.
-    return torch.where(torch.isfinite(log_q), ratio, -torch.inf if column.from_guide else 0.0)

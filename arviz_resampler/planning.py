@@ -132,4 +132,4 @@ def needed(fraction: float, mcse: float, pilot: int, num_samples: int) -> int:
         run = num_samples / fraction
         count = run * math.exp(2 * mcse / fraction * math.sqrt(1 + pilot / run))
     digits = 10 ** max(math.floor(math.log10(count)) - 1, 0)
-    return math.ceil(count / digits * (1 - 1e-12)) * digits
+    return int(math.ceil(count / digits * (1 - 1e-12)) * digits)

@@ -68,7 +68,7 @@ def plot_predictive(prior: Any) -> Any:
             )
             figure = plots.viz["figure"].item()
     for ax, name in zip(figure.axes, names, strict=False):
-        values = predictive[name].values
+        values = predictive[name].isel(draw=slice(4 * _SHOWN)).values
         values = values[np.isfinite(values)]
         ends = [*np.quantile(values, [_TAIL, 1 - _TAIL])] if values.size else []
         if data:

@@ -69,15 +69,15 @@ class Invalid(NamedTuple):
     """What is wrong with a parameter, and for how many particles."""
 
     text: str
-    count: int
+    particles: int
 
     def plus(self, other: Invalid | None) -> Invalid:
         """The same for more particles."""
-        return self if other is None else Invalid(other.text, self.count + other.count)
+        return self if other is None else Invalid(other.text, self.particles + other.particles)
 
     def describe(self, n: int) -> str:
         """In words, of ``n`` particles."""
-        return self.text if n == 1 else f"{self.text} (for {self.count} of {n} particles)"
+        return self.text if n == 1 else f"{self.text} (for {self.particles} of {n} particles)"
 
 
 @dataclass

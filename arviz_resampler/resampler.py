@@ -14,14 +14,7 @@ from arviz_resampler.arguments import as_count, as_mapping, as_optional, as_vari
 from arviz_resampler.choosing import Chooser, global_seed
 from arviz_resampler.compare import Comparison, side_by_side
 from arviz_resampler.drawing import particle_dataset, take, to_container
-from arviz_resampler.errors import (
-    ArgumentError,
-    ProgramWarning,
-    WeightError,
-    WeightWarning,
-    quoted,
-    warn,
-)
+from arviz_resampler.errors import ArgumentError, ProgramWarning, WeightError, WeightWarning, quoted, warn
 from arviz_resampler.program import Program
 from arviz_resampler.quantities import Statistic
 from arviz_resampler.race import Ints
@@ -142,9 +135,9 @@ class Resampler:
         self._observed, self._constant = containers.data_groups(
             {**self._particles.data, **observed}, constant_data, sites
         )
-        self._labels(sites)
+        self._labels = self._make_labels(sites)
 
-    def _labels(self, sites: Mapping[str, Site]) -> containers.Labels:
+    def _make_labels(self, sites: Mapping[str, Site]) -> containers.Labels:
         extra = {**self._observed, **self._constant}
         return containers.Labels(sites, self._coords, self._dims, extra)
 
@@ -283,7 +276,8 @@ class Resampler:
         return self._container(weighed, chosen, kind, name=name, seed=random_seed, scheme=scheme)
 
     def _labels_of(self, weighed: Weighed) -> containers.Labels:
-        return self._labels({name: column.site for name, column in weighed.columns.items()})
+        sites = {name: column.site for name, column in weighed.columns.items()}
+        return self._labels if sites == self.sites else self._make_labels(sites)
 
     def _container(self, weighed: Weighed, chosen: Ints, kind: str, *, seed: int | None, **attrs: Any) -> Any:
         return to_container(
@@ -317,9 +311,14 @@ class Resampler:
         Tuner
             With ``update``, ``code``, ``coverage``, ``history`` and, in a notebook, ``widget``.
         """
-        num_samples = as_count("num_samples", num_samples)
-        own, draw = self._particles, self.sample_prior_predictive
-        return Tuner(make_model, num_samples, ranges, particles=own, weigh=self.weigh, draw=draw)
+        return Tuner(
+            make_model,
+            as_count("num_samples", num_samples),
+            ranges,
+            particles=self._particles,
+            weigh=self.weigh,
+            draw=self.sample_prior_predictive,
+        )
 
     # ---------------------------------------------------------------- numbers, and variants side by side
 

@@ -39,9 +39,8 @@ def _invert(weights: Floats, points: Floats) -> Ints:
     cumulative = np.cumsum(weights)
     index: Ints = np.searchsorted(cumulative, points * cumulative[-1], side="right")
     # Rounding may push a point past the end: the last particle with weight takes it.
-    last = np.flatnonzero(weights)[-1]
-    index[index > last] = last
-    return index
+    last: np.int64 = np.searchsorted(cumulative, cumulative[-1])
+    return np.minimum(index, last)
 
 
 def stable(weights: Floats, num_samples: int, *, race: Race, rng: np.random.Generator) -> Ints:

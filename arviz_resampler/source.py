@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -78,7 +78,7 @@ def written(program: Program, columns: Mapping[str, Column], n: int, nesting: in
 def _checked(program: Program, columns: Mapping[str, Column], n: int, nesting: int, brief: bool) -> str:
     writer = _Writer(n, nesting, brief)
     score, result = program.read(columns, n, nesting, writer.visit)
-    text = writer.text(result)
+    text = writer.text(result, score.log_p)
     namespace: dict[str, Any] = {}
     try:
         exec(compile(text, "<prior>", "exec"), namespace)
@@ -159,12 +159,10 @@ class _Writer:
                     flat[name] = array if array.dim() <= event else array[(0,) * inner]
         # Where a batch is no plate, equal numbers are one number, if something else has its size.
         expand = ""
-        if self.brief and inner and len(flat) == len(given):
-            expand = self._expanded(fn, inner, (1,) * inner)
-            arrays.update(flat)
-        elif self.brief and any(
-            isinstance(array, Tensor) and name not in flat for name, array in arrays.items()
-        ):
+        sized = any(isinstance(array, Tensor) and name not in flat for name, array in arrays.items())
+        if inner and len(flat) == len(given):
+            expand, sized = self._expanded(fn, inner, (1,) * inner), True
+        if self.brief and sized:
             arrays.update(flat)
         parts = []
         for name, (value, default) in given.items():
@@ -175,7 +173,7 @@ class _Writer:
             else:
                 text = self._plain(name, arrays.get(name, value), kind)
             parts.append(_argument(name, text, default))
-        return f"dist.{kind}({', '.join(filter(None, parts))}){expand}"
+        return f"dist.{kind}({', '.join(filter(None, parts))}){expand if self.brief else ''}"
 
     def _plain(self, name: str, value: Any, kind: str) -> str:
         """An argument that is an array, already looked at, or a constant."""
@@ -231,11 +229,7 @@ class _Writer:
             site, event = msg["value"], len(msg["fn"].event_shape)
             if not isinstance(site, Tensor) or event not in (0, inner):
                 continue
-            shape = (
-                *site.shape[: site.dim() - event],
-                *((1,) * inner if event == 0 else site.shape[-event:]),
-            )
-            site = site.reshape(shape)
+            site = site if event else site.reshape(*site.shape, *(1,) * inner)
             if site.dim() > value.dim() or not _fits(site.shape, value.shape):
                 continue
             if bool(_same(value, site).all()):
@@ -246,10 +240,13 @@ class _Writer:
 
     # ---------------------------------------------------------------- the whole
 
-    def text(self, result: Any) -> str:
-        """The source of everything that was met."""
+    def text(self, result: Any, scored: Container[str]) -> str:
+        """The source of everything that was met and scored."""
         if self.failures:
             raise Unwritable("\n".join(self.failures))
+        # A part of a site with obs_mask= is met as a latent, but belongs to data.
+        self.left_out += [msg["name"] for msg, _ in self.sites if msg["name"] not in scored]
+        self.sites = [(msg, text) for msg, text in self.sites if msg["name"] in scored]
         if not self.sites:
             raise Unwritable("the model has no latent site")
         returned = self._returned(result)
@@ -281,11 +278,9 @@ class _Writer:
             names.append(name)
         self.used |= set(names)
         text = ", ".join(self.variables[name] for name in names)
-        return (
-            f"[{text}]"
-            if isinstance(result, list)
-            else text + "," * (isinstance(result, tuple) and len(names) == 1)
-        )
+        if isinstance(result, list):
+            return f"[{text}]"
+        return f"{text}," if isinstance(result, tuple) and len(names) == 1 else text
 
 
 def _plates(frames: Mapping[int, tuple[str, int]]) -> list[str]:

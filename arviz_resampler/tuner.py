@@ -218,12 +218,17 @@ class Tuner:
         """
         return cover(self.look, self.ranges, self.current, num_points)
 
-    def code(self) -> str:
-        """Source of the prior of the last update: a program ``prior`` with its numbers in place.
+    def code(self, /, **hyper: Number) -> str:
+        """Source of a prior: a program ``prior`` with its numbers in place.
 
         It has the latent sites of the model, their plates and distributions; it returns what the model
         returns, where those are values of sites. Deterministic sites and what carries ``obs=`` are left
         out. The source was executed and scored beside the model before it is returned.
+
+        Parameters
+        ----------
+        **hyper : number
+            Hyper-parameters, as in :meth:`update`; without any, those of the last update.
 
         Returns
         -------
@@ -231,7 +236,8 @@ class Tuner:
             Python source. Where a site cannot be written, a comment says which, and ``prior`` is made by
             a call of ``make_model``.
         """
-        model = self._model(self.current)
+        position = self._position(hyper) if hyper else self.current
+        model = self._model(position)
         weights = self._weigh(model)
         inside = torch.as_tensor(weights.log_ratio > -math.inf).nonzero()[:, 0]
         index = inside[torch.linspace(0, len(inside) - 1, min(len(inside), _READ)).long()]
@@ -242,7 +248,7 @@ class Tuner:
             return written(Program(model, "model"), columns, len(index), self._particles.nesting)
         except Unwritable as why:
             notes = "".join(f"# {line}\n" for line in str(why).splitlines())
-            return f"{notes}prior = {self._call(self.current)}\n"
+            return f"{notes}prior = {self._call(position)}\n"
 
     def widget(self, plot: str | Callable[[Any], Any] | None = None) -> Any:
         """Sliders with a picture and the verdict, for a notebook.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,8 +21,10 @@ from arviz_resampler.program import Program
 from arviz_resampler.records import Column, Invalid, to_column
 from arviz_resampler.weights import Weights
 
-_NUMBERS = 1 << 17  # in a stretch of the widest site of the guide
-_FEWEST = 1 << 13  # particles in a stretch: below, running the program costs more than its arithmetic
+# Particles in a stretch. Running a program costs as much as its arithmetic on thousands of particles;
+# arrays of a hundred thousand numbers stay in the cache of a processor; those above 32 MB are given back
+# to the system and asked for anew each time.
+_FITTING, _WORTHWHILE, _LARGEST = 1 << 18, 1 << 16, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -101,14 +104,17 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool) -> We
         length = rows.stop - rows.start
         score = program.score(_rows(particles, rows), length, nesting, check=check and not ratios)
         nesting = score.nesting
-        parts = particles.log_ratio(score, rows, partial=partial)
+        targets = particles.targets(score, rows, partial=partial)
         if not ratios:
-            device = next(iter(parts.values())).device
-            ratios = {name: torch.empty(n, dtype=torch.float64, device=device) for name in parts}
-            total = torch.zeros(n, dtype=torch.float64, device=device)
-        total_here = total[rows]
-        for name, part in parts.items():
-            total_here += ratios[name][rows].copy_(part)
+            # One array from NumPy, which asks for large pages of memory where there are any.
+            block = torch.from_numpy(np.empty((1 + len(targets), n)))
+            total, *arrays = block.to(next(iter(targets.values())).device)
+            ratios = dict(zip(targets, arrays, strict=True))
+        total_here = total[rows].zero_()
+        for name, target in targets.items():
+            here = ratios[name][rows]
+            particles.subtract(name, target, rows, here)
+            total_here += here
         odd = odd or not math.isfinite(float(total_here.sum()))
         for name, found in score.deterministic.items():
             cached = particles.columns.get(name)
@@ -132,8 +138,10 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool) -> We
 def _stretches(particles: Particles) -> Iterator[slice]:
     """Rows to be scored together: as few stretches of about one length as will do."""
     n = particles.num_particles
-    width = max(math.prod(c.site.shape) for c in particles.columns.values() if c.from_guide)
-    count = -(-n // max(_FEWEST, _NUMBERS // max(width, 1)))
+    # How many numbers a particle has at the widest site of the guide.
+    width = max(1, *(math.prod(c.site.shape) for c in particles.columns.values() if c.from_guide))
+    length = max(_FITTING // width, min(_WORTHWHILE, _LARGEST // width), 1)
+    count = -(-n // length)
     return (slice(i * n // count, (i + 1) * n // count) for i in range(count))
 
 

@@ -33,6 +33,15 @@ class Judgement(NamedTuple):
     advice: str
 
 
+class _Scaled(NamedTuple):
+    """Normalised weights, and what their scale was: the sum of ratios over the largest one."""
+
+    weights: Floats
+    total: float
+    top: float  # log of the largest ratio
+    ess: float
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Weights:
     """Self-normalised importance weights of one model on N particles.
@@ -120,21 +129,21 @@ class Weights:
         return _frozen(total)
 
     @cached_property
-    def _scaled(self) -> tuple[Floats, float, float]:
-        """Normalised weights, the sum of ratios over the largest, and the log of the largest."""
+    def _scaled(self) -> _Scaled:
         top = float(self.log_ratio.max())
         if top == -math.inf:
-            return np.zeros(self.num_particles), 0.0, top
+            return _Scaled(np.zeros(self.num_particles), 0.0, top, 0.0)
         values = np.subtract(self.log_ratio, top)
         np.exp(values, out=values)
         total = float(values.sum())
+        ess = total**2 / _squares(values)
         values /= total
-        return values, total, top
+        return _Scaled(values, total, top, ess)
 
     @cached_property
     def normalized(self) -> Floats:
         """Weights that sum to one, shape (N,); all zero where no particle has weight."""
-        return _frozen(self._scaled[0])
+        return _frozen(self._scaled.weights)
 
     # ---------------------------------------------------------------- numbers
 
@@ -148,11 +157,10 @@ class Weights:
         """How many particles are in the support of the model."""
         return int(np.count_nonzero(self.log_ratio > -np.inf))
 
-    @cached_property
+    @property
     def ess(self) -> float:
         """Kish's effective sample size, 1 / sum(W**2); 0 where no particle has weight."""
-        weights, total, _ = self._scaled
-        return 1 / _squares(weights) if total else 0.0
+        return self._scaled.ess
 
     @cached_property
     def ess_entropy(self) -> float:
@@ -163,7 +171,7 @@ class Weights:
     @cached_property
     def max_weight(self) -> float:
         """The largest weight."""
-        _, total, _ = self._scaled
+        total = self._scaled.total
         return 1.0 / total if total else 0.0
 
     @cached_property
@@ -172,7 +180,7 @@ class Weights:
 
         Well below, part of the model's mass lies where no particle is: a missing mode.
         """
-        _, total, top = self._scaled
+        total, top = self._scaled.total, self._scaled.top
         return top + math.log(total / self.num_particles) if total else -math.inf
 
     @cached_property

@@ -30,7 +30,7 @@ import torch
 from pyro.infer.resampler import Resampler as PyroResampler
 
 from arviz_resampler import Resampler, ResamplerWarning
-from arviz_resampler.race import Race
+from arviz_resampler.race import Race, _blocks
 
 HERE = Path(__file__).parent
 REPEATS = 9
@@ -311,11 +311,10 @@ def count_operations() -> dict[str, float]:
         result[f"torch operations, {name}"] = count.calls
         result[f"torch elements per particle, {name}"] = round(count.elements / n, 1)
     weights = resampler.weigh(make(model_scale)).normalized
-    race = Race(0, n)
-    arrivals = sum(
-        len(race._arrivals(weights, b, size, size * (np.log(size) + 4))[0])
-        for b, size in enumerate((256, 256, 512))
-    )
+    race, blocks = Race(0, n), _blocks(1000)
+    candidates = np.flatnonzero(weights >= race._bar(len(blocks)))
+    result["candidates of the race for 1,000 draws"] = len(candidates)
+    arrivals = len(race._arrivals(weights, candidates, blocks, 1.0)[0])
     result["arrivals of the race for 1,000 draws"] = arrivals
     return result
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pyro.distributions import constraints, transforms
 
-from arviz_resampler import density
+from arviz_resampler import density, parameters
 
 N = 64
 ZERO = torch.zeros(())
@@ -106,7 +106,7 @@ def draws(fn, n=N):
 
 def state_of(fn):
     """The distributions in ``fn``, and all that is in them."""
-    return [(part, dict(vars(part))) for part in density._nested(fn)]
+    return [(part, dict(vars(part))) for part in parameters.nested(fn)]
 
 
 # ---------------------------------------------------------------- inside the support
@@ -146,7 +146,7 @@ def test_a_distribution_is_left_as_it_was_found(name):
     before = state_of(fn)
     density.log_prob(fn, value)
     density.support_key(fn)
-    density.bad_parameter(fn)
+    parameters.bad_parameter(fn)
     after = state_of(fn)
     assert len(after) == len(before)
     for (part, now), (same, then) in zip(after, before, strict=True):
@@ -498,7 +498,7 @@ def test_what_has_no_density_says_so_by_name(fn):
 def test_a_bad_parameter_is_named_with_its_distribution(make, name, part):
     with unchecked():
         fn = make()
-    found = density.bad_parameter(fn)
+    found = parameters.bad_parameter(fn)
     assert found is not None
     assert f"parameter '{name}" in found.text
     assert part in found.text
@@ -508,7 +508,7 @@ def test_a_bad_parameter_is_named_with_its_distribution(make, name, part):
 def test_bad_parameters_are_flagged_entry_by_entry():
     with unchecked():
         fn = dist.Normal(0.0, torch.tensor([1.0, -2.0, 3.0]))
-    found = density.bad_parameter(fn)
+    found = parameters.bad_parameter(fn)
     assert found.bad.tolist() == [False, True, False]
     assert "is -2" in found.text
 
@@ -517,13 +517,13 @@ def test_bad_parameters_are_flagged_entry_by_entry():
 def test_a_uniform_without_room_has_a_bad_parameter(high):
     with unchecked():
         fn = dist.Uniform(0.0, high)
-    assert density.bad_parameter(fn) is not None
-    assert density.bad_parameter(dist.Uniform(0.0, 1.0)) is None
+    assert parameters.bad_parameter(fn) is not None
+    assert parameters.bad_parameter(dist.Uniform(0.0, 1.0)) is None
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_good_parameters_pass(name):
-    assert density.bad_parameter(TABLE[name]()) is None
+    assert parameters.bad_parameter(TABLE[name]()) is None
 
 
 def test_a_distribution_without_constraints_on_its_arguments_passes():
@@ -534,7 +534,7 @@ def test_a_distribution_without_constraints_on_its_arguments_passes():
             return -value.abs()
 
     own = Own(validate_args=False)
-    assert density.bad_parameter(own) is None
+    assert parameters.bad_parameter(own) is None
     assert density.log_prob(own, torch.tensor([-2.0])).item() == -2.0
 
 
@@ -650,7 +650,7 @@ def test_the_place_of_a_point_mass_is_found_behind_wrappers(wrap):
     point, log_density = density.point_of(wrap(dist.Delta(torch.tensor(3.0), log_density=0.5)))
     assert (point == 3.0).all()
     fn = wrap(dist.Delta(ZERO))
-    free = any(getattr(part, "_mask", None) is False for part in density._nested(fn))
+    free = any(getattr(part, "_mask", None) is False for part in parameters.nested(fn))
     assert (log_density == (0.0 if free else 0.5)).all()
 
 
@@ -703,3 +703,25 @@ def test_torch_still_draws_large_correlation_matrices_from_another_distribution(
     diagonal = dist.LKJCholesky(3, 1.0).sample((20_000,)).diagonal(dim1=-1, dim2=-2)
     error = (diagonal.prod(-1) ** 2).mean().item() - 0.375
     assert abs(error) > 5 * 0.5 / math.sqrt(20_000)
+
+
+@pytest.mark.parametrize("name", parameters._ELEMENTWISE)
+def test_repeated_parameters_give_the_density_of_single_ones(name):
+    fn = TABLE[name]()
+    batch = (50, *fn.batch_shape, 4)
+    columns = {
+        key: getattr(fn, key)[..., None] * (1 + torch.rand(50, *(1,) * len(fn.batch_shape), 1))
+        for key in fn.arg_constraints
+        if isinstance(vars(fn).get(key), torch.Tensor)
+    }
+    wide = type(fn)(**columns).expand(batch)
+    assert any(0 in getattr(wide, key).stride() for key in columns)
+    value = wide.sample()
+    assert torch.equal(density.log_prob(wide, value), wide.log_prob(value).double())
+    assert all(getattr(wide, key).shape == batch for key in columns)  # the program's own is as it was
+
+
+def test_a_bad_parameter_that_is_repeated_is_found_for_all_it_is_repeated_to():
+    scale = torch.tensor([1.0, -1.0])[:, None].expand(2, 3)
+    found = parameters.bad_parameter(dist.Normal(torch.zeros(2, 3), scale, validate_args=False))
+    assert found.bad.tolist() == [[False] * 3, [True] * 3]

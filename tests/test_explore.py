@@ -49,8 +49,8 @@ class Fake:
         self.looks.append(hyper)
         return Step(hyper, "good" if 2 <= hyper["x"] <= 8 else "thin", "")
 
-    def code(self):
-        return f"# {self.updates[-1]}\n"
+    def code(self, **hyper):
+        return f"# {hyper}\n"
 
 
 def plot(prior):
@@ -214,7 +214,7 @@ def test_the_code_is_shown_when_asked_for_and_follows_the_sliders(explorer, fake
     assert explorer.code.value == "# {'x': 5.0, 'n': 3}\n"
     explorer.controls["x"].slider.value = 6.0
     assert explorer.code.value == "# {'x': 6.0, 'n': 3}\n"
-    fake.code = lambda: 1 / 0
+    fake.code = lambda **hyper: 1 / 0
     explorer.controls["x"].slider.value = 7.0
     assert explorer.code.value == "# There is no source: ZeroDivisionError: division by zero"
 
@@ -279,6 +279,26 @@ def test_what_is_covered_is_searched_in_small_steps_once_all_is_quiet(fake, monk
         explorer.close()
 
     asyncio.run(asyncio.wait_for(wait(), 20))
+
+
+def test_what_is_covered_is_in_doubt_while_another_slider_has_moved(fake, monkeypatch):
+    monkeypatch.setattr(explore, "_IDLE", 0.02)
+
+    async def move():
+        explorer = Explorer(fake, plot)
+        while "looking" in mark(explorer, "n"):
+            await asyncio.sleep(0.01)
+        explorer.controls["x"].slider.value = 9.0
+        assert "looking again" not in mark(explorer, "x")
+        assert mark(explorer, "n") == "n covered from 1 to 9; looking again …"
+        while "looking" in mark(explorer, "n"):
+            await asyncio.sleep(0.01)
+        assert "covered nowhere" in mark(explorer, "n")
+        explorer.undo.click()
+        assert "looking again" in mark(explorer, "n")
+        explorer.close()
+
+    asyncio.run(asyncio.wait_for(move(), 20))
 
 
 def test_closing_in_the_middle_of_an_update_does_no_harm(fake):

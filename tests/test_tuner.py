@@ -140,6 +140,8 @@ def test_the_code_of_an_update_is_that_prior(tuner, resampler):
     namespace = {}
     exec(tuner.code(), namespace)
     assert np.array_equal(resampler.weigh(namespace["prior"]).log_ratio, weights.log_ratio)
+    assert "dist.Normal(0.0, 3.0)" in tuner.code(scale=3.0)
+    assert "dist.Normal(1.0, 2.5)" in tuner.code()
 
 
 def test_code_that_cannot_be_written_is_a_call_with_the_reason(resampler):

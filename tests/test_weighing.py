@@ -1,0 +1,120 @@
+"""Scoring in stretches gives what scoring at once gives."""
+
+import numpy as np
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+
+from arviz_resampler import DrawWarning, ProgramError, Resampler, WeightError, weighing
+
+N = 2000
+
+
+def guide():
+    mu = pyro.sample("mu", dist.Normal(0.0, 2.0))
+    tau = pyro.sample("tau", dist.LogNormal(0.0, 1.0))
+    with pyro.plate("school", 3):
+        pyro.sample("theta", dist.Normal(mu, tau))
+
+
+def model():
+    mu = pyro.sample("mu", dist.Uniform(-1.0, 3.0))
+    tau = pyro.sample("tau", dist.HalfNormal(1.0))
+    with pyro.plate("school", 3):
+        theta = pyro.sample("theta", dist.StudentT(4.0, mu, tau))
+    pyro.deterministic("largest", theta.max(-1).values)
+    pyro.factor("sum_to_zero", -(theta.sum(-1, keepdim=True) ** 2))
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Many stretches, of lengths that do not divide the particles."""
+
+    def shorten(length):
+        monkeypatch.setattr(weighing, "_FITTING", 3 * length)
+        monkeypatch.setattr(weighing, "_WORTHWHILE", length)
+
+    return shorten
+
+
+@pytest.mark.parametrize("length", [37, 500, 1999])
+def test_stretches_change_no_bit(short, length):
+    cache = Resampler(guide, num_guide_samples=N, seed=0)
+    whole = cache._weigh(model)
+    short(length)
+    pieces = cache._weigh(model)
+    assert len(list(weighing._stretches(cache._particles))) == -(-N // length)
+    for name, ratio in whole.ratios.items():
+        assert torch.equal(pieces.ratios[name], ratio)
+    assert np.array_equal(pieces.weights.log_ratio, whole.weights.log_ratio)
+    assert torch.equal(pieces.columns["largest"].value, whole.columns["largest"].value)
+    assert pieces.columns["largest"].site == whole.columns["largest"].site
+
+
+def test_log_densities_are_those_of_the_model(short):
+    short(300)
+    cache = Resampler(guide, num_guide_samples=N, seed=0)
+    weighed = cache._weigh(model)
+    mu, tau = (cache._particles.columns[name].value for name in ("mu", "tau"))
+    inside = (mu > -1) & (mu < 3)
+    expected = torch.where(inside, -np.log(4.0), -torch.inf)
+    torch.testing.assert_close(weighed.log_p("mu"), expected.double())
+    torch.testing.assert_close(
+        weighed.log_p("tau", slice(5)), dist.HalfNormal(1.0).log_prob(tau[:5]).double(), rtol=1e-5, atol=1e-5
+    )
+    index = inside.nonzero()[:4, 0]
+    each = torch.stack([weighed.log_p(name, index) for name in ("mu", "tau", "theta", "sum_to_zero")])
+    torch.testing.assert_close(weighed.log_density(index), each.sum(0))
+
+
+def test_messages_count_over_all_stretches(short):
+    cache = Resampler(guide, num_guide_samples=N, seed=0)
+    negative = int((cache._particles.columns["mu"].value < 0).sum())
+
+    def bad():
+        guide_mu = pyro.sample("mu", dist.Normal(0.0, 2.0))
+        pyro.sample("tau", dist.LogNormal(0.0, torch.where(guide_mu < 0, guide_mu, 1.0)))
+        pyro.sample("theta", dist.Normal(torch.zeros(3), 1.0).to_event(1))
+
+    short(300)
+    with pytest.raises(
+        WeightError, match=rf"NaN for {negative} of {N} particles.*for {negative} of {N} part"
+    ):
+        cache.weigh(bad)
+
+
+def test_infinite_densities_are_counted_over_all_stretches(short):
+    def point():
+        pyro.sample("rate", dist.Beta(1.0, 1.0))
+
+    cache = Resampler(point, num_guide_samples=N, seed=0)
+    cache._particles.columns["rate"].value[::200] = 0.0
+    short(300)
+    with pytest.warns(DrawWarning, match=f"infinite for {N // 200} of {N} particles"):
+        weights = cache.weigh(lambda: pyro.sample("rate", dist.Beta(0.5, 1.0)))
+    assert weights.num_supported == N - N // 200
+
+
+def test_a_model_that_mixes_particles_is_refused_in_the_first_stretch(short):
+    short(300)
+    cache = Resampler(lambda: pyro.sample("a", dist.Normal(0.0, 1.0)), num_guide_samples=N, seed=0)
+
+    def mixing():
+        a = pyro.sample("a", dist.Normal(0.0, 1.0))
+        pyro.factor("f", a.mean() * torch.ones(()) * 50)
+
+    with pytest.raises(ProgramError, match="mixes particles"):
+        cache.weigh(mixing)
+
+
+def test_no_stretch_is_longer_than_its_arrays_should_be():
+    def wide(width):
+        return lambda: pyro.sample("x", dist.Normal(torch.zeros(width), 1.0).to_event(1))
+
+    for width in (1, 8, 1000):
+        cache = Resampler(wide(width), num_guide_samples=9000, seed=0)
+        lengths = [rows.stop - rows.start for rows in weighing._stretches(cache._particles)]
+        assert sum(lengths) == 9000
+        assert max(lengths) * width <= weighing._LARGEST
+        assert max(lengths) - min(lengths) <= 1
