@@ -49,8 +49,7 @@ class Priors(dict[str, Any]):
             raise WeightError(
                 f"no draw of variant {name!r} can be made: {self._weights[name].judge(1).advice}"
             )
-        # ArviZ 1.x looks for groups in what it is given, and expects the error of a dict.
-        raise KeyError(name) from _unknown(name, self._weights)
+        raise KeyError(name)  # plots of ArviZ ask a dict for groups, and go on without
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -69,7 +69,7 @@ def plan(
     ...     return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
     >>> table = plan(prior(10.0), {"vague": prior(8.0), "informed": prior(1.0)}, num_samples=1000, seed=0)
     >>> table["num_guide_samples"].tolist()
-    [1100, 7500]
+    [1100, 7600]
     """
     num_samples, pilot = as_count("num_samples", num_samples), as_count("pilot", pilot)
     if not isinstance(models, Mapping):
@@ -102,12 +102,13 @@ def _row(weights: Weights, num_samples: int) -> dict[str, Any]:
             f"Widen the guide at site {site!r}."
         )
     if verdict != "good":
-        advice = f"at least so many, the pilot does not tell how many more: {advice}"
+        advice = f"at least so many, and the pilot does not tell how many more: {advice}"
     fraction, mcse = ess_fraction(weights)
+    margin = mcse if verdict == "good" else 0.0
     return {
         "ess_fraction": fraction,
         "mcse_ess_fraction": mcse,
-        "num_guide_samples": needed(fraction, mcse, n, num_samples),
+        "num_guide_samples": needed(fraction, margin, n, num_samples),
         "costliest_site": site if weights.ess < n * (1 - 1e-9) else None,
         "verdict": verdict,
         "advice": advice,

@@ -189,16 +189,6 @@ class Resampler:
             )
         return weighed
 
-    def _trusted(self, model: Callable[[], Any]) -> Weighed:
-        """Weigh a model whose numbers are asked for, with a warning where its weights do not carry them."""
-        weighed = self._weigh(model)
-        verdict, advice = weighed.weights.judge(1)
-        if not weighed.weights.ess:
-            raise WeightError(f"there is nothing to average: {advice}")
-        if verdict == "unreliable":
-            warn(f"weights are {verdict}: {advice}", WeightWarning)
-        return weighed
-
     # ---------------------------------------------------------------- draws
 
     def sample(self, model: Callable[[], Any], num_samples: int, stable: bool = True) -> dict[str, Tensor]:
@@ -357,14 +347,23 @@ class Resampler:
         >>> float(particles["mu"].weighted(weights).std("particle").round(1))
         3.0
         """
-        weighed = self._trusted(model)
-        labels = self._labels_of(weighed)
-        labels.warn_renamed()
-        dataset = particle_dataset(weighed, labels)
+        weighed, dataset = self._particles_of(model)
         weights = xr.DataArray(
             weighed.weights.normalized, coords={"particle": dataset["particle"]}, name="weight"
         )
         return dataset, weights
+
+    def _particles_of(self, model: Callable[[], Any]) -> tuple[Weighed, xr.Dataset]:
+        """A model whose numbers are asked for, with a warning where its weights do not carry them."""
+        weighed = self._weigh(model)
+        verdict, advice = weighed.weights.judge(1)
+        if not weighed.weights.ess:
+            raise WeightError(f"there is nothing to average: {advice}")
+        if verdict == "unreliable":
+            warn(f"weights are {verdict}: {advice}", WeightWarning)
+        labels = self._labels_of(weighed)
+        labels.warn_renamed()
+        return weighed, particle_dataset(weighed, labels)
 
     def sensitivity(
         self,
@@ -391,9 +390,7 @@ class Resampler:
         DataFrame
             A row for each latent site and quantity.
         """
-        weighed = self._trusted(model)
-        labels = self._labels_of(weighed)
-        return power_scaling(weighed, particle_dataset(weighed, labels), var_names, statistics)
+        return power_scaling(*self._particles_of(model), var_names, statistics)
 
     def compare(
         self,

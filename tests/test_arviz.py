@@ -611,31 +611,60 @@ def test_matching_containers_are_built_from_the_same_datasets(container):
         xr.testing.assert_identical(group, groups_of(other)[name])
 
 
+# ---------------------------------------------------------------- variants from one comparison
+
+
+@pytest.fixture(scope="module")
+def compared():
+    resampler = Resampler(
+        latents(3.0), simulator(Y, C), num_guide_samples=4000, seed=0, coords={"school": SCHOOLS}
+    )
+    return resampler.compare({"wide": latents(2.0), "narrow": latents(1.0)}, NUM_DRAWS)
+
+
+@old
+def test_plot_density_takes_the_priors_of_a_comparison(compared):
+    priors = compared.priors
+    az.plot_density(list(priors.values()), group="prior", data_labels=list(priors), var_names=["mu", "tau"])
+    assert len(all_axes()) == 2
+    legend = all_axes()[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["wide", "narrow"]
+    assert all(len(lines(axes)) >= 2 for axes in all_axes())
+    spans = sorted(np.ptp(line[0]) for line in lines(all_axes()[0]) if len(line[0]) > 10)
+    assert spans[-1] > 1.3 * spans[0] > 0
+
+
+@old
+@pytest.mark.parametrize("kind", ["forestplot", "ridgeplot"])
+def test_plot_forest_takes_the_priors_of_a_comparison(compared, kind):
+    (axes,) = az.plot_forest(
+        [prior.prior for prior in compared.priors.values()],
+        model_names=list(compared.priors),
+        kind=kind,
+        combined=True,
+    )
+    assert {text.get_text() for text in axes.get_legend().get_texts()} == {"wide", "narrow"}
+    assert len(lines(axes)) + len(axes.collections) >= 4
+
+
 @new
-def test_the_priors_of_a_comparison_are_plotted_as_pairs():
-    resampler = Resampler(latents(3.0), num_guide_samples=4000, seed=0)
-    comparison = resampler.compare({"wide": latents(2.5), "narrow": latents(1.5)}, NUM_DRAWS)
-    with pytest.raises(KeyError):
-        comparison.priors["sample_stats"]
-    az.plot_pair(
-        comparison.priors,
-        group="prior",
-        facet_dims=["__variable__"],
-        aes={"color": ["model"]},
-        aes_by_visuals={"scatter": ["color"], "dist": ["color"]},
+@pytest.mark.parametrize("plot", ["plot_dist", "plot_forest", "plot_ridge"])
+def test_plots_of_several_models_take_the_priors_of_a_comparison(compared, plot):
+    collection = getattr(az, plot)(compared.priors, group="prior", var_names=["mu", "tau"])
+    assert collection.data["model"].values.tolist() == ["wide", "narrow"]
+    assert len([line for axes in all_axes() for line in lines(axes)]) >= 4
+
+
+@new
+def test_plot_pair_takes_the_priors_of_a_comparison(compared):
+    az.plot_pair(compared.priors, group="prior", var_names=["mu", "tau"])
+    assert sum(marks(axes) for axes in all_axes()) >= 2 * NUM_DRAWS
+
+
+@new
+def test_plot_ppc_dist_takes_the_priors_of_a_comparison(compared):
+    az.plot_ppc_dist(
+        compared.priors, group="prior_predictive", var_names=["y"], num_samples=20, cols=["model"]
     )
-    scatter, densities = plt.gcf().axes[2].collections, plt.gcf().axes[0].lines
-    assert len(scatter) == len(densities) == 2
-    assert len({tuple(points.get_facecolor()[0]) for points in scatter}) == 2
-    plt.close("all")
-
-
-def test_variants_far_from_each_other_share_nothing_and_nothing_overflows():
-    def at(mean):
-        return lambda: pyro.sample("mu", dist.Normal(mean, 0.5))
-
-    guide = lambda: pyro.sample("mu", dist.Normal(0.0, 20.0))  # noqa: E731
-    comparison = Resampler(guide, num_guide_samples=20_000, seed=0).compare(
-        {"a": at(-9.0), "b": at(9.0)}, 100
-    )
-    assert comparison.agreement.loc[("a", "b"), "expected"] < 1e-6
+    wide, narrow = (np.ptp(np.concatenate(lines(axes), axis=1)[0]) for axes in all_axes())
+    assert wide > narrow

@@ -1,0 +1,120 @@
+import re
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from arviz_resampler import ArgumentError
+from arviz_resampler.quantities import Elements, evaluate, split
+
+N = 50
+
+
+@pytest.fixture
+def dataset():
+    rng = np.random.default_rng(0)
+    return xr.Dataset(
+        {
+            "mu": ("particle", rng.normal(size=N).astype(np.float32)),
+            "y": (("particle", "student", "item"), rng.normal(size=(N, 3, 2))),
+        },
+        coords={"particle": np.arange(N), "student": list("abc"), "item": [10, 20]},
+    )
+
+
+def test_variables_are_all_unless_named(dataset):
+    assert list(evaluate(dataset, None, None)) == ["mu", "y"]
+    assert list(evaluate(dataset, "y", None)) == ["y"]
+    assert list(evaluate(dataset, ("mu", "mu"), None)) == ["mu"]
+    assert list(evaluate(dataset, [], {"s": lambda ds: ds.mu > 0})) == ["s"]
+    assert list(evaluate(dataset, None, {"s": lambda ds: ds.mu > 0})) == ["mu", "y", "s"]
+
+
+def test_scalars_have_the_labels_of_their_coordinates(dataset):
+    elements = Elements("y", evaluate(dataset, "y", None)["y"])
+    assert list(elements) == ["y[a, 10]", "y[a, 20]", "y[b, 10]", "y[b, 20]", "y[c, 10]", "y[c, 20]"]
+    np.testing.assert_array_equal(elements["y[b, 20]"], dataset.y.sel(student="b", item=20))
+    assert elements["y[b, 20]"].dtype == np.float64
+    assert "y[b, 30]" not in elements
+    assert list(Elements("mu", evaluate(dataset, "mu", None)["mu"])) == ["mu"]
+
+
+def test_dims_without_labels_are_counted(dataset):
+    assert list(Elements("y", dataset.drop_vars(["student", "item"])["y"]))[:2] == ["y[0, 0]", "y[0, 1]"]
+
+
+def test_a_statistic_may_have_the_particles_anywhere_and_be_true_or_false(dataset):
+    found = evaluate(dataset, [], {"s": lambda ds: (ds.y > 0).any("item").transpose("student", "particle")})
+    assert found["s"].dims == ("particle", "student")
+    np.testing.assert_array_equal(Elements("s", found["s"])["s[a]"], (dataset.y > 0).any("item")[:, 0])
+
+
+def with_value(value):
+    def broken(ds):
+        return ds.mu.where(ds.particle != 3, value)
+
+    return broken
+
+
+@pytest.mark.parametrize(
+    ("statistic", "message"),
+    [
+        (3, "the statistic 's' must be a function of the particle dataset, got 3"),
+        (lambda ds: 7.0, "the statistic 's' must return a DataArray, got 7.0"),
+        (lambda ds: ds, "the statistic 's' must return a DataArray, got <xarray.Dataset>"),
+        (lambda ds: ds.y.mean(), "the statistic 's' has dims (), without 'particle'"),
+        (
+            lambda ds: ds.y.mean("particle"),
+            "the statistic 's' has dims ('student', 'item'), without 'particle'",
+        ),
+        (lambda ds: ds.mu[:7], "the statistic 's' has 7 values along 'particle', but there are 50 particles"),
+        (with_value(np.nan), "the statistic 's' is NaN or infinite for 1 of 50 particles"),
+        (with_value(np.inf), "the statistic 's' is NaN or infinite for 1 of 50 particles"),
+        (lambda ds: ds.y.where(ds.y < 9, np.nan) * np.nan, "'s' is NaN or infinite for 50 of 50 particles"),
+        (lambda ds: ds.mu.astype(str), "'s' has dtype <U"),
+        (lambda ds: ds.mu + 1j, "'s' has dtype complex"),
+    ],
+)
+def test_statistics_that_cannot_be_used_are_refused(dataset, statistic, message):
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        evaluate(dataset, [], {"s": statistic})
+
+
+def test_an_error_in_a_statistic_says_which_one_it_was(dataset):
+    with pytest.raises(AttributeError, match="scool") as caught:
+        evaluate(dataset, [], {"s": lambda ds: ds.scool})
+    assert caught.value.__notes__ == ["raised by the statistic 's', a function of the particle dataset"]
+
+
+@pytest.mark.parametrize(
+    ("var_names", "statistics", "message"),
+    [
+        (
+            ["muu"],
+            None,
+            "var_names holds 'muu', which is no variable; there are 'mu', 'y'. Did you mean 'mu'?",
+        ),
+        (3, None, "var_names must be a name or several names, got 3"),
+        ([3], None, "var_names must be a name or several names, got [3]"),
+        ([], None, "there is nothing to compute: var_names and statistics are empty"),
+        (None, {"mu": lambda ds: ds.mu}, "the statistic 'mu' has the name of a variable"),
+        (None, {"particle": lambda ds: ds.mu}, "the statistic 'particle' has the name of a variable"),
+        (None, len, "statistics must be a mapping from names to values, got <built-in function len>"),
+    ],
+)
+def test_names_that_cannot_be_used_are_refused(dataset, var_names, statistics, message):
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        evaluate(dataset, var_names, statistics)
+
+
+def test_what_to_contrast_may_be_given_in_several_ways():
+    def share(ds):
+        return ds.mu > 0
+
+    anonymous = lambda ds: ds.mu > 0  # noqa: E731
+    assert split(None) == (None, {})
+    assert split("mu") == ("mu", {})
+    assert split(["mu", "y"]) == (["mu", "y"], {})
+    assert split(share) == ([], {"share": share})
+    assert split(anonymous) == ([], {"statistic": anonymous})
+    assert split({"a": share}) == ([], {"a": share})
