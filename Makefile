@@ -14,11 +14,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BROWSER_STAMP := $(VENV)/.browser-installed
 
+# The documentation is built with ArviZ 1.x; its gallery has pictures by ArviZ 0.x too.
+PYTHON311 ?= $(firstword $(wildcard .venv-3.11/bin/python) python3.11)
+DOCS_STAMP := $(VENV)/.docs-installed
+
 # The arrays are small: more threads would only wait for each other.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test browser doctest readme lint types format picture robustness bench clean
+.PHONY: help install demo test browser doctest docs readme lint types format picture robustness bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -58,6 +62,24 @@ $(BROWSER_STAMP): $(STAMP) constraints/browser.txt
 doctest: $(STAMP) ## Run the doctests alone
 	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' arviz_resampler docs
 
+docs: $(DOCS_STAMP) ## Build the documentation into build/html, with PYTHON=python3.12 or newer and Python 3.11
+	@$(PYTHON311) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	  echo "$(PYTHON311) is not Python 3.11, which the pictures by ArviZ 0.x need: 'make docs PYTHON311=/path/to/python3.11'." >&2; \
+	  exit 1; }
+	$(MAKE) --no-print-directory install PYTHON=$(PYTHON311) VENV=.venv-3.11 CONSTRAINTS=constraints/arviz-0.txt
+	@# ArviZ 0.23 announces ArviZ 1.0 once a day.
+	.venv-3.11/bin/python -W ignore::FutureWarning:arviz scripts/gallery.py docs/howto/gallery.md
+	$(BIN)/python scripts/gallery.py docs/howto/gallery.md
+	$(BIN)/python -m sphinx --jobs 2 --nitpicky --fail-on-warning --keep-going --quiet docs build/html
+	@echo "The documentation: build/html/index.html"
+
+$(DOCS_STAMP): $(STAMP) constraints/docs.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || { \
+	  echo "The documentation is built with ArviZ 1.x, which needs Python 3.12, as in 'make docs PYTHON=python3.12'." >&2; \
+	  exit 1; }
+	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --constraint constraints/docs.txt --no-build-isolation --editable '.[docs]'
+	@touch $@
+
 readme: $(STAMP) ## Run every Python block of README.md
 	$(BIN)/python .ci/run_blocks.py README.md
 
@@ -82,5 +104,5 @@ bench: $(STAMP) ## Measure speed and memory beside Pyro, and write docs/benchmar
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py
 
 clean: ## Remove virtual environments, caches and the demo's pictures
-	rm -rf .venv* build demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv* build demo docs/howto/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find arviz_resampler tests examples -name __pycache__ -exec rm -rf {} +

@@ -121,7 +121,8 @@ def overlap(first: Floats, second: Floats) -> float:
     below = np.append(np.cumsum(q[::-1])[-2::-1], 0.0)
     both = (p > 0) & (q > 0)
     p, q, above, below = p[both], q[both], above[both], below[both]
-    return float(np.sum(1 / (above / p + below / q)))
+    with np.errstate(over="ignore"):  # a weight next to nothing shares next to nothing
+        return float(np.sum(1 / (above / p + below / q)))
 
 
 def derivatives(weights: Floats, values: Floats, log_p: Floats) -> tuple[Estimate, Estimate]:

@@ -145,7 +145,7 @@ class Control:
 class Explorer(widgets.VBox):  # type: ignore[misc]
     """Sliders, a picture and a verdict, for the priors of a tuner.
 
-    Made by :meth:`Tuner.widget`.
+    Made by :meth:`.Tuner.widget`.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def power_scaling(
     dataset : Dataset
         The particles.
     var_names, statistics
-        Which quantities: see :func:`quantities.evaluate`.
+        Which quantities, as of :meth:`.Resampler.sensitivity`.
 
     Returns
     -------

@@ -43,7 +43,7 @@ class Update(NamedTuple):
     Attributes
     ----------
     prior : InferenceData or DataTree
-        The draws, as of :meth:`Resampler.sample_prior_predictive`.
+        The draws, as of :meth:`.Resampler.sample_prior_predictive`.
     weights : Weights
         The weights that they were drawn with.
     """
@@ -55,7 +55,7 @@ class Update(NamedTuple):
 class Tuner:
     """Priors of one family, on the particles of a resampler.
 
-    Made by :meth:`Resampler.tune`.
+    Made by :meth:`.Resampler.tune`.
 
     Attributes
     ----------

@@ -251,11 +251,12 @@ class Weights:
             )
         fit = self.pareto
         heavy = fit.k >= fit.threshold
-        tail_seen = ess >= fit.tail  # else the tail is most of the sample, and k-hat is noise
+        # Where the tail is most of the weight, because the model is narrow, k-hat is noise.
+        beyond = heavy and (ess >= fit.tail or self._reaches_all_over())
         missing = -math.expm1(self.log_mean_weight)
         if ess < min(_FEW, n / 2):
             text = f"effective sample size {ess:.3g} of {n} particles, largest weight {self.max_weight:.2g}"
-        elif heavy and tail_seen:
+        elif beyond:
             text = (
                 f"Pareto k-hat {fit.k:.2f} is above {fit.threshold:.2f}: a few particles stand for a tail "
                 f"that the guide hardly reaches"
@@ -275,7 +276,7 @@ class Weights:
         else:
             return Judgement("good", f"effective sample size {ess:.3g} of {n} particles.")
         far = self.normalised and missing > 0.5
-        return Judgement("unreliable", f"{text}. {self._remedy(num_samples, heavy or far)}")
+        return Judgement("unreliable", f"{text}. {self._remedy(num_samples, beyond or far)}")
 
     @property
     def verdict(self) -> Verdict:
@@ -294,12 +295,17 @@ class Weights:
         site = self.costliest_site
         needed = self.num_particles * max(num_samples, _FEW) / self.ess
         if heavy or needed <= self.num_particles:
-            return f"Site {site!r} costs most: widen the guide there, or take a narrower prior."
+            return f"Site {site!r} costs most: widen the guide there, or bring it closer to the model."
         digits = 10 ** max(int(math.log10(needed)) - 1, 0)
         return (
             f"Site {site!r} costs most. About {math.ceil(needed / digits) * digits:,} guide samples, or a "
             f"guide closer to the model, would give {max(num_samples, _FEW)} effective ones."
         )
+
+    def _reaches_all_over(self) -> bool:
+        """Whether most particles have some weight: not so where the model is much narrower than the guide."""
+        n = self.num_particles
+        return bool(np.count_nonzero(self.normalized > 0.01 / n) > n / 2)
 
     def _emptiest(self) -> str:
         """The site that most lowers the mean raw weight."""
@@ -374,7 +380,7 @@ class Weights:
         )
 
     def mcse(self, values: ArrayLike) -> Any:
-        """Monte Carlo standard error of :meth:`mean`.
+        """Monte Carlo standard error of :meth:`Weights.mean`.
 
         Parameters
         ----------

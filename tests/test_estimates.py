@@ -124,6 +124,11 @@ def test_the_overlap_is_one_with_itself_and_zero_without_common_support():
     assert overlap(np.array([1.0]), np.array([1.0])) == 1.0
 
 
+def test_the_overlap_of_weights_next_to_nothing_is_next_to_nothing():
+    p, q = np.array([1.0, 5e-324]), np.array([5e-324, 1.0])  # their inverses are beyond float64
+    assert overlap(p, q) == 0.0
+
+
 def test_the_overlap_survives_weights_that_underflow():
     log = np.array([0.0, -700.0, -1e4])
     p, q = np.exp(log), np.exp(log[::-1])

@@ -135,12 +135,30 @@ def test_a_model_that_the_guide_hardly_reaches_asks_for_a_wider_guide_and_not_fo
     assert "guide samples" not in weights.advice
 
 
+def test_a_model_much_narrower_than_the_guide_does_not_ask_for_a_wider_guide():
+    # Three sites of a LogNormal(0, 1) over a LogNormal(0, 10): the ESS is 0.3 % of the particles, fewer than
+    # the tail that k-hat is fitted to, and k-hat is above its threshold although all ratios are bounded.
+    sites = {name: normal_weights(10_000, guide_sd=10.0, seed=s)[0].log_ratio for s, name in enumerate("abc")}
+    weights = Weights(sites)
+    assert weights.ess < 100
+    assert weights.pareto_k > weights.pareto.threshold
+    assert "a guide closer to the model" in weights.advice
+    assert "widen" not in weights.advice
+
+
 def test_a_heavy_tail_is_unreliable_and_says_where_to_widen():
     weights, _ = normal_weights(20_000, guide_sd=1.0, sd=3.0)
     assert weights.ess > weights.pareto.tail
     assert weights.verdict == "unreliable"
     assert "k-hat" in weights.advice
     assert "widen the guide" in weights.advice.lower()
+
+
+def test_a_heavy_tail_is_unreliable_with_fewer_effective_particles_than_its_tail():
+    weights, _ = normal_weights(10_000, guide_sd=1.0, sd=3.0, seed=1)
+    assert 100 < weights.ess < weights.pareto.tail
+    assert weights.verdict == "unreliable"
+    assert "k-hat" in weights.advice
 
 
 def test_a_missing_mode_shows_in_the_mean_ratio_alone():

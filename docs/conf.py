@@ -1,0 +1,149 @@
+"""How Sphinx builds the documentation: ``make docs``.
+
+Everything that is shown is run while it is built: notebooks by MyST-NB, the gallery by
+``scripts/gallery.py`` beforehand, and the doctests of all pages by ``make test``. Whatever does not run,
+warns or points nowhere stops the build.
+"""
+
+import inspect
+
+import arviz_resampler
+
+project = "arviz_resampler"
+author = "The arviz_resampler developers"
+copyright = f"2026, {author}"
+release = version = arviz_resampler.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "myst_nb",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+exclude_patterns = ["**/.ipynb_checkpoints"]
+
+# ---------------------------------------------------------------- notebooks
+
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 60
+nb_output_stderr = "error"  # a warning that a reader would see is a fault
+nb_merge_streams = True
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# ---------------------------------------------------------------- reference
+
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autosummary_generate = False
+add_function_parentheses = False
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = {
+    "default",
+    "length",
+    "matplotlib",
+    "of",
+    "optional",
+    "or",
+    "shape",
+    "to",
+    "Weighed",
+    "with",
+}
+numpydoc_xref_aliases = {
+    **{name: f"arviz_resampler.{name}" for name in arviz_resampler.__all__},
+    "array_like": "numpy.typing.ArrayLike",
+    "bool": ":class:`bool`",
+    "callable": "collections.abc.Callable",
+    "DataArray": "xarray.DataArray",
+    "DataFrame": "pandas.DataFrame",
+    "Dataset": "xarray.Dataset",
+    "DataTree": "xarray.DataTree",
+    "InferenceData": "arviz.InferenceData",
+    "iterable": "collections.abc.Iterable",
+    "Judgement": "arviz_resampler.weights.Judgement",
+    "Explorer": "arviz_resampler.explore.Explorer",
+    "Range": "arviz_resampler.ranges.Range",
+    "Step": "arviz_resampler.coverage.Step",
+    "Update": "arviz_resampler.tuner.Update",
+    "Axes": "matplotlib.axes.Axes",
+    "number": "numbers.Real",
+    "mapping": "collections.abc.Mapping",
+    "ndarray": "numpy.ndarray",
+    "sequence": "collections.abc.Sequence",
+    "Tensor": "torch.Tensor",
+}
+
+# ---------------------------------------------------------------- links to other projects
+
+# The names that these pages use, in plain text, beside this file: what builds does not depend on
+# whether other sites can be reached.
+_SITES = {
+    "arviz": "https://python.arviz.org/en/v0.23.4/",
+    "arviz_plots": "https://python.arviz.org/projects/plots/en/stable/",
+    "arviz_stats": "https://python.arviz.org/projects/stats/en/stable/",
+    "matplotlib": "https://matplotlib.org/stable/",
+    "numpy": "https://numpy.org/doc/stable/",
+    "pandas": "https://pandas.pydata.org/docs/",
+    "pyro": "https://docs.pyro.ai/en/stable/",
+    "python": "https://docs.python.org/3/",
+    "torch": "https://docs.pytorch.org/docs/stable/",
+    "xarray": "https://docs.xarray.dev/en/stable/",
+}
+intersphinx_mapping = {name: (url, f"_inventories/{name}.txt") for name, url in _SITES.items()}
+
+nitpicky = True
+
+# ---------------------------------------------------------------- pages
+
+html_theme = "sphinx_book_theme"
+html_title = "arviz_resampler"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "show_toc_level": 2,
+    "show_navbar_depth": 1,
+    "home_page_in_toc": True,
+    "navbar_persistent": [],
+}
+html_copy_source = False
+html_show_sourcelink = False
+
+copybutton_exclude = ".linenos, .gp, .go"
+
+
+def _check_reference(app: object, env: object) -> None:
+    """Warn of public names, and public members of public classes, that no page documents."""
+    from sphinx.util import logging
+
+    documented = set(env.get_domain("py").objects)
+    for name in set(arviz_resampler.__all__) - {"__version__"}:
+        thing = getattr(arviz_resampler, name)
+        names = {f"arviz_resampler.{name}"}
+        if inspect.isclass(thing):
+            names |= {f"arviz_resampler.{name}.{member}" for member in _members(thing)}
+        for missing in sorted(names - documented):
+            logging.getLogger(__name__).warning("%s has no entry in the reference", missing)
+
+
+def _members(thing: type) -> set[str]:
+    """Public methods and properties that a class of this package defines."""
+    return {
+        name
+        for base in thing.__mro__
+        if base.__module__.startswith("arviz_resampler")
+        for name, value in vars(base).items()
+        if not name.startswith("_") and (callable(value) or hasattr(value, "__get__"))
+    }
+
+
+def setup(app: object) -> None:
+    """Hook the check of the reference into the build."""
+    app.connect("env-updated", _check_reference)

@@ -1,0 +1,68 @@
+"""The pages of the documentation, as text. ``make docs`` sees that they build and that their code runs."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import arviz_resampler
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "gallery/" not in str(path.relative_to(DOCS)))
+NAMES = sorted(set(arviz_resampler.__all__) - {"__version__"})
+
+
+def members(thing):
+    """Public methods and properties of a class, as far as this package defines them."""
+    for base in thing.__mro__:
+        if base.__module__.startswith("arviz_resampler"):
+            for name, value in vars(base).items():
+                if not name.startswith("_") and (callable(value) or hasattr(value, "__get__")):
+                    yield name, value
+
+
+def reference():
+    """Name and options of each directive of autodoc on the pages of the reference."""
+    found = {}
+    for page in (DOCS / "reference").glob("*.md"):
+        for name, options in re.findall(r"\.\. auto\w+:: (\S+)\n((?: +:.*\n)*)", page.read_text()):
+            found[name.removeprefix("arviz_resampler.")] = options
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_has_an_entry_in_the_reference(name):
+    assert name in reference()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if inspect.isclass(getattr(arviz_resampler, name))])
+def test_every_public_member_has_an_entry_in_the_reference(name):
+    own = dict(members(getattr(arviz_resampler, name)))
+    if own:
+        assert ":members:\n" in reference()[name]  # of all that have a docstring
+    assert not [member for member, value in own.items() if not value.__doc__]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_every_page_can_be_reached(page):
+    name = str(page.relative_to(DOCS).with_suffix(""))
+    listed = set()
+    for other in PAGES:
+        for tree in re.findall(r"^```\{toctree\}\n(.*?)^```", other.read_text(), re.MULTILINE | re.DOTALL):
+            for line in tree.splitlines():
+                entry = re.sub(r".*<(.*)>", r"\1", line.strip())
+                listed.add(str((other.parent / entry).resolve().relative_to(DOCS.resolve())))
+    assert name == "index" or name in listed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_every_block_of_python_is_run(page):
+    """By a kernel, as a doctest, or, on the gallery, by ``scripts/gallery.py``."""
+    blocks = re.findall(r"^```(\S+)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    for kind, block in blocks:
+        if kind == "pycon":
+            assert block.startswith(">>>")
+            assert block.endswith("\n\n"), "output would run into the end of the block"
+        elif kind == "python":
+            assert page.name == "gallery.md"
