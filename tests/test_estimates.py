@@ -49,6 +49,30 @@ def test_errors_of_mean_sd_and_quantiles_are_those_of_repeated_runs():
     assert (np.abs(z.std(0) - 1) < 5 / math.sqrt(800)).all()
 
 
+SMOOTH = {
+    "mean": lambda a, b, x, log_p: moments(a, x).mean,
+    "sd": lambda a, b, x, log_p: moments(a, x).sd,
+    "difference": lambda a, b, x, log_p: contrast(a, b, x, x**2).difference,
+    "ratio": lambda a, b, x, log_p: contrast(a, b, x**2, x**4).ratio,
+    "derivative of the mean": lambda a, b, x, log_p: derivatives(a, x, log_p)[0],
+    "derivative of the sd": lambda a, b, x, log_p: derivatives(a, x, log_p)[1],
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_errors_add_up_what_each_particle_does_to_the_estimate(name):
+    rng = np.random.default_rng(0)
+    x, log_p, log_a, log_b = rng.normal(0.5, 1.0, size=(4, 40))
+
+    def estimate(shift):
+        raw_a, raw_b = np.exp(log_a + shift), np.exp(log_b + shift)
+        return SMOOTH[name](raw_a / raw_a.sum(), raw_b / raw_b.sum(), x, log_p)
+
+    step = 1e-5 * np.eye(40)
+    effects = [(estimate(e).value - estimate(-e).value) / 2e-5 for e in step]
+    assert estimate(0.0).mcse == pytest.approx(math.sqrt(np.square(effects).sum()), rel=1e-6)
+
+
 def test_quantiles_are_those_of_numpy():
     rng = np.random.default_rng(1)
     for x in (rng.normal(size=500), rng.poisson(2.0, size=500).astype(float)):
@@ -151,16 +175,24 @@ def test_derivatives_are_those_of_the_scaled_weights():
     assert sd.value == pytest.approx((up.sd.value - down.sd.value) / (2 * step), rel=1e-5)
 
 
-def test_errors_of_derivatives_are_those_of_repeated_runs():
+@pytest.mark.parametrize(
+    ("mean", "truth"),
+    # Normal(0.5, 1) to the power alpha is Normal(0.5, 1 / sqrt(alpha)). Times Normal(0, 1) to the power
+    # alpha - 1, Normal(2, 1) has mean 2 / alpha and the same standard deviation.
+    [(0.5, (0.0, -math.log(2) / 2)), (2.0, (-2 * math.log(2), -math.log(2) / 2))],
+)
+def test_errors_of_derivatives_are_those_of_repeated_runs(mean, truth):
     found = []
-    for seed in range(400):
+    for seed in range(1000):
         x = particles(seed)
-        found.append(derivatives(weigh(x, 0.5, 1.0), x, normal_log(x, 0.5, 1.0)))
+        log_p = normal_log(x, mean if mean < 1 else 0.0, 1.0)
+        found.append(derivatives(weigh(x, mean, 1.0), x, log_p))
     values, errors = np.moveaxis(np.array(found), -1, 0)
-    # Normal(0.5, 1) to the power alpha is Normal(0.5, 1 / sqrt(alpha)).
-    truth = np.array([0.0, -math.log(2) / 2])
-    assert (np.abs(values.mean(0) - truth) < 5 * errors.mean(0) / 20 + 2e-3).all()
-    assert (np.abs(values.std(0) / errors.mean(0) - 1) < 5 / math.sqrt(800)).all()
+    # The bias is of the order of the squared error.
+    assert (
+        np.abs(values.mean(0) - truth) < 5 * errors.mean(0) / math.sqrt(1000) + 4 * errors.mean(0) ** 2
+    ).all()
+    assert (np.abs(values.std(0) / errors.mean(0) - 1) < 5 / math.sqrt(2000)).all()
 
 
 def reference_cjs(values, p, q):
@@ -185,6 +217,15 @@ def test_the_distance_is_that_of_priorsense_where_weights_are_equal(power):
     other /= other.sum()
     expected = reference_cjs(x, equal, other)
     assert cjs_distance(equal, other, x) == pytest.approx(expected, rel=1e-7)
+
+
+def test_the_distance_does_not_change_with_the_sign_of_the_values():
+    x = np.sort(np.random.default_rng(5).exponential(size=1000))
+    equal, other = np.full(1000, 1 / 1000), np.exp(-0.25 * x)
+    other /= other.sum()
+    there, back = cjs_distance(equal, other, x), cjs_distance(equal, other[::-1], -x[::-1])
+    assert there == pytest.approx(back, rel=1e-9)
+    assert there == pytest.approx(reference_cjs(x, equal, other), rel=1e-7)
 
 
 def test_the_distance_of_a_weighted_sample_is_near_that_of_an_unweighted_one():
