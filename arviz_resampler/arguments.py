@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from arviz_resampler.errors import ArgumentError
+from arviz_resampler.errors import ArgumentError, quoted
 
 
 def as_integer(name: str, value: Any, low: int, what: str) -> int:
@@ -43,7 +43,7 @@ def as_variants(models: Any, least: int) -> dict[str, Any]:
     variants = as_mapping("models", models)
     if len(variants) < least:
         wanted = "at least one program" if least == 1 else "two programs or more"
-        raise ArgumentError(f"models must hold {wanted} by name, got {variants!r}")
+        raise ArgumentError(f"models must hold {wanted} by name, got {quoted(variants)}")
     files: dict[str, str] = {}
     for name in variants:
         if not isinstance(name, str) or not name:

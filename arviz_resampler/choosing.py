@@ -61,8 +61,8 @@ class Chooser:
         if not weights.ess:
             raise WeightError(f"no draw can be made: {advice}")
         if verdict != "good":
-            whose = "weights" if variant is None else f"weights of variant {variant!r}"
-            warn(f"{whose} are {verdict}: {advice}", WeightWarning)
+            of = "" if variant is None else f" of variant {variant!r}"
+            warn(f"weights{of} are {verdict}: {advice}", WeightWarning)
         race, rng = self._race, self._calls
         if random_seed is not None:
             race, rng = Race(random_seed, weights.num_particles), np.random.default_rng(random_seed)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,7 +29,7 @@ from arviz_resampler.errors import (
     suggestion,
     warn,
 )
-from arviz_resampler.quantities import Elements, Statistic, evaluate, split, usable, warn_unusable
+from arviz_resampler.quantities import Statistic, each_quantity, split, usable, warn_unusable
 from arviz_resampler.weighing import Weighed
 from arviz_resampler.weights import Weights
 
@@ -147,7 +147,7 @@ class Comparison:
 
     # ---------------------------------------------------------------- verdicts
 
-    @cached_property
+    @property
     def table(self) -> pd.DataFrame:
         """Whether the particles carry each variant: ESS, k-hat, largest weight, distinct draws, verdict."""
         rows = {}
@@ -164,7 +164,7 @@ class Comparison:
             }
         return _frame(rows, "variant")
 
-    @cached_property
+    @property
     def blame(self) -> pd.DataFrame:
         """What each latent site costs each variant.
 
@@ -182,7 +182,7 @@ class Comparison:
                 }
         return _frame(rows, "variant", "site")
 
-    @cached_property
+    @property
     def agreement(self) -> pd.DataFrame:
         """How far two variants go together, for each pair.
 
@@ -190,12 +190,16 @@ class Comparison:
         ``observed`` is the share of draws that they have in common; ``total_variation`` is the distance
         between their weights. ``agreement["expected"].unstack()`` is a matrix for a heat map.
         """
-        rows: dict[Any, dict[str, float]] = {}
-        for a, b in itertools.product(self.weights, repeat=2):
-            rows[a, b] = rows[b, a] if (b, a) in rows else self._agreement(a, b)
-        return _frame(rows, "a", "b")
+        return _frame(self._agreements, "a", "b")
 
-    def _agreement(self, a: str, b: str) -> dict[str, float]:
+    @cached_property
+    def _agreements(self) -> dict[tuple[str, str], dict[str, float]]:
+        rows: dict[tuple[str, str], dict[str, float]] = {}
+        for a, b in itertools.product(self.weights, repeat=2):
+            rows[a, b] = rows[b, a] if (b, a) in rows else self._agree(a, b)
+        return rows
+
+    def _agree(self, a: str, b: str) -> dict[str, float]:
         if not (self.weights[a].ess and self.weights[b].ess):
             return {"expected": math.nan, "observed": math.nan, "total_variation": math.nan}
         if a == b:
@@ -246,7 +250,7 @@ class Comparison:
             raise ArgumentError(f"quantiles must be probabilities in [0, 1], got {quantiles!r}")
         columns = ["mean", "sd", *(f"q{100 * value:.6g}" for value in q)]
         rows, unfit = {}, []
-        for quantity, label, by_variant in self._quantities(list(self.weights), var_names, statistics):
+        for quantity, label, by_variant in each_quantity(self._particles, var_names, statistics):
             orders = {id(values): np.argsort(values) for values in by_variant.values()}
             for name, values in by_variant.items():
                 weights = self.weights[name].normalized
@@ -303,7 +307,8 @@ class Comparison:
         self._warn([a, *others])
         var_names, statistics = split(statistic)
         rows, unfit = {}, []
-        for quantity, label, values in self._quantities([a, *others], var_names, statistics):
+        particles = {name: self._particles[name] for name in (a, *others)}
+        for quantity, label, values in each_quantity(particles, var_names, statistics):
             for other in others:
                 if a not in values or other not in values:
                     continue
@@ -332,27 +337,6 @@ class Comparison:
             verdict, advice = self.weights[name].judge(1)
             if verdict == "unreliable":
                 warn(f"numbers of variant {name!r} are unreliable: {advice}", WeightWarning)
-
-    def _quantities(
-        self, variants: Sequence[str], var_names: Any, statistics: Mapping[str, Statistic] | None
-    ) -> Iterator[tuple[str, str, dict[str, Floats]]]:
-        """Each number with its values by variant: name and label, and one array for all that share it."""
-        datasets = {name: self._particles[name] for name in variants}
-        distinct = {id(dataset): dataset for dataset in datasets.values()}
-        arrays = {key: evaluate(dataset, var_names, statistics) for key, dataset in distinct.items()}
-        for quantity in dict.fromkeys(name for found in arrays.values() for name in found):
-            groups: dict[int, tuple[list[str], xr.DataArray]] = {}
-            for name, dataset in datasets.items():
-                array = arrays[id(dataset)].get(quantity)
-                if array is not None:
-                    groups.setdefault(id(array.data), ([], array))[0].append(name)
-            parts = [(names, Elements(quantity, array)) for names, array in groups.values()]
-            for label in dict.fromkeys(label for _, found in parts for label in found):
-                values: dict[str, Floats] = {}
-                for names, found in parts:
-                    if label in found:
-                        values.update(dict.fromkeys(names, found[label]))
-                yield quantity, label, {name: values[name] for name in variants if name in values}
 
     def __repr__(self) -> str:
         head = f"Comparison of {len(self.weights)} variants, {self.num_samples} draws each"
@@ -391,7 +375,7 @@ def side_by_side(
     chosen: dict[str, Ints] = {}
     containers: dict[str, Any] = {}
     particles: dict[str, xr.Dataset] = {}
-    views: dict[int, Any] = {}
+    views: dict[str, Any] = {}
     common = None  # to those variants that compute nothing of their own
     for name, model in variants.items():
         with about(name):
@@ -440,6 +424,7 @@ def _contrast_row(found: estimates.Contrast | None) -> dict[str, float]:
 
 def _frame(rows: Mapping[Any, Mapping[str, Any]], *names: str) -> pd.DataFrame:
     """A table with a row for each key."""
+    keys = list(rows)
     several = len(names) > 1
-    index = pd.MultiIndex.from_tuples(rows, names=names) if several else pd.Index(rows, name=names[0])
+    index = pd.MultiIndex.from_tuples(keys, names=names) if several else pd.Index(keys, name=names[0])
     return pd.DataFrame(list(rows.values()), index=index)

@@ -69,12 +69,16 @@ def _diagnostics(weights: Weights, chosen: Ints) -> dict[str, Any]:
 
 
 def particle_dataset(
-    weighed: Weighed, labels: containers.Labels, views: dict[int, containers.Array] | None = None
+    weighed: Weighed, labels: containers.Labels, views: dict[str, containers.Array] | None = None
 ) -> xr.Dataset:
-    """All particles under the names of the container; ``views`` keeps one array for each tensor."""
-    views = {} if views is None else views
-    columns = weighed.columns
-    for column in columns.values():
-        if id(column.value) not in views:
-            views[id(column.value)] = containers.view(column.value)
-    return labels.particles({name: views[id(column.value)] for name, column in columns.items()})
+    """All particles under the names of the container; ``views`` keeps the arrays that models share."""
+    shared = {} if views is None else views
+    arrays = {}
+    for name, column in weighed.columns.items():
+        if name in weighed.own:
+            arrays[name] = containers.view(column.value)
+        else:
+            if name not in shared:
+                shared[name] = containers.view(column.value)
+            arrays[name] = shared[name]
+    return labels.particles(arrays)

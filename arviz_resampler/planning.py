@@ -89,7 +89,7 @@ def plan(
         with about(name):
             weights = resampler.weigh(model)
         rows.append(_row(weights, num_samples))
-    return pd.DataFrame(rows, index=pd.Index(variants, name="model"))
+    return pd.DataFrame(rows, index=pd.Index(list(variants), name="model"))
 
 
 def _row(weights: Weights, num_samples: int) -> dict[str, Any]:

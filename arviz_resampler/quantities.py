@@ -119,8 +119,7 @@ class Elements:
 
     def __init__(self, name: str, array: xr.DataArray) -> None:
         dims = [str(dim) for dim in array.dims if dim != _PARTICLE]
-        parts = [array[dim].values if dim in array.coords else range(array.sizes[dim]) for dim in dims]
-        labels = (", ".join(map(str, part)) for part in itertools.product(*parts))
+        labels = (", ".join(part) for part in itertools.product(*(_labels(array, dim) for dim in dims)))
         self._column = {f"{name}[{label}]" if dims else name: i for i, label in enumerate(labels)}
         self._flat = array.values.reshape(array.sizes[_PARTICLE], -1)
 
@@ -132,6 +131,44 @@ class Elements:
 
     def __getitem__(self, label: str) -> Floats:
         return self._flat[:, self._column[label]].astype(np.float64)
+
+
+def _labels(array: xr.DataArray, dim: str) -> list[str]:
+    """Labels along a dim: its coordinate where that tells the places apart, else their numbers."""
+    places = [str(i) for i in range(array.sizes[dim])]
+    labels = [str(label) for label in array[dim].values] if dim in array.coords else places
+    return labels if len(set(labels)) == len(labels) else places
+
+
+def each_quantity(
+    datasets: Mapping[str, xr.Dataset],
+    var_names: str | Sequence[str] | None,
+    statistics: Mapping[str, Statistic] | None,
+) -> Iterator[tuple[str, str, dict[str, Floats]]]:
+    """Each scalar of several variants: the name of its array, its label, and its values by variant.
+
+    What variants share is evaluated once, and is one array to all of them.
+    """
+    distinct = {id(dataset): dataset for dataset in datasets.values()}
+    found = {key: evaluate(dataset, var_names, statistics) for key, dataset in distinct.items()}
+    for name in dict.fromkeys(name for arrays in found.values() for name in arrays):
+        sharing: list[tuple[Any, list[str], Elements]] = []
+        for variant, dataset in datasets.items():
+            array = found[id(dataset)].get(name)
+            if array is None:
+                continue
+            data = array.data
+            variants = next((variants for known, variants, _ in sharing if known is data), None)
+            if variants is None:
+                sharing.append((data, [variant], Elements(name, array)))
+            else:
+                variants.append(variant)
+        for label in dict.fromkeys(label for _, _, elements in sharing for label in elements):
+            values: dict[str, Floats] = {}
+            for _, variants, elements in sharing:
+                if label in elements:
+                    values.update(dict.fromkeys(variants, elements[label]))
+            yield name, label, {variant: values[variant] for variant in datasets if variant in values}
 
 
 def usable(values: Floats, weights: Floats) -> Floats | None:

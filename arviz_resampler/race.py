@@ -88,7 +88,9 @@ class Race:
         self.seed = seed
         self.num_particles = num_particles
         self._bars: dict[int, Floats] = {}
-        self._root = _mix(np.array([seed % 2**64], np.uint64) + _STEP)
+        # What the hash starts from in each block; there are never more blocks than that.
+        root = _mix(np.array([seed % 2**64], np.uint64) + _STEP)
+        self._roots = _mix(root ^ _mix(np.arange(32, dtype=np.uint64) + _STEP))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_bars": {}}
@@ -120,18 +122,13 @@ class Race:
             factor *= 2
         return winner[:num_samples]
 
-    def _roots(self, blocks: list[_Block]) -> Words:
-        """What the hash starts from in each block."""
-        numbers = np.array([block.number for block in blocks], np.uint64)
-        return _mix(self._root ^ _mix(numbers + _STEP))
-
     def _bar(self, num_blocks: int) -> Floats:
         """Weight from which a particle has an arrival within reach in one of the first blocks."""
         if num_blocks not in self._bars:
             known = max((n for n in self._bars if n < num_blocks), default=0)
             bar = self._bars[known].copy() if known else np.full(self.num_particles, np.inf)
             blocks = _blocks(_FIRST_BLOCK * 4 ** (num_blocks - 1))[known:]
-            roots = self._roots(blocks)
+            roots = self._roots[known:num_blocks]
             step = 1 << 16  # keeps the words of the hash in cache
             for start in range(0, self.num_particles, step):
                 part = bar[start : start + step]
@@ -149,11 +146,10 @@ class Race:
         """All arrivals up to a multiple of each block's reach: time, register and particle."""
         starts = np.array([block.start for block in blocks])
         sizes = np.array([block.size for block in blocks], np.uint64)
-        block = np.repeat(np.arange(len(blocks)), len(candidates))
-        particle = np.tile(candidates, len(blocks))
-        steps = np.tile(candidates.astype(np.uint64) * _STEP, len(blocks))
-        keys = _mix(self._roots(blocks)[block] + steps)
+        roots = self._roots[[block.number for block in blocks]]
+        keys = _mix(roots[:, None] + candidates.astype(np.uint64) * _STEP).ravel()
         reach = np.outer([block.reach * factor for block in blocks], weights[candidates]).ravel()
+        lane = np.arange(len(keys))  # a block and a particle
         time: Floats | float = 0.0
         count, width = 0, 4 if len(keys) < _FEW else 1
         found: list[tuple[Floats, Ints, Ints]] = []
@@ -166,13 +162,13 @@ class Race:
             for i in range(1, width):
                 times[i] += times[i - 1]
             hits = np.flatnonzero(times <= reach)
-            lane = hits % len(keys)
-            own, who = block[lane], particle[lane]
+            own, which = np.divmod(lane[hits % len(keys)], len(candidates))
+            who = candidates[which]
             label = _mix(words.ravel()[hits] + _STEP) >> np.uint64(32)
             registers = starts[own] + (label * sizes[own] >> np.uint64(32)).astype(np.int64)
             found.append((times.ravel()[hits] / weights[who], registers, who))
             more = np.flatnonzero(times[-1] <= reach)
             time = times[-1, more]
-            block, particle, keys, reach = block[more], particle[more], keys[more], reach[more]
+            lane, keys, reach = lane[more], keys[more], reach[more]
             count, width = count + width, width * 2
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]

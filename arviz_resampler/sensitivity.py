@@ -115,7 +115,8 @@ class _Scaled:
     def of(cls, weighed: Weighed, site: str) -> _Scaled:
         log_ratio = weighed.weights.log_ratio
         log_p = weighed.log_p(site).cpu().numpy()
-        log_p = np.where(log_ratio > -np.inf, log_p, 0.0)  # particles without weight do not get any
+        # Outside the support there is no weight to scale; what failed in the simulator is left as it is.
+        log_p = np.where(np.isfinite(log_p), log_p, 0.0)
         far = [Weights({site: log_ratio + (a - 1) * log_p}, normalised=False) for a in GRID]
         near = [Weights({site: log_ratio + (a - 1) * log_p}, normalised=False) for a in (1 / STEP, STEP)]
         kept = zip((GRID[0], GRID[-1], 1 / STEP, STEP), (far[0], far[-1], *near), strict=True)

@@ -282,6 +282,21 @@ def test_statistics_of_a_variants_own_sites_are_its_own(cache):
     assert contrast["mcse_ratio"] == pytest.approx(0.0, abs=1e-9)
 
 
+def test_own_sites_of_many_variants_are_kept_apart(cache):
+    def own(factor):
+        def program():
+            pyro.deterministic("square", factor * plain(*A)() ** 2)
+
+        return program
+
+    found = cache.compare({str(factor): own(float(factor)) for factor in range(1, 9)}, 50)
+    means = found.summary("square")["mean"].to_numpy()
+    np.testing.assert_allclose(means, means[0] * np.arange(1, 9), rtol=1e-5)
+    drawn = found.dataset()
+    factors = xr.DataArray(np.arange(1.0, 9.0), dims="variant")
+    np.testing.assert_allclose(drawn["square"], factors * drawn["mu"] ** 2, rtol=1e-5)
+
+
 def test_quantities_that_one_variant_lacks_have_no_row_for_it(cache):
     def extra():
         pyro.deterministic("cube", plain(*A)() ** 3)
@@ -359,7 +374,10 @@ def test_a_comparison_prints_its_table_and_cannot_be_changed(comparison):
     with pytest.raises(dataclasses.FrozenInstanceError):
         comparison.weights = {}
     comparison.priors.pop("a")
+    table = comparison.table
+    table.loc["a", "verdict"] = "bad"
     assert "a" in comparison.priors
+    assert comparison.table.loc["a", "verdict"] == "good"
 
 
 def test_a_comparison_survives_pickling(comparison):
@@ -424,6 +442,16 @@ def test_a_variant_that_the_weights_do_not_carry_is_named_in_the_warning(cache):
         cache.compare({"a": plain(*A), "tiny": plain(0.0, 0.001)}, 100)
 
 
+def test_warnings_point_at_the_line_of_the_caller(cache):
+    models = {"lost": uniform(900.0, 901.0), "tiny": plain(0.0, 0.001)}
+    with pytest.warns(WeightWarning) as made:
+        found = cache.compare(models, 100)
+    with pytest.warns(WeightWarning) as used:
+        found.summary("mu")
+    assert len(made) == len(used) == 2
+    assert {warning.filename for warning in [*made, *used]} == {__file__}
+
+
 @pytest.mark.parametrize(
     ("program", "error", "message"),
     [
@@ -474,10 +502,10 @@ def test_renamed_sites_go_by_the_names_of_the_container():
 @pytest.mark.parametrize(
     ("models", "message"),
     [
-        ({}, "models must hold two programs or more by name, got {}"),
-        ({"a": None}, "models must hold two programs or more by name, got {'a': None}"),
+        ({}, "models must hold two programs or more by name, got none"),
+        ({"a": None}, "models must hold two programs or more by name, got 'a'"),
         ([1, 2], "models must be a mapping from names to values, got [1, 2]"),
-        (None, "models must hold two programs or more by name, got {}"),
+        (None, "models must hold two programs or more by name, got none"),
         ({"a": None, 3: None}, "names of variants must be strings that are not empty, got 3"),
         ({"a": None, "": None}, "names of variants must be strings that are not empty, got ''"),
         ({"a b": None, "A/b": None}, "the variants 'a b' and 'A/b' would be one name in a file, 'a_b'"),

@@ -148,7 +148,7 @@ def test_without_a_seed_the_plan_follows_the_global_generator():
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
-        (({}, 100), {}, ArgumentError, "models must hold at least one program by name, got {}"),
+        (({}, 100), {}, ArgumentError, "models must hold at least one program by name, got none"),
         (({3: normal(0, 1)}, 100), {}, ArgumentError, "names of variants must be strings"),
         ((normal(0, 1), 0), {}, ArgumentError, "num_samples must be a positive integer, got 0"),
         ((normal(0, 1), 100), {"pilot": 0.5}, ArgumentError, "pilot must be a positive integer, got 0.5"),

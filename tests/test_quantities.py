@@ -43,6 +43,11 @@ def test_dims_without_labels_are_counted(dataset):
     assert list(Elements("y", dataset.drop_vars(["student", "item"])["y"]))[:2] == ["y[0, 0]", "y[0, 1]"]
 
 
+def test_labels_that_repeat_are_counted_instead(dataset):
+    twins = dataset.assign_coords(student=["a", "a", "b"])["y"]
+    assert list(Elements("y", twins))[:3] == ["y[0, 10]", "y[0, 20]", "y[1, 10]"]
+
+
 def test_a_statistic_may_have_the_particles_anywhere_and_be_true_or_false(dataset):
     found = evaluate(dataset, [], {"s": lambda ds: (ds.y > 0).any("item").transpose("student", "particle")})
     assert found["s"].dims == ("particle", "student")

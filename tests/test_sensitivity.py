@@ -134,7 +134,8 @@ def test_sensitivity_is_that_of_arviz_where_weights_are_equal(equal):
 
     mu, log_p, row = equal
     lower, upper = (np.exp((a - 1) * (log_p - log_p.max())) for a in (1 / STEP, STEP))
-    theirs = array_stats.power_scale_sense(mu, lower, upper, 1 / STEP, STEP, chain_axis=None)
+    draws = (array[None] for array in (mu, lower, upper))
+    theirs = array_stats.power_scale_sense(*draws, 1 / STEP, STEP)
     assert row["sensitivity"] == pytest.approx(float(theirs), rel=1e-4)
 
 
@@ -194,6 +195,24 @@ def test_without_support_there_is_nothing_to_scale(cache):
 
     with pytest.raises(WeightError, match="there is nothing to average: no particle has positive weight"):
         cache.sensitivity(away)
+
+
+def test_simulations_that_failed_are_not_scaled():
+    def failing():
+        mu, _ = guide()
+        pyro.sample("z", dist.Normal(torch.where(mu > 3.0, torch.nan, 0.0), 1.0))
+        pyro.sample("y", dist.Normal(mu, 1.0), obs=torch.tensor(0.0))
+
+    def model():
+        prior()()
+        pyro.sample("z", dist.Normal(0.0, 0.9))
+
+    with pytest.warns(DrawWarning):
+        cache = Resampler(guide, failing, num_guide_samples=20_000, seed=0)
+    with pytest.warns(DrawWarning, match="NaN or infinite in 'z'"):
+        table = cache.sensitivity(model)
+    assert table.loc["z"].loc["mu"].notna().all()
+    assert table["ess"].min() > 1000
 
 
 def test_values_that_are_not_finite_leave_the_rest():
