@@ -375,9 +375,10 @@ class Weights:
         array = self._values(values)
         if not ((np.asarray(q) >= 0) & (np.asarray(q) <= 1)).all():
             raise ArgumentError(f"q must be probabilities in [0, 1], got {q!r}")
-        return np.quantile(
-            array, np.asarray(q, np.float64), axis=0, weights=self.normalized, method="inverted_cdf"
-        )
+        weights = self.normalized
+        if not weights.all():  # NumPy may take one without weight for the quantile of q = 0
+            array, weights = array[weights > 0], weights[weights > 0]
+        return np.quantile(array, np.asarray(q, np.float64), axis=0, weights=weights, method="inverted_cdf")
 
     def mcse(self, values: ArrayLike) -> Any:
         """Monte Carlo standard error of :meth:`Weights.mean`.

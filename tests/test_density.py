@@ -245,7 +245,6 @@ OUTSIDE = [
     (dist.HalfCauchy(1.0), -0.5),
     (dist.Weibull(1.0, 1.5), -0.5),
     (dist.Pareto(2.0, 3.0), 1.5),
-    (dist.GeneralizedPareto(1.0, 1.0, 0.2), 0.5),
     (dist.Beta(2.0, 3.0), 1.5),
     (dist.Beta(2.0, 3.0), -0.5),
     (dist.Kumaraswamy(2.0, 3.0), 1.5),
@@ -309,6 +308,8 @@ OUTSIDE = [
         3.0,
     ),
 ]
+if hasattr(dist, "GeneralizedPareto"):  # of later versions of torch
+    OUTSIDE.append((dist.GeneralizedPareto(1.0, 1.0, 0.2), 0.5))
 
 
 @pytest.mark.parametrize(("fn", "value"), OUTSIDE, ids=[f"{type(f).__name__}-{v}" for f, v in OUTSIDE])
