@@ -66,6 +66,13 @@ def _blocks(num_samples: int) -> list[_Block]:
     return blocks
 
 
+class _Bars(NamedTuple):
+    """Weights from which particles have an arrival within the reach of a block, or a little less."""
+
+    lowest: Floats  # of all blocks, shape (N,)
+    each: NDArray[np.float32]  # shape (N, blocks)
+
+
 class Race:
     """The shared randomness of stable draws.
 
@@ -87,7 +94,7 @@ class Race:
     def __init__(self, seed: int, num_particles: int) -> None:
         self.seed = seed
         self.num_particles = num_particles
-        self._bars: dict[int, Floats] = {}
+        self._bars: dict[int, _Bars] = {}
         # What the hash starts from in each block; there are never more blocks than that.
         root = _mix(np.array([seed % 2**64], np.uint64) + _STEP)
         self._roots = _mix(root ^ _mix(np.arange(32, dtype=np.uint64) + _STEP))
@@ -106,13 +113,13 @@ class Race:
             How many draws.
         """
         blocks = _blocks(num_samples)
-        bar = self._bar(len(blocks))
+        bars = self._bars_of(len(blocks))
         total = blocks[-1].start + blocks[-1].size
         winner = np.full(total, -1, np.int64)
         factor = 1.0
         while blocks:
-            active = np.flatnonzero(weights * factor >= bar if factor > 1 else weights >= bar)
-            times, registers, particles = self._arrivals(weights, active, blocks, factor)
+            active = np.flatnonzero(weights * factor >= bars.lowest if factor > 1 else weights >= bars.lowest)
+            times, registers, particles = self._arrivals(weights, active, bars, blocks, factor)
             earliest = np.full(total, np.inf)
             np.minimum.at(earliest, registers, times)
             first = times == earliest[registers]
@@ -122,34 +129,40 @@ class Race:
             factor *= 2
         return winner[:num_samples]
 
-    def _bar(self, num_blocks: int) -> Floats:
-        """Weight from which a particle has an arrival within reach in one of the first blocks."""
+    def _bars_of(self, num_blocks: int) -> _Bars:
+        """Weights from which particles have an arrival within reach in one of the first blocks."""
         if num_blocks not in self._bars:
-            known = max((n for n in self._bars if n < num_blocks), default=0)
-            bar = self._bars[known].copy() if known else np.full(self.num_particles, np.inf)
-            blocks = _blocks(_FIRST_BLOCK * 4 ** (num_blocks - 1))[known:]
-            roots = self._roots[known:num_blocks]
+            blocks = _blocks(_FIRST_BLOCK * 4 ** (num_blocks - 1))
+            lowest = np.empty(self.num_particles)
+            each = np.empty((self.num_particles, num_blocks), np.float32)
             step = 1 << 16  # keeps the words of the hash in cache
             for start in range(0, self.num_particles, step):
-                part = bar[start : start + step]
+                part = lowest[start : start + step]
                 steps = np.arange(start, start + len(part), dtype=np.uint64) * _STEP
-                for block, root in zip(blocks, roots, strict=True):
-                    first = _exponential(_mix(_mix(root + steps)))
+                part.fill(np.inf)
+                for block in blocks:
+                    bar = _exponential(_mix(_mix(self._roots[block.number] + steps))) / block.reach
                     # A little low: arrivals are compared again, after other roundings.
-                    np.minimum(part, first * ((1 - 1e-12) / block.reach), out=part)
-            self._bars[num_blocks] = bar
+                    np.minimum(part, bar * (1 - 1e-12), out=part)
+                    each[start : start + step, block.number] = bar * (1 - 1e-6)
+            self._bars[num_blocks] = _Bars(lowest, each)
         return self._bars[num_blocks]
 
     def _arrivals(
-        self, weights: Floats, candidates: Ints, blocks: list[_Block], factor: float
+        self, weights: Floats, candidates: Ints, bars: _Bars, blocks: list[_Block], factor: float
     ) -> tuple[Floats, Ints, Ints]:
         """All arrivals up to a multiple of each block's reach: time, register and particle."""
         starts = np.array([block.start for block in blocks])
         sizes = np.array([block.size for block in blocks], np.uint64)
-        roots = self._roots[[block.number for block in blocks]]
-        keys = _mix(roots[:, None] + candidates.astype(np.uint64) * _STEP).ravel()
-        reach = np.outer([block.reach * factor for block in blocks], weights[candidates]).ravel()
-        lane = np.arange(len(keys))  # a block and a particle
+        numbers = [block.number for block in blocks]
+        reaches = np.array([block.reach * factor for block in blocks])
+        heavy = weights[candidates]
+        within = bars.each.take(candidates, axis=0) <= (heavy * factor)[:, None]
+        # A lane is a particle in a block. It runs up to its reach, in the particle's own time.
+        lane = np.flatnonzero(within if len(blocks) == bars.each.shape[1] else within[:, numbers])
+        which, own = np.divmod(lane, len(blocks))
+        keys = _mix(self._roots[numbers][own] + candidates[which].astype(np.uint64) * _STEP)
+        reach = reaches[own] * heavy[which]
         time: Floats | float = 0.0
         count, width = 0, 4 if len(keys) < _FEW else 1
         found: list[tuple[Floats, Ints, Ints]] = []
@@ -162,7 +175,7 @@ class Race:
             for i in range(1, width):
                 times[i] += times[i - 1]
             hits = np.flatnonzero(times <= reach)
-            own, which = np.divmod(lane[hits % len(keys)], len(candidates))
+            which, own = np.divmod(lane[hits % len(keys)], len(blocks))
             who = candidates[which]
             label = _mix(words.ravel()[hits] + _STEP) >> np.uint64(32)
             registers = starts[own] + (label * sizes[own] >> np.uint64(32)).astype(np.int64)

@@ -312,9 +312,10 @@ def count_operations() -> dict[str, float]:
         result[f"torch elements per particle, {name}"] = round(count.elements / n, 1)
     weights = resampler.weigh(make(model_scale)).normalized
     race, blocks = Race(0, n), _blocks(1000)
-    candidates = np.flatnonzero(weights >= race._bar(len(blocks)))
+    bars = race._bars_of(len(blocks))
+    candidates = np.flatnonzero(weights >= bars.lowest)
     result["candidates of the race for 1,000 draws"] = len(candidates)
-    arrivals = len(race._arrivals(weights, candidates, blocks, 1.0)[0])
+    arrivals = len(race._arrivals(weights, candidates, bars, blocks, 1.0)[0])
     result["arrivals of the race for 1,000 draws"] = arrivals
     return result
 
