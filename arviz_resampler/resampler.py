@@ -22,7 +22,7 @@ from arviz_resampler.sensitivity import power_scaling
 from arviz_resampler.simulation import simulate
 from arviz_resampler.sites import Site
 from arviz_resampler.tuner import Tuner
-from arviz_resampler.weighing import Weighed, weigh
+from arviz_resampler.weighing import Spare, Weighed, weigh
 from arviz_resampler.weights import Weights
 
 
@@ -131,6 +131,7 @@ class Resampler:
         )
         self._chooser = Chooser(self._seed, num_guide_samples, own=seed is not None)
         self._checked: set[Any] = set()
+        self._spare = Spare()
         sites = self._particles.sites
         self._observed, self._constant = containers.data_groups(
             {**self._particles.data, **observed}, constant_data, sites
@@ -180,7 +181,7 @@ class Resampler:
         # A look at one particle alone costs little, but not nothing: at programs whose code was looked
         # at before, as when a slider moves, it is not done again.
         check = particles.num_particles <= 1024 or code is None or code not in self._checked
-        weighed = weigh(particles, model, partial=self._partial, check=check)
+        weighed = weigh(particles, model, partial=self._partial, check=check, spare=self._spare)
         self._checked.add(code)
         if weighed.observed:
             warn(

@@ -7,6 +7,7 @@ memory holds the log ratios and nothing else. Knows programs and particles; noth
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from arviz_resampler.particles import Particles
@@ -21,9 +23,12 @@ from arviz_resampler.program import Program
 from arviz_resampler.records import Column, Invalid, to_column
 from arviz_resampler.weights import Weights
 
+Floats = NDArray[np.float64]
+
 # Particles in a stretch. Running a program costs as much as its arithmetic on thousands of particles;
 # arrays of a hundred thousand numbers stay in the cache of a processor; those above 32 MB are given back
 # to the system and asked for anew each time.
+_KEPT = 30 << 20
 _FITTING, _WORTHWHILE, _LARGEST = 1 << 18, 1 << 16, 1 << 22
 
 
@@ -79,7 +84,36 @@ class Weighed:
         return torch.stack(each).sum(0) if each else torch.zeros(len(index), dtype=torch.float64)
 
 
-def weigh(particles: Particles, model: Any, *, partial: bool, check: bool) -> Weighed:
+class Spare:
+    """Memory of the last log ratios, for the next ones once nobody looks at it any more.
+
+    The system hands out fresh memory page by page, which takes longer than the arithmetic.
+    """
+
+    def __init__(self) -> None:
+        self._block: Floats | None = None
+        # The allocator of glibc gives memory back to the system after each stretch, until it has seen a
+        # large array go. This one is never touched, so it takes no memory.
+        np.empty(_KEPT, np.uint8)
+
+    def take(self, shape: tuple[int, int]) -> Floats:
+        """An array of some shape, its contents left as they are."""
+        block, self._block = self._block, None  # so that two threads do not get the same
+        # Two references: the name here and the argument there. Every view would be one more.
+        if block is None or block.shape != shape or sys.getrefcount(block) > 2:
+            # NumPy asks for large pages where there are any; torch does not.
+            block = np.empty(shape)
+        return block
+
+    def give(self, block: Floats) -> None:
+        """Keep an array for later; it may still be in use."""
+        self._block = block
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_block": None}
+
+
+def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare: Spare) -> Weighed:
     """Score the particles under a model.
 
     Parameters
@@ -92,11 +126,13 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool) -> We
         Whether the model may leave out latents of the guide.
     check : bool
         Whether to look at one particle by itself first, to see that the model does not mix particles.
+    spare : Spare
+        Where the memory comes from.
     """
     program = Program(model, "model")
     n, nesting = particles.num_particles, particles.nesting
     ratios: dict[str, Tensor] = {}
-    total = torch.zeros(0)
+    total, block = torch.zeros(0), np.empty((0, 0))
     odd = False
     own: dict[str, list[Column]] = {}
     notes: dict[str, Invalid] = {}
@@ -106,9 +142,9 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool) -> We
         nesting = score.nesting
         targets = particles.targets(score, rows, partial=partial)
         if not ratios:
-            # One array from NumPy, which asks for large pages of memory where there are any.
-            block = torch.from_numpy(np.empty((1 + len(targets), n)))
-            total, *arrays = block.to(next(iter(targets.values())).device)
+            block = spare.take((2 + len(targets), n))
+            total, *arrays = torch.from_numpy(block[1:]).to(next(iter(targets.values())).device)
+            spare.give(block)
             ratios = dict(zip(targets, arrays, strict=True))
         total_here = total[rows].zero_()
         for name, target in targets.items():
@@ -127,7 +163,7 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool) -> We
         total = torch.stack(list(ratios.values())).sum(0)
     by_site = {name: ratio.cpu().numpy() for name, ratio in particles.joined(ratios).items()}
     return Weighed(
-        Weights.trusted(by_site, total.cpu().numpy(), normalised=score.normalised),
+        Weights.trusted(by_site, total.cpu().numpy(), normalised=score.normalised, room=block[0]),
         {name: ratios[name] for name in score.log_p},
         tuple(score.observed),
         particles,

@@ -102,13 +102,15 @@ class Weights:
         object.__setattr__(self, "log_ratio_by_site", MappingProxyType(sites))
 
     @classmethod
-    def trusted(cls, by_site: Mapping[str, Floats], total: Floats, *, normalised: bool) -> Weights:
-        """Weights from arrays that were checked already, with their sum over sites."""
+    def trusted(
+        cls, by_site: Mapping[str, Floats], total: Floats, *, normalised: bool, room: Floats
+    ) -> Weights:
+        """Weights from arrays that were checked already, their sum, and an array for the weights."""
         weights = object.__new__(cls)
         frozen = {name: _frozen(array) for name, array in by_site.items()}
         object.__setattr__(weights, "log_ratio_by_site", MappingProxyType(frozen))
         object.__setattr__(weights, "normalised", normalised)
-        weights.__dict__["log_ratio"] = _frozen(total)
+        weights.__dict__.update(log_ratio=_frozen(total), _room=room)
         return weights
 
     def __getstate__(self) -> dict[str, Any]:
@@ -133,7 +135,7 @@ class Weights:
         top = float(self.log_ratio.max())
         if top == -math.inf:
             return _Scaled(np.zeros(self.num_particles), 0.0, top, 0.0)
-        values = np.subtract(self.log_ratio, top)
+        values = np.subtract(self.log_ratio, top, out=self.__dict__.pop("_room", None))
         np.exp(values, out=values)
         total = float(values.sum())
         ess = total**2 / _squares(values)

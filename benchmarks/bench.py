@@ -33,7 +33,7 @@ from arviz_resampler import Resampler, ResamplerWarning
 from arviz_resampler.race import Race, _blocks
 
 HERE = Path(__file__).parent
-REPEATS = 9
+REPEATS = 15
 GRID = [(n, s) for n in (10**4, 10**5, 10**6) for s in (20, 1000)]
 Program = Callable[[], Any]
 
@@ -131,12 +131,17 @@ class Limit:
 
 
 def take_turns(contestants: dict[str, Callable[[], Any]], repeats: int = REPEATS) -> dict[str, float]:
-    """Median seconds of each, measured in turns after one call to warm up."""
+    """Median seconds of each, measured in turns after one call to warm up.
+
+    The order changes from round to round, so that none always follows one that empties the caches.
+    """
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for run in contestants.values():
         run()
+    order = np.random.default_rng(0)
     for _ in range(repeats):
-        for name, run in contestants.items():
+        for i in order.permutation(len(contestants)):
+            name, run = list(contestants.items())[i]
             start = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - start)
@@ -423,7 +428,7 @@ def page(results: dict[str, Any]) -> str:
         f"Measured on {results['machine']}, with Python {results['python']}, torch {results['torch']},",
         f"Pyro {results['pyro']} and ArviZ {results['arviz']}. `make bench` repeats it and writes this page.",
         "",
-        "Times are medians of at least seven runs that take turns in one process, after one to warm up.",
+        "Times are medians of at least seven runs that take turns in one process, in changing order.",
         "Ratios say more than times: machines differ. Memory is the peak of a process of its own, beyond",
         "what it held before the call. *Pyro* is `pyro.infer.resampler.Resampler`, *limit* is hand-written:",
         "the same densities in plain torch and the same race, without programs, checks or diagnostics.",

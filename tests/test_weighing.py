@@ -1,5 +1,7 @@
 """Scoring in stretches gives what scoring at once gives."""
 
+import pickle
+
 import numpy as np
 import pyro
 import pyro.distributions as dist
@@ -118,3 +120,30 @@ def test_no_stretch_is_longer_than_its_arrays_should_be():
         assert sum(lengths) == 9000
         assert max(lengths) * width <= weighing._LARGEST
         assert max(lengths) - min(lengths) <= 1
+
+
+def test_memory_is_used_again_once_nobody_looks_at_it(short):
+    cache = Resampler(guide, num_guide_samples=N, seed=0)
+    kept = cache.weigh(model)
+    before = kept.log_ratio_by_site["tau"].copy(), kept.normalized.copy()
+    array = cache.weigh(model).log_ratio  # its weights are gone, it is not
+    copy = array.copy()
+
+    def other():
+        mu = pyro.sample("mu", dist.Normal(0.0, 1.0))
+        tau = pyro.sample("tau", dist.LogNormal(0.0, 0.5))
+        with pyro.plate("school", 3):
+            pyro.sample("theta", dist.Normal(mu, tau))
+        pyro.factor("none", torch.zeros(()))
+
+    for _ in range(3):
+        cache.weigh(other)
+    assert np.array_equal(kept.log_ratio_by_site["tau"], before[0])
+    assert np.array_equal(kept.normalized, before[1])
+    assert np.array_equal(array, copy)
+    block = cache._spare.take((6, N))
+    cache._spare.give(block)
+    address = block.ctypes.data
+    del block
+    assert cache.weigh(other).log_ratio.ctypes.data == address + 8 * N
+    assert pickle.loads(pickle.dumps(weighing.Spare()))._block is None
