@@ -61,7 +61,8 @@ def bad_parameter(fn: Distribution) -> BadParameter | None:
 
     Programs run with torch's own check off, because it cannot say at which site it failed.
     """
-    seen: set[tuple[int, int]] = set()  # a LogNormal has the parameters of its Normal
+    # A LogNormal has the parameters of its Normal. They are kept, so that no other gets their id.
+    seen: dict[tuple[int, int], Any] = {}
     for part in nested(fn):
         try:
             limits: dict[str, Any] = part.arg_constraints
@@ -74,7 +75,7 @@ def bad_parameter(fn: Distribution) -> BadParameter | None:
             value = getattr(part, name)
             if (id(value), id(constraint)) in seen:
                 continue
-            seen.add((id(value), id(constraint)))
+            seen[id(value), id(constraint)] = value
             if not isinstance(value, Tensor):
                 value = torch.as_tensor(value)
             thin = _thin(value)

@@ -726,3 +726,15 @@ def test_a_bad_parameter_that_is_repeated_is_found_for_all_it_is_repeated_to():
     scale = torch.tensor([1.0, -1.0])[:, None].expand(2, 3)
     found = parameters.bad_parameter(dist.Normal(torch.zeros(2, 3), scale, validate_args=False))
     assert found.bad.tolist() == [[False] * 3, [True] * 3]
+
+
+def test_parameters_that_are_computed_when_asked_for_are_each_checked():
+    names = [f"good_{i}" for i in range(30)] + ["bad"]
+    positive = torch.distributions.constraints.positive
+    computed = {name: property(lambda self: self.loc + 2.0) for name in names}
+    computed["bad"] = property(lambda self: self.loc - 2.0)
+    kind = type("Computed", (dist.Normal,), {"arg_constraints": dict.fromkeys(names, positive), **computed})
+    # A tensor that is gone leaves its id to a later one: it must not pass for the same.
+    found = parameters.bad_parameter(kind(0.0, 1.0, validate_args=False))
+    assert found is not None
+    assert "'bad'" in found.text
