@@ -119,10 +119,11 @@ def ess_fraction(weights: Weights) -> tuple[float, float]:
     """ESS by particle, and its standard error."""
     if not weights.ess:
         return 0.0, math.nan
-    scaled = weights.normalized * weights.num_particles  # of mean one
-    fraction = 1 / float(np.mean(scaled**2))
+    n = weights.num_particles
+    scaled = weights.normalized * n  # of mean one
+    fraction = weights.ess / n
     influence = 2 * scaled - scaled**2 * fraction - 1
-    return fraction, fraction * math.sqrt(float(np.mean(influence**2)) / weights.num_particles)
+    return fraction, fraction * math.sqrt(float(np.mean(influence**2)) / n)
 
 
 def needed(fraction: float, mcse: float, pilot: int, num_samples: int) -> int:

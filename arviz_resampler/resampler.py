@@ -106,10 +106,7 @@ class Resampler:
         if batch_size is not None:
             batch_size = as_count("batch_size", batch_size)
         max_plate_nesting = as_optional("max_plate_nesting", max_plate_nesting)
-        programs = (
-            Program(guide, "guide"),
-            None if simulator is None else Program(simulator, "simulator"),
-        )
+        programs = Program(guide, "guide"), None if simulator is None else Program(simulator, "simulator")
         seed = as_optional("seed", seed)
         self._partial = partial
         self._coords, self._dims = as_mapping("coords", coords), as_mapping("dims", dims)
@@ -261,27 +258,34 @@ class Resampler:
         num_samples = as_count("num_samples", num_samples)
         random_seed = as_optional("random_seed", random_seed)
         kind = containers.resolve(container)
-        weighed = self._weigh(model)
-        chosen = self._chooser.choose(weighed.weights, num_samples, scheme, random_seed)
-        name = name or getattr(model, "__name__", type(model).__name__)
-        return self._container(weighed, chosen, kind, name=name, seed=random_seed, scheme=scheme)
+        name = name or str(getattr(model, "__name__", type(model).__name__))
+        return self._draw(self._weigh(model), num_samples, name, scheme, random_seed, kind)[1]
 
     def _labels_of(self, weighed: Weighed) -> containers.Labels:
         sites = {name: column.site for name, column in weighed.columns.items()}
         return self._labels if sites == self.sites else self._make_labels(sites)
 
-    def _container(self, weighed: Weighed, chosen: Ints, kind: str, *, seed: int | None, **attrs: Any) -> Any:
-        return to_container(
+    def _draw(
+        self,
+        weighed: Weighed,
+        num_samples: int,
+        name: str,
+        scheme: str = "stable",
+        seed: int | None = None,
+        kind: str = "auto",
+        variant: str | None = None,
+    ) -> tuple[Ints, Any]:
+        """The particles that are drawn, and a container of them."""
+        chosen = self._chooser.choose(weighed.weights, num_samples, scheme, seed, variant)
+        return chosen, to_container(
             weighed,
             chosen,
             self._labels_of(weighed),
             observed=self._observed,
             constant=self._constant,
-            attrs={**attrs, "seed": self._seed if seed is None else seed},
-            container=kind,
+            attrs={"name": name, "scheme": scheme, "seed": self._seed if seed is None else seed},
+            container=containers.resolve(kind),
         )
-
-    # ---------------------------------------------------------------- tuning
 
     def tune(self, make_model: Callable[..., Any], num_samples: int = 1000, /, **ranges: Any) -> Tuner:
         """Priors of a family, to be looked at one by one.
@@ -307,8 +311,8 @@ class Resampler:
             as_count("num_samples", num_samples),
             ranges,
             particles=self._particles,
-            weigh=self.weigh,
-            draw=self.sample_prior_predictive,
+            weigh=self._weigh,
+            draw=self._draw,
         )
 
     # ---------------------------------------------------------------- numbers, and variants side by side
@@ -441,7 +445,6 @@ class Resampler:
         kind = containers.resolve(container)
 
         def draw(name: str, weighed: Weighed) -> tuple[Ints, Any]:
-            chosen = self._chooser.choose(weighed.weights, num_samples, scheme, seed, name)
-            return chosen, self._container(weighed, chosen, kind, name=name, seed=seed, scheme=scheme)
+            return self._draw(weighed, num_samples, name, scheme, seed, kind, name)
 
         return side_by_side(variants, num_samples, self._weigh, draw, self._labels_of)

@@ -29,6 +29,7 @@ from arviz_resampler.program import Program
 from arviz_resampler.ranges import Number, Range
 from arviz_resampler.records import rows
 from arviz_resampler.source import Unwritable, written
+from arviz_resampler.weighing import Weighed
 from arviz_resampler.weights import Weights
 
 Model = Callable[[], Any]
@@ -96,8 +97,8 @@ class Tuner:
         ranges: Mapping[str, Any],
         *,
         particles: Particles,
-        weigh: Callable[[Model], Weights],
-        draw: Callable[..., Any],
+        weigh: Callable[[Model], Weighed],
+        draw: Callable[[Weighed, int, str], tuple[Any, Any]],
     ) -> None:
         defaults = _check_signature(make_model, ranges)
         self.ranges: Mapping[str, Range] = MappingProxyType(
@@ -159,14 +160,13 @@ class Tuner:
             return self._latest[1]
         self._current = position
         try:
-            model = self._model(position)
-            weights = self._weigh(model)
+            weighed = self._weigh(self._model(position))
         except Exception as error:
             self._history.append(Step.failed(position, error))
             raise
-        self._history.append(self._keep(position, weights))
-        prior = self._draw(model, self.num_samples, name=self._call(position))
-        self._latest = position, Update(prior, weights)
+        self._history.append(self._keep(position, weighed.weights))
+        _, prior = self._draw(weighed, self.num_samples, self._call(position))
+        self._latest = position, Update(prior, weighed.weights)
         return self._latest[1]
 
     def look(self, /, **hyper: Number) -> Step:
@@ -188,7 +188,7 @@ class Tuner:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ResamplerWarning)
-                    weights = self._weigh(self._model(position))
+                    weights = self._weigh(self._model(position)).weights
             except Exception as error:
                 self._steps[key] = Step.failed(position, error)
             else:
@@ -238,7 +238,7 @@ class Tuner:
         """
         position = self._position(hyper) if hyper else self.current
         model = self._model(position)
-        weights = self._weigh(model)
+        weights = self._weigh(model).weights
         inside = torch.as_tensor(weights.log_ratio > -math.inf).nonzero()[:, 0]
         index = inside[torch.linspace(0, len(inside) - 1, min(len(inside), _READ)).long()]
         try:

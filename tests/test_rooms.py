@@ -54,6 +54,7 @@ MAY_IMPORT = {
         "ranges",
         "records",
         "source",
+        "weighing",
         "weights",
     },
     "choosing": {"errors", "race", "schemes", "weights"},
