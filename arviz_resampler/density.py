@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from torch.distributions import (
 )
 from torch.nn.functional import logsigmoid
 
+from arviz_resampler import closed
 from arviz_resampler.parameters import compact, nested
 
 _WRAPPERS = ("Independent", "MaskedDistribution", "ExpandedDistribution")
@@ -384,7 +385,9 @@ def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
         key = support_key(fn)
         inside = None if key is not None and key in (known, _FREE) else _inside(fn, value)
         try:
-            result: Tensor = compact(fn).log_prob(value)
+            result = closed.log_prob(fn, value)
+            if result is None:
+                result = cast(Tensor, compact(fn).log_prob(value))
         except (IndexError, RuntimeError, ValueError):
             if not value.is_floating_point():
                 # A Categorical draws whole numbers, and a Bernoulli scores floating ones.

@@ -338,7 +338,7 @@ class Drawing(Handler):
             return
         found.support = density.support_key(fn)
         try:
-            each = density.log_prob(fn, value, masks=False)
+            each = density.native_log_prob(fn, value, masks=False)
         except NotImplementedError as error:
             found.unscorable = str(error) or f"{type(fn).__name__} has no density"
             return

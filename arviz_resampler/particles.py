@@ -6,7 +6,7 @@ Knows records; nothing of programs, draws or containers.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -76,7 +76,28 @@ class Particles:
             targets[name] = column.log_q[rows]
         return targets
 
-    def subtract(self, name: str, target: Tensor, rows: slice, out: Tensor) -> None:
+    def add_up(self, log_p: Mapping[str, Tensor], rows: slice, out: Tensor) -> Tensor:
+        """Write the log ratio of some sites together to ``out``, float64, for a stretch of particles.
+
+        Parameters
+        ----------
+        log_p : mapping of str to Tensor
+            What the weights go for, by site, for these particles.
+        rows : slice
+            Which particles they are.
+        out : Tensor
+            Where the sum goes; it is returned too.
+        """
+        each = out
+        for i, (name, target) in enumerate(log_p.items()):
+            if i == 1:
+                each = torch.empty_like(out)
+            self._subtract(name, target, rows, each)
+            if i > 0:
+                out += each
+        return out
+
+    def _subtract(self, name: str, target: Tensor, rows: slice, out: Tensor) -> None:
         """Write the log ratio of a site to ``out``: log p - log q.
 
         A particle whose own log q is not finite keeps its conditional, or is dropped.
@@ -91,22 +112,25 @@ class Particles:
             # A simulation that failed or overflowed failed under every model: it says nothing about one.
             out.masked_fill_(~torch.isfinite(log_q), -torch.inf if column.from_guide else 0.0)
 
-    def settle(self, ratios: dict[str, Tensor], notes: Mapping[str, str]) -> None:
+    def settle(self, log_p: dict[str, Tensor], notes: Mapping[str, str]) -> None:
         """See to log ratios that are not finite: no NaN for a particle that counts, no infinite weight.
 
         Parameters
         ----------
-        ratios : dict of str to Tensor
-            By site, shape (N,); changed in place.
+        log_p : dict of str to Tensor
+            What the weights go for, by site, shape (N,); changed in place.
         notes : mapping of str to str
             What else is known of a site, for the message.
         """
-        odd = [name for name, ratio in ratios.items() if not math.isfinite(float(ratio.sum()))]
-        dead = torch.zeros(self.num_particles, dtype=torch.bool, device=next(iter(ratios.values())).device)
-        for name in odd:
-            dead |= ratios[name] == -torch.inf
-        for name in odd:
-            ratio = ratios[name]
+        dead = torch.zeros(self.num_particles, dtype=torch.bool, device=next(iter(log_p.values())).device)
+        odd: dict[str, Tensor] = {}
+        for name, target in log_p.items():
+            ratio = torch.empty(self.num_particles, dtype=torch.float64, device=dead.device)
+            self._subtract(name, target, slice(None), ratio)
+            if not math.isfinite(float(ratio.sum())):
+                odd[name] = ratio
+                dead |= ratio == -torch.inf
+        for name, ratio in odd.items():
             bad = torch.isnan(ratio) & ~dead
             if bad.any():
                 note = f": {notes[name]}" if name in notes else ""
@@ -122,28 +146,28 @@ class Particles:
                     f"zero",
                     DrawWarning,
                 )
-            ratio.masked_fill_(~torch.isfinite(ratio), -torch.inf)
+            log_p[name].masked_fill_(~torch.isfinite(ratio), -torch.inf)
 
-    def joined(self, ratios: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Put the auxiliary sites of an automatic guide together with the sites made from them."""
-        made = [name for name, column in self.columns.items() if column.transform and name in ratios]
+    def labels(self, names: Collection[str]) -> dict[str, list[str]]:
+        """Names to show log ratios under: the auxiliary sites of an automatic guide go with those made of them."""
+        made = [name for name, column in self.columns.items() if column.transform and name in names]
         base = [
             name
             for name, column in self.columns.items()
-            if column.site.role == "auxiliary" and column.from_guide and name in ratios
+            if column.site.role == "auxiliary" and column.from_guide and name in names
         ]
+        labels = {name: [name] for name in names}
         if not made or not base:
-            return ratios
-        ratios = dict(ratios)
+            return labels
         for name in base[:]:
             own = name.removesuffix("_unconstrained")
             if own != name and own in made:
-                ratios[own] = ratios[own] + ratios.pop(name)
+                labels[own] += labels.pop(name)
                 made.remove(own)
                 base.remove(name)
         if base:
-            ratios[" & ".join(made or base)] = torch.stack([ratios.pop(n) for n in made + base]).sum(0)
-        return ratios
+            labels[" & ".join(made or base)] = [n for name in made + base for n in labels.pop(name)]
+        return labels
 
     def _shown(self, name: str, which: Tensor) -> str:
         if name not in self.columns:

@@ -6,9 +6,10 @@ memory holds the log ratios and nothing else. Knows programs and particles; noth
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -24,11 +25,13 @@ from arviz_resampler.records import Column, Invalid, to_column
 from arviz_resampler.weights import Weights
 
 Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
 
 # Particles in a stretch. Running a program costs as much as its arithmetic on thousands of particles;
 # arrays of a hundred thousand numbers stay in the cache of a processor; those above 32 MB are given back
 # to the system and asked for anew each time.
 _KEPT = 30 << 20
+_LINE = 64  # bytes that the processor takes at a time
 _FITTING, _WORTHWHILE, _LARGEST = 1 << 18, 1 << 16, 1 << 22
 
 
@@ -40,14 +43,15 @@ class Weighed:
     ----------
     weights : Weights
         What becomes of its log ratios.
-    ratios : mapping of str to Tensor
-        Log ratios of the sites that the model mentions, shape (N,), float64.
+    scored : mapping of str to Tensor
+        Log density of the model at the sites that it mentions, shape (N,), in the precision it was
+        computed in.
     observed : tuple of str
         Sites of the model that carry ``obs=``, left out of the weights.
     """
 
     weights: Weights
-    ratios: Mapping[str, Tensor]
+    scored: Mapping[str, Tensor]
     observed: tuple[str, ...]
     _particles: Particles
     _own: Mapping[str, list[Column]]
@@ -70,44 +74,50 @@ class Weighed:
     def latents(self) -> list[str]:
         """Latent sites that the model has a prior of."""
         columns = self._particles.columns
-        return [name for name in self.ratios if name in columns and columns[name].site.role == "latent"]
+        return [name for name in self.scored if name in columns and columns[name].site.role == "latent"]
 
     def log_p(self, name: str, rows: Any = slice(None)) -> Tensor:
-        """Log density of the model at one site that it mentions, for some particles."""
-        ratio = self.ratios[name][rows]
-        column = self._particles.columns.get(name)
-        return ratio if column is None or column.log_q is None else ratio + column.log_q[rows]
+        """Log density of the model at one site that it mentions, for some particles, in float64.
+
+        NaN where the site has no density of its own that could be compared with.
+        """
+        log_p, column = self.scored[name][rows].double(), self._particles.columns.get(name)
+        if column is None or column.log_q is None or column.finite:
+            return log_p
+        return log_p.masked_fill(~torch.isfinite(column.log_q[rows]), torch.nan)
 
     def log_density(self, index: Tensor) -> Tensor:
         """Log density of the model over all sites that it mentions, of some particles, on the CPU."""
-        each = [self.log_p(name, index.to(ratio.device)).cpu() for name, ratio in self.ratios.items()]
+        each = [self.log_p(name, index.to(values.device)).cpu() for name, values in self.scored.items()]
         return torch.stack(each).sum(0) if each else torch.zeros(len(index), dtype=torch.float64)
 
 
 class Spare:
-    """Memory of the last log ratios, for the next ones once nobody looks at it any more.
+    """Memory of the last log densities, for the next ones once nobody looks at it any more.
 
     The system hands out fresh memory page by page, which takes longer than the arithmetic.
     """
 
     def __init__(self) -> None:
-        self._block: Floats | None = None
+        self._block: Bytes | None = None
         # The allocator of glibc gives memory back to the system after each stretch, until it has seen a
         # large array go. This one is never touched, so it takes no memory.
         np.empty(_KEPT, np.uint8)
 
-    def take(self, shape: tuple[int, int]) -> Floats:
-        """An array of some shape, its contents left as they are."""
+    def take(self, length: int, dtypes: Sequence[torch.dtype]) -> list[Tensor]:
+        """Arrays of one length, their contents left as they are."""
+        strides = [-(-length * dtype.itemsize // _LINE) * _LINE for dtype in dtypes]
         block, self._block = self._block, None  # so that two threads do not get the same
         # Two references: the name here and the argument there. Every view would be one more.
-        if block is None or block.shape != shape or sys.getrefcount(block) > 2:
+        if block is None or len(block) != sum(strides) or sys.getrefcount(block) > 2:
             # NumPy asks for large pages where there are any; torch does not.
-            block = np.empty(shape)
-        return block
-
-    def give(self, block: Floats) -> None:
-        """Keep an array for later; it may still be in use."""
+            block = np.empty(sum(strides), np.uint8)
         self._block = block
+        ends = itertools.accumulate(strides)
+        return [
+            torch.from_numpy(block[end - stride : end - stride + length * dtype.itemsize]).view(dtype)
+            for end, stride, dtype in zip(ends, strides, dtypes, strict=True)
+        ]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_block": None}
@@ -131,27 +141,26 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
     """
     program = Program(model, "model")
     n, nesting = particles.num_particles, particles.nesting
-    ratios: dict[str, Tensor] = {}
-    total, block = torch.zeros(0), np.empty((0, 0))
+    total, room = torch.zeros(0), torch.zeros(0)
+    log_p: dict[str, Tensor] = {}
     odd = False
     own: dict[str, list[Column]] = {}
     notes: dict[str, Invalid] = {}
     for rows in _stretches(particles):
         length = rows.stop - rows.start
-        score = program.score(_rows(particles, rows), length, nesting, check=check and not ratios)
+        score = program.score(_rows(particles, rows), length, nesting, check=check and not log_p)
         nesting = score.nesting
         targets = particles.targets(score, rows, partial=partial)
-        if not ratios:
-            block = spare.take((2 + len(targets), n))
-            total, *arrays = torch.from_numpy(block[1:]).to(next(iter(targets.values())).device)
-            spare.give(block)
-            ratios = dict(zip(targets, arrays, strict=True))
-        total_here = total[rows].zero_()
+        if not log_p:
+            dtypes = [target.dtype for target in targets.values()]
+            room, total, *arrays = spare.take(n, [torch.float64, torch.float64, *dtypes])
+            total = total.to(next(iter(targets.values())).device)
+            log_p = {name: a.to(total.device) for name, a in zip(targets, arrays, strict=True)}
         for name, target in targets.items():
-            here = ratios[name][rows]
-            particles.subtract(name, target, rows, here)
-            total_here += here
-        odd = odd or not math.isfinite(float(total_here.sum()))
+            log_p[name][rows] = target
+        here = particles.add_up(targets, rows, total[rows])
+        # Minus infinity is a particle without weight; where it meets another infinity the sum is NaN.
+        odd = odd or not float(here.sum()) < math.inf
         for name, found in score.deterministic.items():
             cached = particles.columns.get(name)
             if cached is None or cached.reason == "deterministic":
@@ -159,16 +168,44 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
         for name, note in score.notes.items():
             notes[name] = note.plus(notes.get(name))
     if odd:
-        particles.settle(ratios, {name: note.describe(n) for name, note in notes.items()})
-        total = torch.stack(list(ratios.values())).sum(0)
-    by_site = {name: ratio.cpu().numpy() for name, ratio in particles.joined(ratios).items()}
+        particles.settle(log_p, {name: note.describe(n) for name, note in notes.items()})
+        particles.add_up(log_p, slice(None), total)
     return Weighed(
-        Weights.trusted(by_site, total.cpu().numpy(), normalised=score.normalised, room=block[0]),
-        {name: ratios[name] for name in score.log_p},
+        Weights.trusted(
+            _BySite(particles, log_p),
+            total.cpu().numpy(),
+            normalised=score.normalised,
+            room=room.numpy(),
+        ),
+        {name: log_p[name] for name in score.log_p},
         tuple(score.observed),
         particles,
         own,
     )
+
+
+class _BySite(Mapping[str, Floats]):
+    """Log ratios by site, on the CPU, each made when it is first asked for: draws need their sum alone."""
+
+    def __init__(self, particles: Particles, log_p: Mapping[str, Tensor]) -> None:
+        self._particles, self._log_p = particles, log_p
+        self._labels = particles.labels(log_p)
+        self._made: dict[str, Floats] = {}
+
+    def __getitem__(self, label: str) -> Floats:
+        if label not in self._made:
+            parts = {name: self._log_p[name] for name in self._labels[label]}
+            first = next(iter(parts.values()))
+            room = torch.empty(len(first), dtype=torch.float64, device=first.device)
+            self._made[label] = self._particles.add_up(parts, slice(None), room).cpu().numpy()
+            self._made[label].flags.writeable = False
+        return self._made[label]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
 
 
 def _stretches(particles: Particles) -> Iterator[slice]:

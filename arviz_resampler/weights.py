@@ -107,8 +107,7 @@ class Weights:
     ) -> Weights:
         """Weights from arrays that were checked already, their sum, and an array for the weights."""
         weights = object.__new__(cls)
-        frozen = {name: _frozen(array) for name, array in by_site.items()}
-        object.__setattr__(weights, "log_ratio_by_site", MappingProxyType(frozen))
+        object.__setattr__(weights, "log_ratio_by_site", by_site)
         object.__setattr__(weights, "normalised", normalised)
         weights.__dict__.update(log_ratio=_frozen(total), _room=room)
         return weights

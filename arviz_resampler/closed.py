@@ -1,0 +1,76 @@
+"""Densities in closed form, for the priors that are used most: as few passes over the values as they take.
+
+Torch writes such a density as a chain of expressions, each an array of its own. Knows distributions,
+not programs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import LogNormal, Normal, TransformedDistribution
+
+from arviz_resampler.parameters import thin
+
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def log_prob(fn: Any, value: Tensor) -> Tensor | None:
+    """Log density of values in the support of a distribution; None: not one of those that are known here.
+
+    Parameters
+    ----------
+    fn : Distribution
+        The distribution.
+    value : Tensor
+        Values, shape ``(N, *batch, *event)``.
+
+    Returns
+    -------
+    Tensor or None
+        Shape ``(N, *batch)``, in the dtype of the values.
+    """
+    # By the method itself: a class made from it may have another density.
+    known = _KNOWN.get(type(fn).log_prob)
+    return None if known is None else known(fn, value)
+
+
+def _fits(batch: torch.Size, shape: torch.Size) -> bool:
+    """Whether a batch can be repeated to a shape that is then the shape of the whole."""
+    pairs = zip(reversed(batch), reversed(shape), strict=False)
+    return len(batch) <= len(shape) and all(size in (1, whole) for size, whole in pairs)
+
+
+def _normal(fn: Any, value: Tensor) -> Tensor | None:
+    loc, scale = thin(fn.loc), thin(fn.scale)
+    if not loc.dtype == scale.dtype == value.dtype or not _fits(fn.batch_shape, value.shape):
+        return None
+    if loc.numel() == scale.numel() == 1:
+        # Numbers instead of tensors: they need no broadcasting, and may need no subtraction.
+        shift, width = loc.item(), scale.item()
+        if not width > 0:
+            return None
+        z = value.sub(shift).div_(width) if shift else value.div(width)
+        constant = z.new_tensor(-math.log(width) - _HALF_LOG_2PI)
+    else:
+        z = value.sub(loc).div_(scale)
+        constant = scale.log().neg_().sub_(_HALF_LOG_2PI)
+    return torch.addcmul(constant, z, z, value=-0.5, out=z)
+
+
+def _log_normal(fn: Any, value: Tensor) -> Tensor | None:
+    if not isinstance(fn, LogNormal) or type(fn.base_dist).log_prob is not Normal.log_prob:
+        return None
+    log = value.log()
+    result = _normal(fn.base_dist, log)
+    return None if result is None else result.sub_(log)
+
+
+_KNOWN: dict[Any, Callable[[Any, Tensor], Tensor | None]] = {
+    Normal.log_prob: _normal,
+    TransformedDistribution.log_prob: _log_normal,
+}
