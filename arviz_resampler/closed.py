@@ -55,7 +55,7 @@ def _normal(fn: Any, value: Tensor) -> Tensor | None:
         if not width > 0:
             return None
         z = value.sub(shift).div_(width) if shift else value.div(width)
-        constant = z.new_tensor(-math.log(width) - _HALF_LOG_2PI)
+        constant = torch.scalar_tensor(-math.log(width) - _HALF_LOG_2PI, dtype=z.dtype, device=z.device)
     else:
         z = value.sub(loc).div_(scale)
         constant = scale.log().neg_().sub_(_HALF_LOG_2PI)

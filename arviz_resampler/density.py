@@ -358,17 +358,17 @@ def native_log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = 
         inner = native_log_prob(fn.base_dist, value, known=known, masks=masks)
         event = tuple(range(-fn.reinterpreted_batch_ndims, 0))
         return inner.sum(event, dtype=torch.float64) if event else inner
-    if type(fn).__name__ == "MaskedDistribution":
+    kind = type(fn).__name__
+    if kind == "MaskedDistribution":
         inner = native_log_prob(fn.base_dist, value, known=known, masks=masks)
         mask = fn._mask if masks else True
         if isinstance(mask, bool):
             return inner if mask else torch.zeros_like(inner)
         return torch.where(mask, inner, 0.0)
-    if type(fn).__name__ == "ExpandedDistribution":
+    if kind == "ExpandedDistribution":
         return native_log_prob(fn.base_dist, value, known=known, masks=masks)
-    if type(fn).__name__ in _NO_DENSITY:
-        name = type(fn).__name__
-        raise NotImplementedError(f"{name} {_NO_DENSITY[name]}: it has no density")
+    if kind in _NO_DENSITY:
+        raise NotImplementedError(f"{kind} {_NO_DENSITY[kind]}: it has no density")
     result = _composed(fn, value, masks)
     if result is None:
         result = _log_prob(fn, value, known)
@@ -381,13 +381,25 @@ def native_log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = 
 
 def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
     """Log density of a distribution that is not made of others."""
+    key = support_key(fn)
+    result = closed.log_prob(fn, value)
+    if key is not None and key in (known, _FREE):
+        if result is not None:
+            return result
+        inside = None
+    else:
+        with _lenient(fn):
+            inside = _inside(fn, value)
+    if result is None:
+        result = _open_log_prob(fn, value, inside)
+    return result if inside is None else result.masked_fill(~inside, -torch.inf)
+
+
+def _open_log_prob(fn: Any, value: Tensor, inside: Tensor | None) -> Tensor:
+    """What torch says, also where values outside the support would stop it."""
     with _lenient(fn):
-        key = support_key(fn)
-        inside = None if key is not None and key in (known, _FREE) else _inside(fn, value)
         try:
-            result = closed.log_prob(fn, value)
-            if result is None:
-                result = cast(Tensor, compact(fn).log_prob(value))
+            result: Tensor = compact(fn).log_prob(value)
         except (IndexError, RuntimeError, ValueError):
             if not value.is_floating_point():
                 # A Categorical draws whole numbers, and a Bernoulli scores floating ones.
@@ -398,4 +410,4 @@ def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
                 batch = value.shape[: value.dim() - len(fn.event_shape)]
                 inside = torch.ones(batch, dtype=torch.bool, device=value.device)
             result = _log_prob_inside(fn, value, inside)
-    return result if inside is None else result.masked_fill(~inside, -torch.inf)
+    return result

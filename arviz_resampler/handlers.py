@@ -155,6 +155,8 @@ class Handler:
         """Sum over all axes but the particle axis: shape (n,), sums in float64."""
         if values.dim() == 0 or values.numel() == 1:
             return values.reshape(()).expand(self.n)
+        if values.shape == (self.n,) and self.nesting == 0:
+            return values
         plate = (frames or {}).get(-values.dim())
         if plate is not None and plate[1] == values.shape[0] and values.dim() <= self.nesting:
             return values.sum(dtype=torch.float64).expand(self.n)  # along a plate, the same for all
@@ -211,6 +213,9 @@ class Handler:
         axes = self._axes(msg, batch)
         wanted = axes + [(None, size) for size in msg["fn"].event_shape]
         site = column.site
+        sizes = tuple(size for _, size in wanted)
+        if sizes == site.shape and all(plate in (None, dim) for (plate, _), dim in zip(wanted, site.dims, strict=True)):
+            return column.value
         order = match_axes(site.dims, site.shape, wanted)
         if order is None:
             kept = [(n, s) for n, s in wanted if n is not None or s != 1]
@@ -222,7 +227,7 @@ class Handler:
         value = column.value
         if order != tuple(range(len(order))):
             value = value.permute(0, *(1 + i for i in order))
-        return value.reshape(value.shape[0], *(size for _, size in wanted))
+        return value.reshape(value.shape[0], *sizes)
 
 
 def _is_kind(msg: Message, kind: str) -> bool:

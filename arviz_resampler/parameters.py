@@ -6,6 +6,8 @@ Knows distributions, not programs.
 from __future__ import annotations
 
 import copy
+import functools
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -30,9 +32,11 @@ def nested(fn: Distribution) -> list[Distribution]:
     """A distribution and all that it is made of."""
     parts = [fn]
     for part in vars(fn).values():
+        if isinstance(part, Tensor):
+            continue
         if isinstance(part, Distribution):
             parts += nested(part)
-        elif isinstance(part, list | tuple):
+        elif isinstance(part, (list, tuple)):
             parts += (inner for item in part if isinstance(item, Distribution) for inner in nested(item))
     return parts
 
@@ -57,6 +61,30 @@ def compact(fn: Distribution) -> Distribution:
     return same
 
 
+def _limits(part: Distribution) -> Iterable[tuple[str, Any, bool]]:
+    """Name and constraint of each parameter, and whether it is computed from others when asked for."""
+    cls: Any = type(part)
+    if isinstance(cls.arg_constraints, dict) and "arg_constraints" not in vars(part):
+        return _class_limits(cls)
+    try:
+        return _read_limits(cls, part.arg_constraints)
+    except NotImplementedError:
+        return ()
+
+
+@functools.cache
+def _class_limits(cls: Any) -> tuple[tuple[str, Any, bool], ...]:
+    return _read_limits(cls, cls.arg_constraints)
+
+
+def _read_limits(cls: Any, limits: Mapping[str, Any]) -> tuple[tuple[str, Any, bool], ...]:
+    return tuple(
+        (name, constraint, isinstance(getattr(cls, name, None), lazy_property))
+        for name, constraint in limits.items()
+        if not isinstance(constraint, _Dependent)
+    )
+
+
 def bad_parameter(fn: Distribution) -> BadParameter | None:
     """Check every parameter of ``fn`` and of the distributions in it; return the first bad one.
 
@@ -65,13 +93,8 @@ def bad_parameter(fn: Distribution) -> BadParameter | None:
     # A LogNormal has the parameters of its Normal. They are kept, so that no other gets their id.
     seen: dict[tuple[int, int], Any] = {}
     for part in nested(fn):
-        try:
-            limits: dict[str, Any] = part.arg_constraints
-        except NotImplementedError:
-            continue
-        for name, constraint in limits.items():
-            lazy = isinstance(getattr(type(part), name, None), lazy_property)
-            if isinstance(constraint, _Dependent) or (lazy and name not in vars(part)):
+        for name, constraint, lazy in _limits(part):
+            if lazy and name not in vars(part):
                 continue
             value = getattr(part, name)
             if (id(value), id(constraint)) in seen:
@@ -81,7 +104,7 @@ def bad_parameter(fn: Distribution) -> BadParameter | None:
                 value = torch.as_tensor(value)
             single = thin(value)
             # Of numbers, torch's simple constraints are asked in Python, which is three times faster.
-            if single.numel() == 1 and constraint in _OF_NUMBERS and constraint.check(single.item()):
+            if constraint in _OF_NUMBERS and single.numel() == 1 and constraint.check(single.item()):
                 continue
             good = constraint.check(single)
             if not good.all():

@@ -27,7 +27,7 @@ class ParetoFit(NamedTuple):
 def _largest(values: Floats, count: int) -> Floats:
     """The largest values in ascending order, without sorting the rest."""
     # Particles are in no order, so a stride shows where the largest begin; a miss is noticed.
-    stride = min(max(count // 40, 4), 64)
+    stride = min(max(count // 15, 4), 256)
     share = count / stride
     rank = int(share + 4 * math.sqrt(share)) + 1
     some = values[::stride]

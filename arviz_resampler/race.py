@@ -114,19 +114,18 @@ class Race:
         """
         blocks = _blocks(num_samples)
         bars = self._bars_of(len(blocks))
-        total = blocks[-1].start + blocks[-1].size
-        winner = np.full(total, -1, np.int64)
-        factor = 1.0
-        while blocks:
-            active = np.flatnonzero(weights * factor >= bars.lowest if factor > 1 else weights >= bars.lowest)
-            times, registers, particles = self._arrivals(weights, active, bars, blocks, factor)
-            earliest = np.full(total, np.inf)
-            np.minimum.at(earliest, registers, times)
-            first = times == earliest[registers]
-            winner[registers[first]] = particles[first]
-            wanted = winner[:num_samples]
-            blocks = [b for b in blocks if (wanted[b.start : b.start + b.size] < 0).any()]
-            factor *= 2
+        active = np.flatnonzero(weights >= bars.lowest)
+        heavy, near = weights[active], bars.each.take(active, axis=0)
+        winner = np.empty(blocks[-1].start + blocks[-1].size, np.int64)
+        for block in blocks:
+            part = winner[block.start : block.start + block.size]
+            within = np.flatnonzero(near[:, block.number] <= heavy)
+            self._run(block, block.reach, active[within], heavy[within], part)
+            wanted, factor = part[: num_samples - block.start], 1.0
+            while wanted.min() < 0:
+                factor *= 2
+                within = np.flatnonzero(bars.each[:, block.number] <= weights * factor)
+                self._run(block, block.reach * factor, within, weights[within], part)
         return winner[:num_samples]
 
     def _bars_of(self, num_blocks: int) -> _Bars:
@@ -148,40 +147,41 @@ class Race:
             self._bars[num_blocks] = _Bars(lowest, each)
         return self._bars[num_blocks]
 
+    def _run(self, block: _Block, reach: float, particles: Ints, weights: Floats, winner: Ints) -> None:
+        """Run a block up to a time: write the earliest particle of each register, or -1."""
+        times, registers, runners = self._arrivals(block, reach, particles, weights)
+        earliest = np.full(block.size, np.inf)
+        np.minimum.at(earliest, registers, times)
+        first = np.flatnonzero(times == earliest[registers])
+        winner.fill(-1)
+        winner[registers[first]] = particles[runners[first]]
+
     def _arrivals(
-        self, weights: Floats, candidates: Ints, bars: _Bars, blocks: list[_Block], factor: float
+        self, block: _Block, reach: float, particles: Ints, weights: Floats
     ) -> tuple[Floats, Ints, Ints]:
-        """All arrivals up to a multiple of each block's reach: time, register and particle."""
-        starts = np.array([block.start for block in blocks])
-        sizes = np.array([block.size for block in blocks], np.uint64)
-        numbers = [block.number for block in blocks]
-        reaches = np.array([block.reach * factor for block in blocks])
-        heavy = weights[candidates]
-        within = bars.each.take(candidates, axis=0) <= (heavy * factor)[:, None]
-        # A lane is a particle in a block. It runs up to its reach, in the particle's own time.
-        lane = np.flatnonzero(within if len(blocks) == bars.each.shape[1] else within[:, numbers])
-        which, own = np.divmod(lane, len(blocks))
-        keys = _mix(self._roots[numbers][own] + candidates[which].astype(np.uint64) * _STEP)
-        reach = reaches[own] * heavy[which]
-        time: Floats | float = 0.0
-        count, width = 0, 4 if len(keys) < _FEW else 1
+        """All arrivals in a block up to a time: when, at which register, and whose (a place in ``particles``)."""
+        keys = _mix(self._roots[block.number] + particles.astype(np.uint64) * _STEP)
+        until = reach * weights  # in the time of each particle
+        runners = np.arange(len(particles))
         found: list[tuple[Floats, Ints, Ints]] = []
+        time: Floats | float = 0.0
+        count, width = 0, 4
         while keys.size:
-            words = _mix(keys + np.arange(count, count + width, dtype=np.uint64)[:, None] * _STEP)
+            # One arrival at a time, or several where the calls cost more than the arithmetic.
+            rows = 1 if len(keys) >= _FEW else width
+            words = _mix(keys + np.arange(count, count + rows, dtype=np.uint64)[:, None] * _STEP)
             times = _exponential(words)
-            # The times of a particle are summed one after the other, so they do not depend on how
-            # many are taken in one go: several where the calls cost more than the arithmetic.
+            # Summed one after the other, so that it does not matter how many are taken in one go.
             times[0] += time
-            for i in range(1, width):
+            for i in range(1, rows):
                 times[i] += times[i - 1]
-            hits = np.flatnonzero(times <= reach)
-            which, own = np.divmod(lane[hits % len(keys)], len(blocks))
-            who = candidates[which]
+            hits = np.flatnonzero(times <= until)
+            runner = runners[hits if rows == 1 else hits % len(keys)]
             label = _mix(words.ravel()[hits] + _STEP) >> np.uint64(32)
-            registers = starts[own] + (label * sizes[own] >> np.uint64(32)).astype(np.int64)
-            found.append((times.ravel()[hits] / weights[who], registers, who))
-            more = np.flatnonzero(times[-1] <= reach)
+            register = (label * np.uint64(block.size) >> np.uint64(32)).astype(np.int64)
+            found.append((times.ravel()[hits] / weights[runner], register, runner))
+            more = hits if rows == 1 else np.flatnonzero(times[-1] <= until)
             time = times[-1, more]
-            lane, keys, reach = lane[more], keys[more], reach[more]
-            count, width = count + width, width * 2
+            runners, keys, until = runners[more], keys[more], until[more]
+            count, width = count + rows, width if rows == 1 else width * 2
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
