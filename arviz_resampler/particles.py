@@ -5,7 +5,6 @@ Knows records; nothing of programs, draws or containers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -44,11 +43,8 @@ class Particles:
         """The sites that may be exported, by name."""
         return {name: column.site for name, column in self.columns.items() if column.site.role != "auxiliary"}
 
-    def targets(self, score: Score, rows: slice, *, partial: bool) -> dict[str, Tensor]:
-        """Log density that the weights go for, by site, for a stretch of particles.
-
-        That of the model where it mentions the site, else that of the simulator.
-        """
+    def elsewhere(self, score: Score, *, partial: bool) -> dict[str, Tensor]:
+        """Log densities that the weights go for where the model has none: those of the simulator."""
         required = {
             name
             for name, column in self.columns.items()
@@ -61,75 +57,97 @@ class Particles:
                 f"The model has {quoted(mentioned)}; the guide has {quoted(required)}. Pass "
                 f"partial=True to the Resampler to keep the guide's distribution there."
             )
-        targets = {}
+        elsewhere = {}
         for name, column in self.columns.items():
             if name in score.log_p:
-                targets[name] = score.log_p[name]
-            elif column.site.role == "auxiliary" and column.from_guide and column.log_q is not None:
-                targets[name] = torch.zeros((), device=column.log_q.device)
+                continue
+            if column.site.role == "auxiliary" and column.from_guide and column.log_q is not None:
+                elsewhere[name] = torch.zeros_like(column.log_q)
             elif column.log_conditional is not None:
-                targets[name] = column.log_conditional[rows]
-        targets.update(score.log_p)
-        if not targets:  # a partial model without any site
+                elsewhere[name] = column.log_conditional
+        if not elsewhere and not score.log_p:  # a partial model without any site
             name, column = next((n, c) for n, c in self.columns.items() if c.log_q is not None)
             assert column.log_q is not None
-            targets[name] = column.log_q[rows]
-        return targets
+            elsewhere[name] = column.log_q
+        return elsewhere
 
-    def add_up(self, log_p: Mapping[str, Tensor], rows: slice, out: Tensor) -> Tensor:
-        """Write the log ratio of some sites together to ``out``, float64, for a stretch of particles.
+    def offset(self, mentioned: Collection[str], elsewhere: Mapping[str, Tensor]) -> Tensor:
+        """What the log densities of a model are added to, to become log ratios.
 
         Parameters
         ----------
-        log_p : mapping of str to Tensor
-            What the weights go for, by site, for these particles.
-        rows : slice
-            Which particles they are.
-        out : Tensor
-            Where the sum goes; it is returned too.
-        """
-        each = out
-        for i, (name, target) in enumerate(log_p.items()):
-            if i == 1:
-                each = torch.empty_like(out)
-            self._subtract(name, target, rows, each)
-            if i > 0:
-                out += each
-        return out
+        mentioned : collection of str
+            Sites that the model has a density for.
+        elsewhere : mapping of str to Tensor
+            What the weights go for elsewhere.
 
-    def _subtract(self, name: str, target: Tensor, rows: slice, out: Tensor) -> None:
-        """Write the log ratio of a site to ``out``: log p - log q.
+        Returns
+        -------
+        Tensor
+            Shape (N,), float64.
+        """
+        parts = {}
+        for name, column in self.columns.items():
+            if name in elsewhere:
+                parts[name] = elsewhere[name]
+            elif name in mentioned and column.log_q is not None:
+                parts[name] = torch.zeros_like(column.log_q)
+        device = next(iter(self.columns.values())).value.device
+        return self.add_up(parts, torch.zeros(self.num_particles, dtype=torch.float64, device=device))
+
+    def comparable(self, mentioned: Collection[str]) -> bool:
+        """Whether all particles have a density of their own at the sites of a model."""
+        return all(self.columns[name].finite for name in mentioned if name in self.columns)
+
+    def add_up(self, targets: Mapping[str, Tensor], out: Tensor) -> Tensor:
+        """Write the log ratio of some sites together to ``out``, float64, and return it.
 
         A particle whose own log q is not finite keeps its conditional, or is dropped.
+
+        Parameters
+        ----------
+        targets : mapping of str to Tensor
+            What the weights go for, by site, shape (N,).
+        out : Tensor
+            Where the sum goes, shape (N,), float64.
         """
+        out.zero_()
+        for name, target in targets.items():
+            out += self._ratio(name, target)
+        return out
+
+    def _ratio(self, name: str, target: Tensor) -> Tensor:
         column = self.columns.get(name)
         if column is None or column.log_q is None:
-            out.copy_(target)
-            return
-        log_q = column.log_q[rows]
-        torch.sub(target, log_q, out=out)
+            return target
+        ratio = target - column.log_q
         if not column.finite:
             # A simulation that failed or overflowed failed under every model: it says nothing about one.
-            out.masked_fill_(~torch.isfinite(log_q), -torch.inf if column.from_guide else 0.0)
+            lost = -torch.inf if column.from_guide else 0.0
+            ratio = ratio.masked_fill(~torch.isfinite(column.log_q), lost)
+        return ratio
 
-    def settle(self, log_p: dict[str, Tensor], notes: Mapping[str, str]) -> None:
+    def settled(self, targets: Mapping[str, Tensor], notes: Mapping[str, str]) -> dict[str, Tensor]:
         """See to log ratios that are not finite: no NaN for a particle that counts, no infinite weight.
 
         Parameters
         ----------
-        log_p : dict of str to Tensor
-            What the weights go for, by site, shape (N,); changed in place.
+        targets : mapping of str to Tensor
+            What the weights go for, by site, shape (N,).
         notes : mapping of str to str
             What else is known of a site, for the message.
+
+        Returns
+        -------
+        dict of str to Tensor
+            The same, with minus infinity for particles that are dropped.
         """
-        dead = torch.zeros(self.num_particles, dtype=torch.bool, device=next(iter(log_p.values())).device)
-        odd: dict[str, Tensor] = {}
-        for name, target in log_p.items():
-            ratio = torch.empty(self.num_particles, dtype=torch.float64, device=dead.device)
-            self._subtract(name, target, slice(None), ratio)
-            if not math.isfinite(float(ratio.sum())):
-                odd[name] = ratio
-                dead |= ratio == -torch.inf
+        settled = dict(targets)
+        ratios = {name: self._ratio(name, target) for name, target in targets.items()}
+        odd = {name: ratio for name, ratio in ratios.items() if not torch.isfinite(ratio).all()}
+        dead = torch.zeros(self.num_particles, dtype=torch.bool, device=next(iter(ratios.values())).device)
+        for ratio in odd.values():
+            dead |= ratio == -torch.inf
         for name, ratio in odd.items():
             bad = torch.isnan(ratio) & ~dead
             if bad.any():
@@ -146,10 +164,11 @@ class Particles:
                     f"zero",
                     DrawWarning,
                 )
-            log_p[name].masked_fill_(~torch.isfinite(ratio), -torch.inf)
+            settled[name] = targets[name].masked_fill(~torch.isfinite(ratio), -torch.inf)
+        return settled
 
     def labels(self, names: Collection[str]) -> dict[str, list[str]]:
-        """Names to show log ratios under: the auxiliary sites of an automatic guide go with those made of them."""
+        """Names for log ratios: those of auxiliary sites of an automatic guide go with what they became."""
         made = [name for name, column in self.columns.items() if column.transform and name in names]
         base = [
             name

@@ -159,7 +159,7 @@ class Race:
     def _arrivals(
         self, block: _Block, reach: float, particles: Ints, weights: Floats
     ) -> tuple[Floats, Ints, Ints]:
-        """All arrivals in a block up to a time: when, at which register, and whose (a place in ``particles``)."""
+        """All arrivals in a block up to a time: when, at which register, whose (a place among them)."""
         keys = _mix(self._roots[block.number] + particles.astype(np.uint64) * _STEP)
         until = reach * weights  # in the time of each particle
         runners = np.arange(len(particles))

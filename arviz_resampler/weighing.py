@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -93,16 +93,25 @@ class Weighed:
 
 
 class Spare:
-    """Memory of the last log densities, for the next ones once nobody looks at it any more.
+    """What one call leaves for the next: memory, and the part of log ratios that no model changes.
 
-    The system hands out fresh memory page by page, which takes longer than the arithmetic.
+    The system hands out fresh memory page by page, which takes longer than the arithmetic. So the
+    memory of the last log densities is used again once nobody looks at it any more.
     """
 
     def __init__(self) -> None:
         self._block: Bytes | None = None
+        self._offset: tuple[frozenset[str], Tensor] | None = None
         # The allocator of glibc gives memory back to the system after each stretch, until it has seen a
         # large array go. This one is never touched, so it takes no memory.
         np.empty(_KEPT, np.uint8)
+
+    def offset(self, particles: Particles, names: Collection[str], elsewhere: Mapping[str, Tensor]) -> Tensor:
+        """The offset of models that score the named sites, as :meth:`Particles.offset` has it."""
+        key, last = frozenset(names), self._offset
+        if last is None or last[0] != key:
+            last = self._offset = key, particles.offset(key, elsewhere)
+        return last[1]
 
     def take(self, length: int, dtypes: Sequence[torch.dtype]) -> list[Tensor]:
         """Arrays of one length, their contents left as they are."""
@@ -120,7 +129,7 @@ class Spare:
         ]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_block": None}
+        return {"_block": None, "_offset": None}
 
 
 def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare: Spare) -> Weighed:
@@ -141,24 +150,29 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
     """
     program = Program(model, "model")
     n, nesting = particles.num_particles, particles.nesting
-    total, room = torch.zeros(0), torch.zeros(0)
+    elsewhere: Mapping[str, Tensor] = {}
     log_p: dict[str, Tensor] = {}
-    odd = False
+    room = total = offset = torch.zeros(0)
+    odd, first = False, True
     own: dict[str, list[Column]] = {}
     notes: dict[str, Invalid] = {}
     for rows in _stretches(particles):
         length = rows.stop - rows.start
-        score = program.score(_rows(particles, rows), length, nesting, check=check and not log_p)
+        score = program.score(_rows(particles, rows), length, nesting, check=check and first)
         nesting = score.nesting
-        targets = particles.targets(score, rows, partial=partial)
-        if not log_p:
-            dtypes = [target.dtype for target in targets.values()]
-            room, total, *arrays = spare.take(n, [torch.float64, torch.float64, *dtypes])
-            total = total.to(next(iter(targets.values())).device)
-            log_p = {name: a.to(total.device) for name, a in zip(targets, arrays, strict=True)}
-        for name, target in targets.items():
-            log_p[name][rows] = target
-        here = particles.add_up(targets, rows, total[rows])
+        if first:
+            elsewhere = particles.elsewhere(score, partial=partial)
+            offset = spare.offset(particles, score.log_p.keys(), elsewhere)
+            dtypes = [values.dtype for values in score.log_p.values()]
+            room, *arrays = spare.take(n, [torch.float64, torch.float64, *dtypes])
+            total, *arrays = (array.to(offset.device) for array in arrays)
+            log_p = dict(zip(score.log_p, arrays, strict=True))
+            odd = not particles.comparable(log_p)
+        here = total[rows].zero_()
+        for name, values in score.log_p.items():
+            log_p[name][rows] = values
+            here += values
+        here += offset[rows]
         # Minus infinity is a particle without weight; where it meets another infinity the sum is NaN.
         odd = odd or not float(here.sum()) < math.inf
         for name, found in score.deterministic.items():
@@ -167,17 +181,20 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
                 own.setdefault(name, []).append(to_column(found, length, nesting, score.probed.get(name)))
         for name, note in score.notes.items():
             notes[name] = note.plus(notes.get(name))
+        first = False
+    known = {**elsewhere, **log_p}
+    targets = {name: known[name] for name in (*particles.columns, *log_p) if name in known}
     if odd:
-        particles.settle(log_p, {name: note.describe(n) for name, note in notes.items()})
-        particles.add_up(log_p, slice(None), total)
+        targets = particles.settled(targets, {name: note.describe(n) for name, note in notes.items()})
+        particles.add_up(targets, total)
     return Weighed(
         Weights.trusted(
-            _BySite(particles, log_p),
+            _BySite(particles, targets),
             total.cpu().numpy(),
             normalised=score.normalised,
             room=room.numpy(),
         ),
-        {name: log_p[name] for name in score.log_p},
+        {name: targets[name] for name in log_p},
         tuple(score.observed),
         particles,
         own,
@@ -187,17 +204,17 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
 class _BySite(Mapping[str, Floats]):
     """Log ratios by site, on the CPU, each made when it is first asked for: draws need their sum alone."""
 
-    def __init__(self, particles: Particles, log_p: Mapping[str, Tensor]) -> None:
-        self._particles, self._log_p = particles, log_p
-        self._labels = particles.labels(log_p)
+    def __init__(self, particles: Particles, targets: Mapping[str, Tensor]) -> None:
+        self._particles, self._targets = particles, targets
+        self._labels = particles.labels(targets)
         self._made: dict[str, Floats] = {}
 
     def __getitem__(self, label: str) -> Floats:
         if label not in self._made:
-            parts = {name: self._log_p[name] for name in self._labels[label]}
-            first = next(iter(parts.values()))
-            room = torch.empty(len(first), dtype=torch.float64, device=first.device)
-            self._made[label] = self._particles.add_up(parts, slice(None), room).cpu().numpy()
+            parts = {name: self._targets[name] for name in self._labels[label]}
+            device = next(iter(parts.values())).device
+            room = torch.empty(self._particles.num_particles, dtype=torch.float64, device=device)
+            self._made[label] = self._particles.add_up(parts, room).cpu().numpy()
             self._made[label].flags.writeable = False
         return self._made[label]
 
