@@ -27,12 +27,11 @@ from arviz_resampler.weights import Weights
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
-# Particles in a stretch. Running a program costs as much as its arithmetic on thousands of particles;
-# arrays of a hundred thousand numbers stay in the cache of a processor; those above 32 MB are given back
-# to the system and asked for anew each time.
-_KEPT = 30 << 20
+# Running a program costs as much as its arithmetic on thousands of particles, so a stretch is long; its
+# widest array stays in the cache of a processor, and below the size that is given back to the system.
+_LONGEST, _WIDEST = 1 << 19, 1 << 21
+_KEPT = 30 << 20  # bytes
 _LINE = 64  # bytes that the processor takes at a time
-_FITTING, _WORTHWHILE, _LARGEST = 1 << 18, 1 << 16, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -230,7 +229,7 @@ def _stretches(particles: Particles) -> Iterator[slice]:
     n = particles.num_particles
     # How many numbers a particle has at the widest site of the guide.
     width = max(1, *(math.prod(c.site.shape) for c in particles.columns.values() if c.from_guide))
-    length = max(_FITTING // width, min(_WORTHWHILE, _LARGEST // width), 1)
+    length = max(min(_LONGEST, _WIDEST // width), 1)
     count = -(-n // length)
     return (slice(i * n // count, (i + 1) * n // count) for i in range(count))
 

@@ -34,8 +34,7 @@ def short(monkeypatch):
     """Many stretches, of lengths that do not divide the particles."""
 
     def shorten(length):
-        monkeypatch.setattr(weighing, "_FITTING", 3 * length)
-        monkeypatch.setattr(weighing, "_WORTHWHILE", length)
+        monkeypatch.setattr(weighing, "_LONGEST", length)
 
     return shorten
 
@@ -119,7 +118,7 @@ def test_no_stretch_is_longer_than_its_arrays_should_be():
         cache = Resampler(wide(width), num_guide_samples=9000, seed=0)
         lengths = [rows.stop - rows.start for rows in weighing._stretches(cache._particles)]
         assert sum(lengths) == 9000
-        assert max(lengths) * width <= weighing._LARGEST
+        assert max(lengths) * width <= weighing._WIDEST
         assert max(lengths) - min(lengths) <= 1
 
 
