@@ -154,6 +154,8 @@ def support_key(fn: Any) -> Any:
 
 
 def _constraint_key(constraint: Any) -> Any:
+    if constraint in _COMMON:
+        return _COMMON[constraint]
     while isinstance(constraint, constraints.independent):
         constraint = constraint.base_constraint
     if constraint is None:
@@ -167,6 +169,12 @@ def _constraint_key(constraint: Any) -> Any:
         return type(constraint).__name__, tuple(sorted((k, float(v)) for k, v in fields.items()))
     except (TypeError, ValueError):
         return None
+
+
+_COMMON: dict[Any, Any] = {}
+_COMMON.update(
+    (c, _constraint_key(c)) for c in (constraints.real, constraints.positive, constraints.unit_interval)
+)
 
 
 def _is_generic(fn: Any) -> bool:

@@ -23,7 +23,7 @@ from arviz_resampler.weights import Weights
 def take(columns: Mapping[str, Column], chosen: Ints) -> dict[str, Tensor]:
     """The draws: one row of each column for each chosen particle."""
     index = torch.as_tensor(chosen)
-    return {name: c.value[index.to(c.value.device)] for name, c in columns.items()}
+    return {name: c.value.index_select(0, index.to(c.value.device)) for name, c in columns.items()}
 
 
 def to_container(weighed: Weighed, chosen: Ints, labels: containers.Labels, **parts: Any) -> Any:

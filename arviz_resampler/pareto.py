@@ -6,6 +6,7 @@ sign of the argument and on ties, and sort all ratios where the tail alone is ne
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -69,12 +70,18 @@ def fit_pareto(ratios: Floats) -> ParetoFit:
         return ParetoFit(math.nan, tail, threshold, "the largest weights are equal")
     excess /= excess[-1]  # k has no scale
     quarter = max(excess[int(tail / 4 + 0.5) - 1], 1e-12)
-    grid = 30 + int(math.sqrt(tail))
-    b = 1 + (1 - np.sqrt(grid / (np.arange(grid) + 0.5))) / (3 * quarter)
+    b = 1 + _grid(tail) / (3 * quarter)
     # Not log1p, which is ten times slower and says no more of a mean.
-    k = np.log(1 - b[:, None] * excess).mean(1)
+    k = np.log(1 - b[:, None] * excess).sum(1) / tail
     profile = tail * (np.log(-b / k) - k - 1)
     weight = np.exp(profile - profile.max())
-    best = float(weight @ b / weight.sum())
-    shape = float(np.log1p(-best * excess).mean())
+    best = float((weight * b).sum() / weight.sum())
+    shape = float(np.log(1 - best * excess).sum()) / tail
     return ParetoFit((tail * shape + 5) / (tail + 10), tail, threshold, "")
+
+
+@functools.lru_cache(maxsize=8)
+def _grid(tail: int) -> Floats:
+    """Points of the prior that Zhang and Stephens integrate over, less what depends on the ratios."""
+    count = 30 + int(math.sqrt(tail))
+    return 1 - np.sqrt(count / (np.arange(count) + 0.5))

@@ -121,10 +121,10 @@ class Spare:
             # NumPy asks for large pages where there are any; torch does not.
             block = np.empty(sum(strides), np.uint8)
         self._block = block
-        ends = itertools.accumulate(strides)
+        starts = itertools.accumulate(strides, initial=0)
         return [
-            torch.from_numpy(block[end - stride : end - stride + length * dtype.itemsize]).view(dtype)
-            for end, stride, dtype in zip(ends, strides, dtypes, strict=True)
+            torch.frombuffer(block, dtype=dtype, count=length, offset=start)
+            for start, dtype in zip(starts, dtypes, strict=False)
         ]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -167,10 +167,10 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
             total, *arrays = (array.to(offset.device) for array in arrays)
             log_p = dict(zip(score.log_p, arrays, strict=True))
             odd = not particles.comparable(log_p)
-        here = total[rows].zero_()
-        for name, values in score.log_p.items():
+        here = total[rows].zero_() if not log_p else total[rows]
+        for i, (name, values) in enumerate(score.log_p.items()):
             log_p[name][rows] = values
-            here += values
+            here = here.copy_(values) if i == 0 else here.add_(values)
         here += offset[rows]
         # Minus infinity is a particle without weight; where it meets another infinity the sum is NaN.
         odd = odd or not float(here.sum()) < math.inf
