@@ -71,8 +71,11 @@ def fit_pareto(ratios: Floats) -> ParetoFit:
     excess /= excess[-1]  # k has no scale
     quarter = max(excess[int(tail / 4 + 0.5) - 1], 1e-12)
     b = 1 + _grid(tail) / (3 * quarter)
+    # Logs of products: a log takes longer than eight multiplications, which leave 1e-30 to 1e110 at most.
     # Not log1p, which is ten times slower and says no more of a mean.
-    k = np.log(1 - b[:, None] * excess).sum(1) / tail
+    eights = np.zeros((8, -(-tail // 8)))
+    eights.ravel()[:tail] = excess
+    k = np.log(np.multiply.reduce(1 - np.multiply.outer(b, eights), axis=1)).sum(1) / tail
     profile = tail * (np.log(-b / k) - k - 1)
     weight = np.exp(profile - profile.max())
     best = float((weight * b).sum() / weight.sum())

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from arviz_resampler.errors import ArgumentError, WeightError
@@ -419,8 +420,9 @@ def _add(parts: list[Floats]) -> Floats:
 
 
 def _squares(values: Floats) -> float:
-    # Not values @ values: the threads of BLAS and those of torch wait for each other, for milliseconds.
-    return float(np.einsum("i,i", values, values))
+    # Not values @ values: threads of NumPy and those of torch wait for each other, for milliseconds.
+    shared = torch.from_numpy(values)
+    return float(shared.dot(shared))
 
 
 def _ess(log_ratio: Floats) -> float:
