@@ -15,7 +15,7 @@ from torch.distributions import Distribution
 
 from arviz_resampler import density
 from arviz_resampler.errors import MismatchError, ProgramError
-from arviz_resampler.parameters import BadParameter, bad_parameter
+from arviz_resampler.parameters import BadParameter, bad_parameter, nested
 from arviz_resampler.records import Column, Found, Invalid
 from arviz_resampler.sites import describe_axes, match_axes
 
@@ -78,12 +78,13 @@ class Handler:
             if not _is_kind(msg, "Unit"):
                 self._deterministic(msg)
             return
-        if density.is_improper(fn):
+        parts = nested(fn)
+        if density.is_improper(parts):
             raise ProgramError(
                 f"site {name!r} of the {self.role} has an improper distribution (ImproperUniform): "
                 f"nothing can be drawn from it, and it cannot be resampled to. Use a proper one."
             )
-        self._stochastic(msg, self._batch(name, fn.batch_shape, frames_of(msg)))
+        self._stochastic(msg, self._batch(name, fn.batch_shape, frames_of(msg)), parts)
 
     def _is_deterministic(self, msg: Message) -> bool:
         """Whether a site holds a computed value, by pyro.deterministic or by poutine.reparam."""
@@ -102,7 +103,7 @@ class Handler:
     def _deterministic(self, msg: Message) -> None:
         pass
 
-    def _stochastic(self, msg: Message, batch: tuple[int, ...]) -> None:
+    def _stochastic(self, msg: Message, batch: tuple[int, ...], parts: list[Distribution]) -> None:
         raise NotImplementedError
 
     def _batch(self, name: str, own: torch.Size, frames: dict[int, tuple[str, int]]) -> tuple[int, ...]:
@@ -139,8 +140,8 @@ class Handler:
         inner = tuple(own)[max(len(own) - self.nesting, 0) :]
         return (1,) * (self.nesting - len(inner)) + inner
 
-    def _check_parameters(self, msg: Message) -> BadParameter | None:
-        bad = bad_parameter(msg["fn"])
+    def _check_parameters(self, msg: Message, parts: list[Distribution]) -> BadParameter | None:
+        bad = bad_parameter(parts)
         if bad is not None:
             self.invalid[msg["name"]] = Invalid(bad.text, int(self._by_particle(bad.bad).sum()))
         return bad
@@ -197,7 +198,9 @@ class Handler:
 
     def _column(self, name: str, columns: Mapping[str, Column]) -> Column | None:
         """The cached site of that name, or the whole that ``obs_mask=`` made it a part of."""
-        for suffix in ("", "_observed", "_unobserved"):
+        if name in columns:
+            return columns[name]
+        for suffix in ("_observed", "_unobserved"):
             if name.endswith(suffix) and name[: len(name) - len(suffix)] in columns:
                 return columns[name[: len(name) - len(suffix)]]
         return None
@@ -239,7 +242,8 @@ def _is_kind(msg: Message, kind: str) -> bool:
 
 def frames_of(msg: Message) -> dict[int, tuple[str, int]]:
     """Name and size of each vectorised plate around a site, by dim."""
-    return {f.dim: (f.name, f.size) for f in msg["cond_indep_stack"] if f.dim is not None}
+    stack = msg["cond_indep_stack"]
+    return {f.dim: (f.name, f.size) for f in stack if f.dim is not None} if stack else {}
 
 
 class Drawing(Handler):
@@ -264,7 +268,7 @@ class Drawing(Handler):
         if name in self.replay and f"{name}_unobserved" not in self.found:
             raise MismatchError(f"site {name!r} is deterministic in the {self.role}, but the guide draws it")
 
-    def _stochastic(self, msg: Message, batch: tuple[int, ...]) -> None:
+    def _stochastic(self, msg: Message, batch: tuple[int, ...], parts: list[Distribution]) -> None:
         name, fn = msg["name"], msg["fn"]
         found = Found(
             name,
@@ -282,7 +286,7 @@ class Drawing(Handler):
         )
         if msg["is_observed"]:
             found.data = self._data(msg, batch)
-        bad = self._check_parameters(msg)
+        bad = self._check_parameters(msg, parts)
         if bad is not None:
             found.bad, found.bad_text = self._by_particle(bad.bad), bad.text
             if self.role == "guide" or (self.n > 1 and found.bad.all()):

@@ -43,7 +43,10 @@ def nested(fn: Distribution) -> list[Distribution]:
 
 def thin(values: Tensor) -> Tensor:
     """Values without the axes along which they are only repeated, which keep size one."""
-    for dim, (size, stride) in enumerate(zip(values.shape, values.stride(), strict=True)):
+    strides = values.stride()
+    if 0 not in strides:
+        return values
+    for dim, (size, stride) in enumerate(zip(values.shape, strides, strict=True)):
         if stride == 0 and size > 1:
             values = values.narrow(dim, 0, 1)
     return values
@@ -85,14 +88,14 @@ def _read_limits(cls: Any, limits: Mapping[str, Any]) -> tuple[tuple[str, Any, b
     )
 
 
-def bad_parameter(fn: Distribution) -> BadParameter | None:
-    """Check every parameter of ``fn`` and of the distributions in it; return the first bad one.
+def bad_parameter(parts: list[Distribution]) -> BadParameter | None:
+    """Check every parameter of a distribution and of all that it is made of; return the first bad one.
 
     Programs run with torch's own check off, because it cannot say at which site it failed.
     """
     # A LogNormal has the parameters of its Normal. They are kept, so that no other gets their id.
     seen: dict[tuple[int, int], Any] = {}
-    for part in nested(fn):
+    for part in parts:
         for name, constraint, lazy in _limits(part):
             if lazy and name not in vars(part):
                 continue

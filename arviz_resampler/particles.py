@@ -5,8 +5,10 @@ Knows records; nothing of programs, draws or containers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -97,7 +99,17 @@ class Particles:
 
     def comparable(self, mentioned: Collection[str]) -> bool:
         """Whether all particles have a density of their own at the sites of a model."""
-        return all(self.columns[name].finite for name in mentioned if name in self.columns)
+        return self._broken.isdisjoint(mentioned)
+
+    @cached_property
+    def _broken(self) -> frozenset[str]:
+        """Sites at which some particle has no finite density of its own."""
+        return frozenset(name for name, column in self.columns.items() if not column.finite)
+
+    @cached_property
+    def width(self) -> int:
+        """How many numbers a particle has at the widest site of the guide."""
+        return max(1, *(math.prod(c.site.shape) for c in self.columns.values() if c.from_guide))
 
     def add_up(self, targets: Mapping[str, Tensor], out: Tensor) -> Tensor:
         """Write the log ratio of some sites together to ``out``, float64, and return it.

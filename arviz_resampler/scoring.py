@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from arviz_resampler import density
 from arviz_resampler.errors import MismatchError, ProgramError, quoted, suggestion
@@ -53,7 +54,7 @@ class Scoring(Handler):
                 f"Resampler from a guide that is written the same way."
             )
 
-    def _stochastic(self, msg: Message, batch: tuple[int, ...]) -> None:
+    def _stochastic(self, msg: Message, batch: tuple[int, ...], parts: list[Distribution]) -> None:
         name, fn = msg["name"], msg["fn"]
         column = self._column(name, self.columns)
         part = column is not None and column.site.name != name
@@ -73,7 +74,7 @@ class Scoring(Handler):
         if column is None:
             raise self._unknown(name)
         self._check_kind(name, fn, column)
-        bad = self._check_parameters(msg)
+        bad = self._check_parameters(msg, parts)
         invalid = None if bad is None else self._by_particle(bad.bad)
         if bad is not None and invalid is not None and invalid.all():
             raise ProgramError(f"site {name!r} of the model: {bad.text}")

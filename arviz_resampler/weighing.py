@@ -227,9 +227,7 @@ class _BySite(Mapping[str, Floats]):
 def _stretches(particles: Particles) -> Iterator[slice]:
     """Rows to be scored together: as few stretches of about one length as will do."""
     n = particles.num_particles
-    # How many numbers a particle has at the widest site of the guide.
-    width = max(1, *(math.prod(c.site.shape) for c in particles.columns.values() if c.from_guide))
-    length = max(min(_LONGEST, _WIDEST // width), 1)
+    length = max(min(_LONGEST, _WIDEST // particles.width), 1)
     count = -(-n // length)
     return (slice(i * n // count, (i + 1) * n // count) for i in range(count))
 

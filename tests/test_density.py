@@ -104,6 +104,14 @@ def draws(fn, n=N):
         return fn.sample((n,))
 
 
+def bad_parameter(fn):
+    return parameters.bad_parameter(parameters.nested(fn))
+
+
+def is_improper(fn):
+    return density.is_improper(parameters.nested(fn))
+
+
 def state_of(fn):
     """The distributions in ``fn``, and all that is in them."""
     return [(part, dict(vars(part))) for part in parameters.nested(fn)]
@@ -146,7 +154,7 @@ def test_a_distribution_is_left_as_it_was_found(name):
     before = state_of(fn)
     density.log_prob(fn, value)
     density.support_key(fn)
-    parameters.bad_parameter(fn)
+    bad_parameter(fn)
     after = state_of(fn)
     assert len(after) == len(before)
     for (part, now), (same, then) in zip(after, before, strict=True):
@@ -499,7 +507,7 @@ def test_what_has_no_density_says_so_by_name(fn):
 def test_a_bad_parameter_is_named_with_its_distribution(make, name, part):
     with unchecked():
         fn = make()
-    found = parameters.bad_parameter(fn)
+    found = bad_parameter(fn)
     assert found is not None
     assert f"parameter '{name}" in found.text
     assert part in found.text
@@ -509,7 +517,7 @@ def test_a_bad_parameter_is_named_with_its_distribution(make, name, part):
 def test_bad_parameters_are_flagged_entry_by_entry():
     with unchecked():
         fn = dist.Normal(0.0, torch.tensor([1.0, -2.0, 3.0]))
-    found = parameters.bad_parameter(fn)
+    found = bad_parameter(fn)
     assert found.bad.tolist() == [False, True, False]
     assert "is -2" in found.text
 
@@ -518,13 +526,13 @@ def test_bad_parameters_are_flagged_entry_by_entry():
 def test_a_uniform_without_room_has_a_bad_parameter(high):
     with unchecked():
         fn = dist.Uniform(0.0, high)
-    assert parameters.bad_parameter(fn) is not None
-    assert parameters.bad_parameter(dist.Uniform(0.0, 1.0)) is None
+    assert bad_parameter(fn) is not None
+    assert bad_parameter(dist.Uniform(0.0, 1.0)) is None
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_good_parameters_pass(name):
-    assert parameters.bad_parameter(TABLE[name]()) is None
+    assert bad_parameter(TABLE[name]()) is None
 
 
 def test_a_distribution_without_constraints_on_its_arguments_passes():
@@ -535,7 +543,7 @@ def test_a_distribution_without_constraints_on_its_arguments_passes():
             return -value.abs()
 
     own = Own(validate_args=False)
-    assert parameters.bad_parameter(own) is None
+    assert bad_parameter(own) is None
     assert density.log_prob(own, torch.tensor([-2.0])).item() == -2.0
 
 
@@ -625,8 +633,8 @@ WRAPPERS = [
 @pytest.mark.parametrize("wrap", WRAPPERS)
 def test_improper_distributions_and_point_masses_are_seen_through_wrappers(wrap):
     improper = dist.ImproperUniform(constraints.real, (), ())
-    assert density.is_improper(wrap(improper))
-    assert not density.is_improper(wrap(dist.Normal(0.0, 1.0)))
+    assert is_improper(wrap(improper))
+    assert not is_improper(wrap(dist.Normal(0.0, 1.0)))
     assert density.is_kind(wrap(dist.Delta(ZERO)), "Delta")
     assert not density.is_kind(wrap(dist.Normal(0.0, 1.0)), "Delta")
     assert not density.is_continuous(wrap(dist.Delta(ZERO)))
@@ -639,7 +647,7 @@ def test_point_masses_are_seen_in_mixtures_and_behind_transforms():
     points = dist.Delta(torch.tensor([1.0, 2.0]))
     assert density.is_kind(dist.MixtureSameFamily(dist.Categorical(torch.ones(2)), points), "Delta")
     assert density.is_kind(affine(dist.Delta(ZERO)), "Delta")
-    assert density.is_improper(
+    assert is_improper(
         dist.MixtureSameFamily(
             dist.Categorical(torch.ones(2)), dist.ImproperUniform(constraints.real, (2,), ())
         )
@@ -726,7 +734,7 @@ def test_repeated_parameters_give_the_density_of_single_ones(name):
 
 def test_a_bad_parameter_that_is_repeated_is_found_for_all_it_is_repeated_to():
     scale = torch.tensor([1.0, -1.0])[:, None].expand(2, 3)
-    found = parameters.bad_parameter(dist.Normal(torch.zeros(2, 3), scale, validate_args=False))
+    found = bad_parameter(dist.Normal(torch.zeros(2, 3), scale, validate_args=False))
     assert found.bad.tolist() == [[False] * 3, [True] * 3]
 
 
@@ -737,6 +745,6 @@ def test_parameters_that_are_computed_when_asked_for_are_each_checked():
     computed["bad"] = property(lambda self: self.loc - 2.0)
     kind = type("Computed", (dist.Normal,), {"arg_constraints": dict.fromkeys(names, positive), **computed})
     # A tensor that is gone leaves its id to a later one: it must not pass for the same.
-    found = parameters.bad_parameter(kind(0.0, 1.0, validate_args=False))
+    found = bad_parameter(kind(0.0, 1.0, validate_args=False))
     assert found is not None
     assert "'bad'" in found.text
