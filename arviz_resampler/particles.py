@@ -107,9 +107,9 @@ class Particles:
         return frozenset(name for name, column in self.columns.items() if not column.finite)
 
     @cached_property
-    def width(self) -> int:
-        """How many numbers a particle has at the widest site of the guide."""
-        return max(1, *(math.prod(c.site.shape) for c in self.columns.values() if c.from_guide))
+    def widths(self) -> list[int]:
+        """How many numbers a particle has at each site of the guide."""
+        return [max(1, math.prod(c.site.shape)) for c in self.columns.values() if c.from_guide]
 
     def add_up(self, targets: Mapping[str, Tensor], out: Tensor) -> Tensor:
         """Write the log ratio of some sites together to ``out``, float64, and return it.

@@ -27,9 +27,10 @@ from arviz_resampler.weights import Weights
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
-# Running a program costs as much as its arithmetic on thousands of particles, so a stretch is long; its
-# widest array stays in the cache of a processor, and below the size that is given back to the system.
-_LONGEST, _WIDEST = 1 << 19, 1 << 21
+# Running a program costs as much as its arithmetic on thousands of particles, so a stretch is long. Its
+# widest array stays in the cache of a processor; what is computed at all sites together, 40 MB, is less
+# than the system is given back.
+_LONGEST, _WIDEST, _TOGETHER = 1 << 20, 1 << 21, 5 << 21
 _KEPT = 30 << 20  # bytes
 _LINE = 64  # bytes that the processor takes at a time
 
@@ -99,7 +100,7 @@ class Spare:
     """
 
     def __init__(self) -> None:
-        self._block: Bytes | None = None
+        self._blocks: list[Bytes] = []  # one, or none while it is taken, so that no two threads get it
         self._offset: tuple[frozenset[str], Tensor] | None = None
         # The allocator of glibc gives memory back to the system after each stretch, until it has seen a
         # large array go. This one is never touched, so it takes no memory.
@@ -115,12 +116,11 @@ class Spare:
     def take(self, length: int, dtypes: Sequence[torch.dtype]) -> list[Tensor]:
         """Arrays of one length, their contents left as they are."""
         strides = [-(-length * dtype.itemsize // _LINE) * _LINE for dtype in dtypes]
-        block, self._block = self._block, None  # so that two threads do not get the same
-        # Two references: the name here and the argument there. Every view would be one more.
-        if block is None or len(block) != sum(strides) or sys.getrefcount(block) > 2:
+        block, holders = _pop(self._blocks) if self._blocks else (None, 0)
+        if block is None or len(block) != sum(strides) or holders > _FREE:
             # NumPy asks for large pages where there are any; torch does not.
             block = np.empty(sum(strides), np.uint8)
-        self._block = block
+        self._blocks = [block]
         starts = itertools.accumulate(strides, initial=0)
         return [
             torch.frombuffer(block, dtype=dtype, count=length, offset=start)
@@ -128,7 +128,16 @@ class Spare:
         ]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_block": None, "_offset": None}
+        return {"_blocks": [], "_offset": None}
+
+
+def _pop(arrays: list[Bytes]) -> tuple[Bytes, int]:
+    """The last array, and how many hold it: every view of it is one more."""
+    array = arrays.pop()
+    return array, sys.getrefcount(array)
+
+
+_FREE = _pop([np.empty(0, np.uint8)])[1]  # counted where it is compared: versions of Python differ
 
 
 def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare: Spare) -> Weighed:
@@ -226,8 +235,8 @@ class _BySite(Mapping[str, Floats]):
 
 def _stretches(particles: Particles) -> Iterator[slice]:
     """Rows to be scored together: as few stretches of about one length as will do."""
-    n = particles.num_particles
-    length = max(min(_LONGEST, _WIDEST // particles.width), 1)
+    n, widths = particles.num_particles, particles.widths
+    length = max(min(_LONGEST, _WIDEST // max(widths), _TOGETHER // sum(widths)), 1)
     count = -(-n // length)
     return (slice(i * n // count, (i + 1) * n // count) for i in range(count))
 

@@ -143,4 +143,4 @@ def test_memory_is_used_again_once_nobody_looks_at_it(short):
     assert np.array_equal(array, copy)
     gone = cache.weigh(other).log_ratio.ctypes.data
     assert cache.weigh(other).log_ratio.ctypes.data == gone
-    assert pickle.loads(pickle.dumps(weighing.Spare()))._block is None
+    assert pickle.loads(pickle.dumps(weighing.Spare()))._blocks == []
