@@ -161,7 +161,8 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
     elsewhere: Mapping[str, Tensor] = {}
     log_p: dict[str, Tensor] = {}
     room = total = offset = torch.zeros(0)
-    odd, first = False, True
+    first = True
+    tops: list[float] = []
     own: dict[str, list[Column]] = {}
     notes: dict[str, Invalid] = {}
     for rows in _stretches(particles):
@@ -175,14 +176,13 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
             room, *arrays = spare.take(n, [torch.float64, torch.float64, *dtypes])
             total, *arrays = (array.to(offset.device) for array in arrays)
             log_p = dict(zip(score.log_p, arrays, strict=True))
-            odd = not particles.comparable(log_p)
         here = total[rows].zero_() if not log_p else total[rows]
         for i, (name, values) in enumerate(score.log_p.items()):
             log_p[name][rows] = values
             here = here.copy_(values) if i == 0 else here.add_(values)
         here += offset[rows]
-        # Minus infinity is a particle without weight; where it meets another infinity the sum is NaN.
-        odd = odd or not float(here.sum()) < math.inf
+        # Minus infinity is a particle without weight; where it meets another infinity there is a NaN.
+        tops.append(float(here.max()))
         for name, found in score.deterministic.items():
             cached = particles.columns.get(name)
             if cached is None or cached.reason == "deterministic":
@@ -192,13 +192,14 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
         first = False
     known = {**elsewhere, **log_p}
     targets = {name: known[name] for name in (*particles.columns, *log_p) if name in known}
-    if odd:
+    if not (particles.comparable(log_p) and all(top < math.inf for top in tops)):
         targets = particles.settled(targets, {name: note.describe(n) for name, note in notes.items()})
-        particles.add_up(targets, total)
+        tops = [float(particles.add_up(targets, total).max())]
     return Weighed(
         Weights.trusted(
             _BySite(particles, targets),
             total.cpu().numpy(),
+            max(tops),
             normalised=score.normalised,
             room=room.numpy(),
         ),

@@ -104,13 +104,13 @@ class Weights:
 
     @classmethod
     def trusted(
-        cls, by_site: Mapping[str, Floats], total: Floats, *, normalised: bool, room: Floats
+        cls, by_site: Mapping[str, Floats], total: Floats, top: float, *, normalised: bool, room: Floats
     ) -> Weights:
-        """Weights from arrays that were checked already, their sum, and an array for the weights."""
+        """Weights from arrays that were checked already, their sum, its maximum, and room for weights."""
         weights = object.__new__(cls)
         object.__setattr__(weights, "log_ratio_by_site", by_site)
         object.__setattr__(weights, "normalised", normalised)
-        weights.__dict__.update(log_ratio=_frozen(total), _room=room)
+        weights.__dict__.update(log_ratio=_frozen(total), _top=top, _room=room)
         return weights
 
     def __getstate__(self) -> dict[str, Any]:
@@ -131,8 +131,12 @@ class Weights:
         return _frozen(total)
 
     @cached_property
+    def _top(self) -> float:
+        return float(self.log_ratio.max())
+
+    @cached_property
     def _scaled(self) -> _Scaled:
-        top = float(self.log_ratio.max())
+        top = self._top
         if top == -math.inf:
             return _Scaled(np.zeros(self.num_particles), 0.0, top, 0.0)
         values = np.subtract(self.log_ratio, top, out=self.__dict__.pop("_room", None))
