@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import LogNormal, Normal, TransformedDistribution
+from torch.distributions import HalfNormal, LogNormal, Normal, TransformedDistribution
 
 from arviz_resampler.parameters import thin
 
@@ -45,7 +45,7 @@ def _fits(batch: torch.Size, shape: torch.Size) -> bool:
     return len(batch) <= len(shape) and all(size in (1, whole) for size, whole in pairs)
 
 
-def _normal(fn: Any, value: Tensor) -> Tensor | None:
+def _normal(fn: Any, value: Tensor, plus: float = 0.0) -> Tensor | None:
     loc, scale = thin(fn.loc), thin(fn.scale)
     if not loc.dtype == scale.dtype == value.dtype or not _fits(fn.batch_shape, value.shape):
         return None
@@ -55,11 +55,16 @@ def _normal(fn: Any, value: Tensor) -> Tensor | None:
         if not width > 0:
             return None
         z = value.sub(shift).div_(width) if shift else value.div(width)
-        constant = torch.scalar_tensor(-math.log(width) - _HALF_LOG_2PI, dtype=z.dtype, device=z.device)
+        highest = plus - _HALF_LOG_2PI - math.log(width)
+        constant = torch.scalar_tensor(highest, dtype=z.dtype, device=z.device)
     else:
         z = value.sub(loc).div_(scale)
-        constant = scale.log().neg_().sub_(_HALF_LOG_2PI)
+        constant = scale.log().neg_().add_(plus - _HALF_LOG_2PI)
     return torch.addcmul(constant, z, z, value=-0.5, out=z)
+
+
+def _half_normal(fn: Any, value: Tensor) -> Tensor | None:
+    return _normal(fn.base_dist, value, math.log(2))
 
 
 def _log_normal(fn: Any, value: Tensor) -> Tensor | None:
@@ -72,5 +77,6 @@ def _log_normal(fn: Any, value: Tensor) -> Tensor | None:
 
 _KNOWN: dict[Any, Callable[[Any, Tensor], Tensor | None]] = {
     Normal.log_prob: _normal,
+    HalfNormal.log_prob: _half_normal,
     TransformedDistribution.log_prob: _log_normal,
 }
