@@ -126,11 +126,7 @@ class Handler:
             if not plates:
                 text += ". Stack a vector that is no plate along the last dim: torch.stack(..., -1)"
             if self.n > 1 and len(wide) > 0 and own[len(own) - wide[0]] == self.n and not plates:
-                raise ProgramError(
-                    f"site {name!r} of the {self.role} has batch shape {tuple(own)}: the axis of the "
-                    f"{self.n} particles is at dim {-wide[0]}, not at dim {-1 - self.nesting} where it "
-                    f"was put. Index events from the right (z[..., 0]) and sum over declared axes only."
-                )
+                raise self._misplaced(name, tuple(own), -wide[0])
             if self.n > 1:
                 raise TooShallow(depth, text)
             if depth > self.needed:
@@ -139,6 +135,13 @@ class Handler:
             return tuple(own)
         inner = tuple(own)[max(len(own) - self.nesting, 0) :]
         return (1,) * (self.nesting - len(inner)) + inner
+
+    def _misplaced(self, name: str, own: tuple[int, ...], dim: int) -> ProgramError:
+        return ProgramError(
+            f"site {name!r} of the {self.role} has batch shape {own}: the axis of the {self.n} particles is "
+            f"at dim {dim}, not at dim {-1 - self.nesting} where it was put. Index events from the right "
+            f"(z[..., 0]), and keep the axes of plates: z.sum(-1, keepdim=True), z[..., :1]."
+        )
 
     def _check_parameters(self, msg: Message, parts: list[Distribution]) -> BadParameter | None:
         bad = bad_parameter(parts)
@@ -223,6 +226,9 @@ class Handler:
         )
         order = tuple(range(len(sizes))) if same else match_axes(site.dims, site.shape, wanted)
         if order is None:
+            for dim in range(-len(axes), 0):
+                if axes[dim] == (None, self.n) and self.n > 1:
+                    raise self._misplaced(msg["name"], batch, dim)
             kept = [(n, s) for n, s in wanted if n is not None or s != 1]
             raise MismatchError(
                 f"site {site.name!r} has axes {describe_axes([n for n, _ in kept], [s for _, s in kept])} "
@@ -247,7 +253,10 @@ def frames_of(msg: Message) -> dict[int, tuple[str, int]]:
 
 
 class Drawing(Handler):
-    """Run a guide or simulator: sample every site for all particles at once."""
+    """Run a guide or simulator: sample every site for all particles at once.
+
+    Where it is known what a site was like ``alone``, an axis that only many particles have is refused.
+    """
 
     keeps = True
 
@@ -258,10 +267,12 @@ class Drawing(Handler):
         nesting: int,
         replay: Mapping[str, Column],
         predictive: frozenset[str],
+        alone: Mapping[str, Found],
     ) -> None:
         super().__init__(role, n, nesting)
         self.replay = replay
         self.predictive = predictive
+        self.alone = alone
 
     def _deterministic(self, msg: Message) -> None:
         name = msg["name"]
@@ -284,6 +295,7 @@ class Drawing(Handler):
             drawn_otherwise=density.drawn_otherwise(fn),
             point_mass=density.is_kind(fn, "Delta"),
         )
+        self._refuse_particles(found)
         if msg["is_observed"]:
             found.data = self._data(msg, batch)
         bad = self._check_parameters(msg, parts)
@@ -307,6 +319,16 @@ class Drawing(Handler):
         self.found[msg["name"]] = Found(
             msg["name"], "factor", total, [], frames_of(msg), auxiliary=True, log_density=total
         )
+
+    def _refuse_particles(self, found: Found) -> None:
+        """Stop before each particle is drawn as many times as there are particles."""
+        alone, axes = self.alone.get(found.name), found.axes or []
+        if alone is None or self.n == 1:
+            return
+        before = [(None, 1)] * len(axes) + (alone.axes or [])
+        for dim in range(-len(axes), 0):
+            if axes[dim] == (None, self.n) and before[dim] == (None, 1):
+                raise self._misplaced(found.name, tuple(size for _, size in axes), dim)
 
     def _data(self, msg: Message, batch: tuple[int, ...]) -> Tensor:
         """The data of ``obs=``, in the shape of one particle: ``(*batch, *event)``."""

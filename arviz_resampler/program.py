@@ -24,6 +24,7 @@ from arviz_resampler.handlers import Drawing, Handler, TooShallow
 from arviz_resampler.records import (
     Column,
     Draw,
+    Found,
     Score,
     depth_lost,
     differing,
@@ -80,9 +81,10 @@ class Program:
         *,
         replay: Mapping[str, Column],
         predictive: frozenset[str],
+        alone: Mapping[str, Found],
     ) -> Draw:
         """Run once over ``n`` particles, sampling also what carries ``obs=``."""
-        handler = Drawing(self.role, n, nesting, replay, predictive)
+        handler = Drawing(self.role, n, nesting, replay, predictive, alone)
         try:
             self._run(handler)
         except TooShallow as error:

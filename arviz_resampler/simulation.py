@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -64,10 +65,11 @@ def _run(
     nesting: int,
     predictive: frozenset[str],
     replay: Mapping[str, Column] | None = None,
+    alone: Mapping[str, Found] | None = None,
 ) -> Run:
     """Run both over n particles; the columns of what is computed come later, in :func:`_complete`."""
-    replay = replay or {}
-    first = guide.draw(n, nesting, replay=replay, predictive=predictive)
+    replay, alone = replay or {}, alone or {}
+    first = guide.draw(n, nesting, replay=replay, predictive=predictive, alone=alone)
     columns = {
         name: replace(to_column(found, n, nesting), from_guide=True)
         for name, found in first.found.items()
@@ -75,7 +77,7 @@ def _run(
     }
     if simulator is None:
         return Run(first, None, columns)
-    further = simulator.draw(n, nesting, replay={**replay, **columns}, predictive=predictive)
+    further = simulator.draw(n, nesting, replay={**replay, **columns}, predictive=predictive, alone=alone)
     for name, found in further.found.items():
         computed = name in first.found and first.found[name].kind == "deterministic"
         if computed and found.kind != "deterministic":
@@ -150,14 +152,23 @@ def _pass_on(error: ProgramError) -> None:
         raise error
 
 
+class Probe(NamedTuple):
+    """What one particle shows of the programs."""
+
+    nesting: int
+    seen: dict[str, Found]  # at whatever nesting
+    found: dict[str, Found]  # at the nesting that it turned out to need; empty where it was not run there
+    spent: int  # how many particles it took
+
+
 def _probe(
     guide: Program,
     simulator: Program | None,
     given: int | None,
     seed: int,
     predictive: frozenset[str],
-) -> tuple[int, dict[str, Found], int]:
-    """Nesting of the programs, their structure over one particle, and how many were spent on it."""
+) -> Probe:
+    """Run over one particle, or two, to learn the structure of the programs."""
 
     def run(nesting: int, number: int) -> Run:
         with _seeded(seed, number):
@@ -168,14 +179,14 @@ def _probe(
             result = run(given, 2**32)
         except ProgramError as error:
             _pass_on(error)
-            return given, {}, 1
+            return Probe(given, {}, {}, 1)
         if result.needed > given:
             raise ArgumentError(result.needed_text)
-        return given, result.found, 1
+        return Probe(given, result.found, result.found, 1)
     start = 0
     if simulator is not None:
         # The guide is cheap and the simulator may not be: learn what can be learnt without it.
-        start, _, _ = _probe(guide, None, None, seed, predictive)
+        start = _probe(guide, None, None, seed, predictive).nesting
     try:
         result = run(start, 2**32)
     except ProgramError as error:
@@ -186,23 +197,24 @@ def _probe(
             result = run(deeper, 2**32 + 1)
         except ProgramError as failure:
             _pass_on(failure)
-            return error.nesting, {}, 2
-        return max(result.needed, deeper), result.found, 2
+            return Probe(error.nesting, {}, {}, 2)
+        return Probe(max(result.needed, deeper), result.found, result.found, 2)
     lost = depth_lost(result.found)
+    found = result.found if result.needed == start else {}
     if lost <= result.needed:
-        return result.needed, result.found if result.needed == start else {}, 1
+        return Probe(result.needed, result.found, found, 1)
     try:
         again = run(lost, 2**32 + 1)
     except ProgramError as error:
         _pass_on(error)
-        return result.needed, {}, 2
+        return Probe(result.needed, result.found, {}, 2)
     if all(
         torch.equal(found.value, again.found[name].value)
         for name, found in result.found.items()
         if found.kind == "deterministic" and name in again.found and found.value.dim() > result.needed
     ):
-        return result.needed, result.found if result.needed == start else {}, 2
-    return max(again.needed, lost), again.found, 2
+        return Probe(result.needed, result.found, found, 2)
+    return Probe(max(again.needed, lost), again.found, again.found, 2)
 
 
 @untouched_params()
@@ -224,7 +236,7 @@ def simulate(
     the programs predict nothing.
     """
     chosen, predictive = predictive, predictive | data_names
-    nesting, probed, spent = _probe(guide, simulator, nesting, seed, predictive)
+    nesting, seen, probed, spent = _probe(guide, simulator, nesting, seed, predictive)
     size = min(batch_size or num_particles, num_particles)
     starts = range(0, num_particles, size)
     columns: dict[str, Column] = {}
@@ -236,7 +248,7 @@ def simulate(
     for number, start in enumerate(tqdm(starts, desc="Simulating", unit="batch", disable=quiet)):
         n = min(size, num_particles - start)
         with _seeded(seed, number):
-            run = _run(guide, simulator, n, nesting, predictive)
+            run = _run(guide, simulator, n, nesting, predictive, alone=seen)
         if number == 0 and n > 1 and spent < 2:
             probed = _alone(guide, simulator, run, n, nesting, seed) or probed
         run.columns = _complete(run, n, nesting, probed)

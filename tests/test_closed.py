@@ -99,7 +99,7 @@ def test_particles_have_equal_weights_to_the_last_bit_under_their_own_guide():
         tau = pyro.sample("tau", dist.HalfNormal(2.0))
         with pyro.plate("school", 3):
             theta = pyro.sample("theta", dist.Normal(scale, tau))
-        pyro.sample("x", dist.Normal(theta, 1.0).to_event(1))
+        pyro.sample("x", dist.Normal(theta[..., None, :], 1.0).to_event(1))
 
     weights = Resampler(guide, num_guide_samples=1000, seed=0).weigh(guide)
     assert (weights.log_ratio == 0).all()

@@ -237,3 +237,68 @@ def test_every_log_density_is_filled_in_also_where_the_values_are_shared():
     del used
     cache = Resampler(guide, num_guide_samples=5000, batch_size=1000, seed=0, progressbar=False)
     assert (cache._particles.columns["fixed"].log_q == 0).all()
+
+
+def plated():
+    with pyro.plate("school", 3):
+        return pyro.sample("theta", dist.Normal(0.0, 1.0))
+
+
+WITHOUT_THEIR_AXIS = {
+    "summed": lambda: pyro.sample("y", dist.Normal(plated().sum(-1), 1.0)),
+    "indexed": lambda: pyro.sample("y", dist.Normal(plated()[..., 0], 1.0)),
+    "event": lambda: pyro.sample("y", dist.Normal(plated(), 1.0).to_event(1)),
+    "vector": lambda: pyro.sample("y", dist.MultivariateNormal(plated(), torch.eye(3))),
+    "observed": lambda: pyro.sample("y", dist.Normal(plated().mean(-1), 1.0), obs=torch.tensor(0.3)),
+}
+
+
+@pytest.mark.parametrize("batch_size", [None, 30])
+@pytest.mark.parametrize("depth", [None, 1, 2])
+@pytest.mark.parametrize("name", WITHOUT_THEIR_AXIS)
+def test_a_site_that_would_be_drawn_once_for_each_pair_of_particles_is_refused(name, depth, batch_size):
+    options = {"num_guide_samples": 100, "max_plate_nesting": depth, "batch_size": batch_size, "seed": 0}
+    program, n = WITHOUT_THEIR_AXIS[name], batch_size or 100
+    pattern = (
+        rf"site 'y' of the (guide|simulator) has batch shape .*\b{n}\b.*is at dim -[12], not at dim -[23] "
+    )
+    with pytest.raises(ProgramError, match=pattern):
+        Resampler(program, **options)
+    with pytest.raises(ProgramError, match=pattern):
+        Resampler(plated, program, **options)
+    if depth is None:  # a guide that does not show how deep the simulator is
+        with pytest.raises(ProgramError, match=pattern):
+            Resampler(prior(), lambda: (prior()(), program()), **options)
+
+
+def test_a_site_after_a_plate_is_drawn_where_it_keeps_the_axis_or_particles_come_one_by_one():
+    def kept():
+        pyro.sample("y", dist.Normal(plated().sum(-1, keepdim=True), 1e-3))
+
+    whole = Resampler(plated, kept, num_guide_samples=100, seed=0)
+    single = Resampler(plated, WITHOUT_THEIR_AXIS["summed"], num_guide_samples=100, batch_size=1, seed=0)
+    for resampler in (whole, single):
+        assert resampler.sites["y"].shape == ()
+    columns = whole._particles.columns
+    torch.testing.assert_close(columns["y"].value, columns["theta"].value.sum(-1), rtol=0, atol=6e-3)
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_a_vector_that_happens_to_be_as_long_as_there_are_particles_is_no_fault(n):
+    def program():
+        with pyro.plate("school", 3):
+            pyro.sample("theta", dist.Normal(0.0, 1.0))
+        pyro.sample("x", dist.Normal(torch.zeros(8), 1.0))
+        pyro.sample("z", dist.Normal(torch.zeros(3), 1.0))
+
+    sites = Resampler(program, num_guide_samples=n, seed=0).sites
+    assert (sites["x"].shape, sites["z"].shape) == ((8,), (3,))
+
+
+def test_a_model_with_the_particles_on_the_wrong_axis_is_told_so():
+    def guide():
+        plated()
+        pyro.sample("y", dist.Normal(torch.zeros(1), 3.0))
+
+    with pytest.raises(ProgramError, match=r"site 'y' of the model has batch shape \(100,\).*at dim -1, not"):
+        Resampler(guide, num_guide_samples=100, seed=0).weigh(WITHOUT_THEIR_AXIS["summed"])
