@@ -73,6 +73,18 @@ class _Bars(NamedTuple):
     each: NDArray[np.float32]  # shape (N, blocks)
 
 
+class _Lanes(NamedTuple):
+    """Particles that run in blocks: a lane is a particle in a block, up to the reach of the block."""
+
+    particle: Ints
+    weight: Floats
+    block: Ints  # by place in the following
+    numbers: Ints
+    starts: Ints
+    sizes: Words
+    reaches: Floats
+
+
 class Race:
     """The shared randomness of stable draws.
 
@@ -116,16 +128,26 @@ class Race:
         bars = self._bars_of(len(blocks))
         active = np.flatnonzero(weights >= bars.lowest)
         heavy, near = weights[active], bars.each.take(active, axis=0)
-        winner = np.empty(blocks[-1].start + blocks[-1].size, np.int64)
-        for block in blocks:
-            part = winner[block.start : block.start + block.size]
-            within = np.flatnonzero(near[:, block.number] <= heavy)
-            self._run(block, block.reach, active[within], heavy[within], part)
-            wanted, factor = part[: num_samples - block.start], 1.0
-            while wanted.min() < 0:
+        winner = np.full(blocks[-1].start + blocks[-1].size, -1, np.int64)
+        factor = 1.0
+        while blocks:
+            within = [np.flatnonzero(near[:, block.number] <= heavy * factor) for block in blocks]
+            which = np.concatenate(within)
+            lanes = _Lanes(
+                active[which],
+                heavy[which],
+                np.repeat(np.arange(len(blocks)), [len(part) for part in within]),
+                np.array([block.number for block in blocks]),
+                np.array([block.start for block in blocks]),
+                np.array([block.size for block in blocks], np.uint64),
+                np.array([block.reach * factor for block in blocks]),
+            )
+            self._run(lanes, winner)
+            wanted = winner[:num_samples]
+            blocks = [b for b in blocks if wanted[b.start : b.start + b.size].min() < 0]
+            if blocks:  # now all particles may be near enough
                 factor *= 2
-                within = np.flatnonzero(bars.each[:, block.number] <= weights * factor)
-                self._run(block, block.reach * factor, within, weights[within], part)
+                active, heavy, near = np.arange(len(weights)), weights, bars.each
         return winner[:num_samples]
 
     def _bars_of(self, num_blocks: int) -> _Bars:
@@ -147,22 +169,19 @@ class Race:
             self._bars[num_blocks] = _Bars(lowest, each)
         return self._bars[num_blocks]
 
-    def _run(self, block: _Block, reach: float, particles: Ints, weights: Floats, winner: Ints) -> None:
-        """Run a block up to a time: write the earliest particle of each register, or -1."""
-        times, registers, runners = self._arrivals(block, reach, particles, weights)
-        earliest = np.full(block.size, np.inf)
+    def _run(self, lanes: _Lanes, winner: Ints) -> None:
+        """Write the earliest particle of each register that some lane comes to."""
+        times, registers, which = self._arrivals(lanes)
+        earliest = np.full(len(winner), np.inf)
         np.minimum.at(earliest, registers, times)
         first = np.flatnonzero(times == earliest[registers])
-        winner.fill(-1)
-        winner[registers[first]] = particles[runners[first]]
+        winner[registers[first]] = lanes.particle[which[first]]
 
-    def _arrivals(
-        self, block: _Block, reach: float, particles: Ints, weights: Floats
-    ) -> tuple[Floats, Ints, Ints]:
-        """All arrivals in a block up to a time: when, at which register, whose (a place among them)."""
-        keys = _mix(self._roots[block.number] + particles.astype(np.uint64) * _STEP)
-        until = reach * weights  # in the time of each particle
-        runners = np.arange(len(particles))
+    def _arrivals(self, lanes: _Lanes) -> tuple[Floats, Ints, Ints]:
+        """All arrivals within reach: when, at which register, and in which lane."""
+        keys = _mix(self._roots[lanes.numbers][lanes.block] + lanes.particle.astype(np.uint64) * _STEP)
+        until = lanes.reaches[lanes.block] * lanes.weight  # in the time of each particle
+        which = np.arange(len(keys))
         found: list[tuple[Floats, Ints, Ints]] = []
         time: Floats | float = 0.0
         count, width = 0, 4
@@ -178,12 +197,13 @@ class Race:
             inside = times <= until
             # At first all are, as their bars say: then nothing is copied.
             hits: Any = slice(None) if rows == 1 and inside.all() else np.flatnonzero(inside)
-            runner = runners[hits if rows == 1 else hits % len(keys)]
+            lane = which[hits if rows == 1 else hits % len(keys)]
             label = _mix(words.ravel()[hits] + _STEP) >> np.uint64(32)
-            register = (label * np.uint64(block.size) >> np.uint64(32)).astype(np.int64)
-            found.append((times.ravel()[hits] / weights[runner], register, runner))
+            block = lanes.block[lane]
+            register = lanes.starts[block] + (label * lanes.sizes[block] >> np.uint64(32)).astype(np.int64)
+            found.append((times.ravel()[hits] / lanes.weight[lane], register, lane))
             more = hits if rows == 1 else np.flatnonzero(times[-1] <= until)
             time = times[-1, more]
-            runners, keys, until = runners[more], keys[more], until[more]
+            which, keys, until = which[more], keys[more], until[more]
             count, width = count + rows, width if rows == 1 else width * 2
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
