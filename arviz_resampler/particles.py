@@ -47,11 +47,7 @@ class Particles:
 
     def elsewhere(self, score: Score, *, partial: bool) -> dict[str, Tensor]:
         """Log densities that the weights go for where the model has none: those of the simulator."""
-        required = {
-            name
-            for name, column in self.columns.items()
-            if column.from_guide and column.site.role == "latent" and column.reason != "deterministic"
-        }
+        required = self._required
         mentioned = score.log_p.keys() | set(score.observed)
         if not required <= mentioned and not partial:
             raise MismatchError(
@@ -100,6 +96,15 @@ class Particles:
     def comparable(self, mentioned: Collection[str]) -> bool:
         """Whether all particles have a density of their own at the sites of a model."""
         return self._broken.isdisjoint(mentioned)
+
+    @cached_property
+    def _required(self) -> frozenset[str]:
+        """Latent sites that the guide draws."""
+        return frozenset(
+            name
+            for name, column in self.columns.items()
+            if column.from_guide and column.site.role == "latent" and column.reason != "deterministic"
+        )
 
     @cached_property
     def _broken(self) -> frozenset[str]:

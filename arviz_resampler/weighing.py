@@ -6,12 +6,12 @@ memory holds the log ratios and nothing else. Knows programs and particles; noth
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ Bytes = NDArray[np.uint8]
 _LONGEST, _WIDEST, _TOGETHER = 1 << 20, 1 << 21, 5 << 21
 _KEPT = 30 << 20  # bytes
 _LINE = 64  # bytes that the processor takes at a time
+_NOTHING = torch.empty(0)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Weighed:
     _particles: Particles
     _own: Mapping[str, list[Column]]
 
-    @cached_property
+    @functools.cached_property
     def own(self) -> dict[str, Column]:
         """The deterministic sites that the model computes itself."""
         return {
@@ -160,7 +161,7 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
     n, nesting = particles.num_particles, particles.nesting
     elsewhere: Mapping[str, Tensor] = {}
     log_p: dict[str, Tensor] = {}
-    room = total = offset = torch.zeros(0)
+    room = total = offset = _NOTHING
     first = True
     tops: list[float] = []
     own: dict[str, list[Column]] = {}
@@ -215,8 +216,11 @@ class _BySite(Mapping[str, Floats]):
 
     def __init__(self, particles: Particles, targets: Mapping[str, Tensor]) -> None:
         self._particles, self._targets = particles, targets
-        self._labels = particles.labels(targets)
         self._made: dict[str, Floats] = {}
+
+    @functools.cached_property
+    def _labels(self) -> Mapping[str, list[str]]:
+        return self._particles.labels(self._targets)
 
     def __getitem__(self, label: str) -> Floats:
         if label not in self._made:
