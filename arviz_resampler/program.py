@@ -16,7 +16,6 @@ from typing import Any
 import pyro
 import pyro.distributions
 import torch
-from pyro import poutine
 from pyro.poutine.messenger import Messenger
 
 from arviz_resampler.errors import ArgumentError, ProgramError, source_line, wants_one_number
@@ -168,7 +167,7 @@ class Program:
             raise mixes_particles(odd[0], self.role)
 
     def _run(self, handler: Handler) -> Any:
-        with torch.no_grad(), _constructors_unchecked(), poutine.block(), _Listener(handler):
+        with torch.no_grad(), _constructors_unchecked(), _Listener(handler):
             try:
                 return self.fn()
             except (ProgramError, TooShallow):
@@ -203,6 +202,10 @@ class _Listener(Messenger):  # type: ignore[misc]
         super().__init__()
         self._pyro_sample = handler.at
         self._pyro_post_sample = handler.after
+
+    def _process_message(self, msg: dict[str, Any]) -> None:
+        super()._process_message(msg)
+        msg["stop"] = True  # as poutine.block does: handlers around the call see nothing of it
 
 
 @contextmanager

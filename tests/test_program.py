@@ -1012,3 +1012,18 @@ def test_a_million_particles_are_weighed_in_place():
     weights = cache.weigh(lambda: normal("x"))
     # ESS / N = sqrt(2 * 4 - 1) / 4; its relative error at this N is below 0.2 %.
     assert weights.ess / 1e6 == pytest.approx(math.sqrt(7) / 4, rel=0.01)
+
+
+def test_handlers_around_a_call_see_nothing_of_its_programs():
+    def program():
+        level = pyro.param("level", torch.tensor(1.0))
+        with pyro.plate("school", 3):
+            pyro.sample("theta", dist.Normal(level, 1.0))
+        pyro.factor("none", torch.zeros(()))
+
+    with poutine.trace() as trace, poutine.scale(scale=7.0):
+        resampler = Resampler(program, num_guide_samples=10, seed=0)
+        weights = resampler.weigh(program)
+        resampler.sample(program, num_samples=5)
+    assert not [name for name in trace.trace.nodes if name not in ("_INPUT", "_RETURN")]
+    assert (weights.log_ratio == 0).all()
