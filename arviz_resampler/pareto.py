@@ -31,11 +31,13 @@ def _largest(values: Floats, count: int) -> Floats:
     stride = min(max(count // 15, 4), 256)
     share = count / stride
     rank = int(share + 4 * math.sqrt(share)) + 1
-    some = values[::stride]
+    some = values[::stride].copy()
     if rank < len(some) // 4:
-        candidates = values[values >= np.partition(some, len(some) - rank)[len(some) - rank]]
+        some.partition(len(some) - rank)
+        candidates: Floats = values[values >= some[len(some) - rank]]
         if len(candidates) >= count:
-            values = candidates
+            candidates.sort()
+            return candidates[len(candidates) - count :]
     return np.sort(np.partition(values, len(values) - count)[len(values) - count :])
 
 
