@@ -17,6 +17,8 @@ from torch.distributions import HalfNormal, LogNormal, Normal, TransformedDistri
 from arviz_resampler.parameters import thin
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+# Scales between these can be squared, and so can all values that are not far out in the tails.
+_SQUARED = 1e-9, 1e9
 
 
 def log_prob(fn: Any, value: Tensor) -> Tensor | None:
@@ -49,18 +51,21 @@ def _normal(fn: Any, value: Tensor, plus: float = 0.0) -> Tensor | None:
     loc, scale = thin(fn.loc), thin(fn.scale)
     if not loc.dtype == scale.dtype == value.dtype or not _fits(fn.batch_shape, value.shape):
         return None
-    if loc.numel() == scale.numel() == 1:
-        # Numbers instead of tensors: they need no broadcasting, and may need no subtraction.
-        shift, width = loc.item(), scale.item()
-        if not width > 0:
-            return None
-        z = value.sub(shift).div_(width) if shift else value.div(width)
-        highest = plus - _HALF_LOG_2PI - math.log(width)
-        constant = torch.scalar_tensor(highest, dtype=z.dtype, device=z.device)
-    else:
+    if not loc.numel() == scale.numel() == 1:
         z = value.sub(loc).div_(scale)
-        constant = scale.log().neg_().add_(plus - _HALF_LOG_2PI)
-    return torch.addcmul(constant, z, z, value=-0.5, out=z)
+        return torch.addcmul(scale.log().neg_().add_(plus - _HALF_LOG_2PI), z, z, value=-0.5, out=z)
+    # Numbers instead of tensors need no broadcasting, and a mean of zero no subtraction.
+    shift, width = loc.item(), scale.item()
+    if not width > 0:
+        return None
+    highest = torch.scalar_tensor(
+        plus - _HALF_LOG_2PI - math.log(width), dtype=value.dtype, device=value.device
+    )
+    z = value.sub(shift) if shift else value
+    if _SQUARED[0] < width < _SQUARED[1]:
+        return torch.addcmul(highest, z, z, value=-0.5 / width**2)
+    z = z / width
+    return torch.addcmul(highest, z, z, value=-0.5, out=z)
 
 
 def _half_normal(fn: Any, value: Tensor) -> Tensor | None:

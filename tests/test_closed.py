@@ -27,14 +27,15 @@ def shaped(shape, low, high, dtype, seed):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(
-    loc=st.sampled_from([(), (1,), (3,), (2, 1), (N, 1, 1), (N, 2, 3)]),
+    loc=st.sampled_from([None, (), (1,), (3,), (2, 1), (N, 1, 1), (N, 2, 3)]),
     scale=st.sampled_from([(), (1,), (3,), (2, 1), (N, 1, 1), (N, 2, 3)]),
     dtype=st.sampled_from(list(EPS)),
     seed=st.integers(0, 2**31),
 )
 @settings(max_examples=60, deadline=None)
 def test_the_log_density_is_that_of_torch_in_double_precision(kind, loc, scale, dtype, seed):
-    loc, scale = shaped(loc, -3, 3, dtype, seed), shaped(scale, 0.1, 3, dtype, seed + 1)
+    loc = torch.zeros((), dtype=dtype) if loc is None else shaped(loc, -3, 3, dtype, seed)
+    scale = shaped(scale, 0.1, 3, dtype, seed + 1)
     value = shaped((N, 2, 3), 0.01, 5, dtype, seed + 2)
     before = value.clone()
     fn = KINDS[kind](loc, scale).expand((N, 2, 3))
@@ -43,18 +44,26 @@ def test_the_log_density_is_that_of_torch_in_double_precision(kind, loc, scale, 
     assert found.dtype == dtype
     assert torch.equal(value, before)
     exact = KINDS[kind](loc.double(), scale.double()).log_prob(value.double())
-    # z = (x - loc) / scale, with x a log of at most 5 rounded once, is off by 4 roundings of at most
-    # 8 / scale; z**2 / 2 by |z| times that, and sums and constants add 4 roundings of their terms.
-    z = 8 / scale.double()
-    bound = EPS[dtype] * (4 * z * z + 4 * (z * z / 2 + scale.double().log().abs() + 5))
+    # x, or its log, of at most 5 in size, is off by one rounding, x - loc of at most 8 by three of them
+    # and one of its own: its square over twice the scale's by twice that and three roundings more. Sums
+    # and constants add four roundings of their terms.
+    half = 64 / scale.double() ** 2 / 2
+    bound = EPS[dtype] * (11 * half + 4 * (half + scale.double().log().abs() + 5))
     assert ((found.double() - exact).abs() <= bound).all()
 
 
-def test_a_scale_too_small_to_be_squared_gives_the_density_at_the_mode():
-    fn = dist.Normal(0.0, 1e-30)
-    found = closed.log_prob(fn, torch.tensor([0.0, 1.0]))
+@pytest.mark.parametrize("loc", [0.0, 1e-29])
+def test_a_scale_too_small_to_be_squared_gives_the_density_at_the_mode(loc):
+    fn = dist.Normal(loc, 1e-30)
+    found = closed.log_prob(fn, torch.tensor([loc, 1.0]))
     assert found[0].item() == pytest.approx(30 * math.log(10) - 0.5 * math.log(2 * math.pi), rel=1e-6)
     assert found[1].item() == -math.inf
+
+
+def test_values_too_large_to_be_squared_have_a_density_under_a_scale_as_large():
+    found = closed.log_prob(dist.Normal(0.0, 1e25), torch.tensor([1e25, -2e25]))
+    highest = -25 * math.log(10) - 0.5 * math.log(2 * math.pi)
+    torch.testing.assert_close(found.double(), torch.tensor([highest - 0.5, highest - 2.0]).double())
 
 
 class Shifted(dist.Normal):
