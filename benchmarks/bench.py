@@ -442,11 +442,11 @@ def targets(results: dict[str, Any]) -> list[tuple[str, str, float | None, float
 
 # Where time goes that the peer or the limit does not spend; shown for aims that are missed.
 REASONS = {
-    "stable, N = 10⁴": "ESS, k-hat and the verdict, which Pyro does not compute, take a fifth of the call; the "
-    "race takes as much, and pays for itself with more draws.",
+    "stable, N = 10⁴": "ESS, k-hat and the verdict, which Pyro does not compute, take a fifth of the call; "
+    "the race takes as much, and pays for itself with more draws.",
     "stable": "a third of the call is the race, a fifth ESS, k-hat and the verdict; Pyro's time is that of "
     "its noise, which depends less on what else the machine does.",
-    "independent": "ESS, k-hat and the verdict, which Pyro does not compute; the draws cost little in either.",
+    "independent": "ESS, k-hat and the verdict, which Pyro does not compute; draws cost little in either.",
     "over the limit": "the limit adds all sites to one array and checks nothing. Here log densities are kept "
     "by site, values are copied for the program, and each site costs about 0.1 ms of Python a stretch.",
     "container": "xarray takes more than a millisecond to build five groups.",
