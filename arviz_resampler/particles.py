@@ -137,7 +137,7 @@ class Particles:
         column = self.columns.get(name)
         if column is None or column.log_q is None:
             return target
-        ratio = target - column.log_q
+        ratio = target.double() - column.log_q
         if not column.finite:
             # A simulation that failed or overflowed failed under every model: it says nothing about one.
             lost = -torch.inf if column.from_guide else 0.0

@@ -117,8 +117,11 @@ class Spare:
     def take(self, length: int, dtypes: Sequence[torch.dtype]) -> list[Tensor]:
         """Arrays of one length, their contents left as they are."""
         strides = [-(-length * dtype.itemsize // _LINE) * _LINE for dtype in dtypes]
-        block, holders = _pop(self._blocks) if self._blocks else (None, 0)
-        if block is None or len(block) != sum(strides) or holders > _FREE:
+        try:
+            block, holders = _pop(self._blocks)
+        except IndexError:
+            block, holders = np.empty(0, np.uint8), 0
+        if len(block) != sum(strides) or holders > _FREE:
             # NumPy asks for large pages where there are any; torch does not.
             block = np.empty(sum(strides), np.uint8)
         self._blocks = [block]
@@ -236,6 +239,9 @@ class _BySite(Mapping[str, Floats]):
 
     def __len__(self) -> int:
         return len(self._labels)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 def _stretches(particles: Particles) -> Iterator[slice]:
