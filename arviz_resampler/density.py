@@ -154,8 +154,10 @@ def support_key(fn: Any) -> Any:
 
 
 def _constraint_key(constraint: Any) -> Any:
-    if constraint in _COMMON:
-        return _COMMON[constraint]
+    return _COMMON.get(id(constraint)) or _read_key(constraint)
+
+
+def _read_key(constraint: Any) -> Any:
     while isinstance(constraint, constraints.independent):
         constraint = constraint.base_constraint
     if constraint is None:
@@ -171,10 +173,8 @@ def _constraint_key(constraint: Any) -> Any:
         return None
 
 
-_COMMON: dict[Any, Any] = {}
-_COMMON.update(
-    (c, _constraint_key(c)) for c in (constraints.real, constraints.positive, constraints.unit_interval)
-)
+# Torch has one of each, for good.
+_COMMON = {id(c): _read_key(c) for c in (constraints.real, constraints.positive, constraints.unit_interval)}
 
 
 def _is_generic(fn: Any) -> bool:
@@ -389,21 +389,17 @@ def native_log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = 
 
 def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
     """Log density of a distribution that is not made of others."""
-    key = support_key(fn)
-    result = closed.log_prob(fn, value)
-    if key is not None and key in (known, _FREE):
-        if result is not None:
-            return result
-        inside = None
-    else:
+    key, inside = support_key(fn), None
+    if key is None or key not in (known, _FREE):
         with _lenient(fn):
             inside = _inside(fn, value)
+    result = closed.log_prob(fn, value)
     if result is None:
-        result = _open_log_prob(fn, value, inside)
+        result = _by_torch(fn, value, inside)
     return result if inside is None else result.masked_fill(~inside, -torch.inf)
 
 
-def _open_log_prob(fn: Any, value: Tensor, inside: Tensor | None) -> Tensor:
+def _by_torch(fn: Any, value: Tensor, inside: Tensor | None) -> Tensor:
     """What torch says, also where values outside the support would stop it."""
     with _lenient(fn):
         try:

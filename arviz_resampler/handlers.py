@@ -20,6 +20,7 @@ from arviz_resampler.records import Column, Found, Invalid
 from arviz_resampler.sites import describe_axes, match_axes
 
 Message = dict[str, Any]
+Axes = list[tuple[str | None, int]]
 
 
 class TooShallow(Exception):
@@ -143,6 +144,13 @@ class Handler:
             f"(z[..., 0]), and keep the axes of plates: z.sum(-1, keepdim=True), z[..., :1]."
         )
 
+    def _refuse_particles(self, name: str, axes: Axes, alone: Axes) -> None:
+        """Refuse an axis, no plate, that is as long as there are particles and one long for one of them."""
+        before = [(None, 1)] * len(axes) + alone
+        for dim in range(-len(axes), 0):
+            if self.n > 1 and axes[dim] == (None, self.n) and before[dim] == (None, 1):
+                raise self._misplaced(name, tuple(size for _, size in axes), dim)
+
     def _check_parameters(self, msg: Message, parts: list[Distribution]) -> BadParameter | None:
         bad = bad_parameter(parts)
         if bad is not None:
@@ -208,7 +216,7 @@ class Handler:
                 return columns[name[: len(name) - len(suffix)]]
         return None
 
-    def _axes(self, msg: Message, batch: tuple[int, ...]) -> list[tuple[str | None, int]]:
+    def _axes(self, msg: Message, batch: tuple[int, ...]) -> Axes:
         frames = frames_of(msg)
         depth = len(batch)
         names = [frames[i - depth][0] if i - depth in frames else None for i in range(depth)]
@@ -226,9 +234,7 @@ class Handler:
         )
         order = tuple(range(len(sizes))) if same else match_axes(site.dims, site.shape, wanted)
         if order is None:
-            for dim in range(-len(axes), 0):
-                if axes[dim] == (None, self.n) and self.n > 1:
-                    raise self._misplaced(msg["name"], batch, dim)
+            self._refuse_particles(msg["name"], axes, [])
             kept = [(n, s) for n, s in wanted if n is not None or s != 1]
             raise MismatchError(
                 f"site {site.name!r} has axes {describe_axes([n for n, _ in kept], [s for _, s in kept])} "
@@ -295,7 +301,8 @@ class Drawing(Handler):
             drawn_otherwise=density.drawn_otherwise(fn),
             point_mass=density.is_kind(fn, "Delta"),
         )
-        self._refuse_particles(found)
+        if name in self.alone:  # before each particle is drawn as many times as there are particles
+            self._refuse_particles(name, found.axes or [], self.alone[name].axes or [])
         if msg["is_observed"]:
             found.data = self._data(msg, batch)
         bad = self._check_parameters(msg, parts)
@@ -319,16 +326,6 @@ class Drawing(Handler):
         self.found[msg["name"]] = Found(
             msg["name"], "factor", total, [], frames_of(msg), auxiliary=True, log_density=total
         )
-
-    def _refuse_particles(self, found: Found) -> None:
-        """Stop before each particle is drawn as many times as there are particles."""
-        alone, axes = self.alone.get(found.name), found.axes or []
-        if alone is None or self.n == 1:
-            return
-        before = [(None, 1)] * len(axes) + (alone.axes or [])
-        for dim in range(-len(axes), 0):
-            if axes[dim] == (None, self.n) and before[dim] == (None, 1):
-                raise self._misplaced(found.name, tuple(size for _, size in axes), dim)
 
     def _data(self, msg: Message, batch: tuple[int, ...]) -> Tensor:
         """The data of ``obs=``, in the shape of one particle: ``(*batch, *event)``."""

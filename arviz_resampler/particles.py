@@ -60,7 +60,7 @@ class Particles:
             if name in score.log_p:
                 continue
             if column.site.role == "auxiliary" and column.from_guide and column.log_q is not None:
-                elsewhere[name] = torch.zeros_like(column.log_q)
+                elsewhere[name] = _zeros(column.log_q)
             elif column.log_conditional is not None:
                 elsewhere[name] = column.log_conditional
         if not elsewhere and not score.log_p:  # a partial model without any site
@@ -89,7 +89,7 @@ class Particles:
             if name in elsewhere:
                 parts[name] = elsewhere[name]
             elif name in mentioned and column.log_q is not None:
-                parts[name] = torch.zeros_like(column.log_q)
+                parts[name] = _zeros(column.log_q)
         device = next(iter(self.columns.values())).value.device
         return self.add_up(parts, torch.zeros(self.num_particles, dtype=torch.float64, device=device))
 
@@ -209,3 +209,8 @@ class Particles:
         if name not in self.columns:
             return ""
         return f", {example(self.columns[name].value, which)}"
+
+
+def _zeros(like: Tensor) -> Tensor:
+    """Zeros that take no memory."""
+    return like.new_zeros(()).expand_as(like)

@@ -83,18 +83,6 @@ class _Bars(NamedTuple):
     each: NDArray[np.float32]  # shape (N, blocks)
 
 
-class _Lanes(NamedTuple):
-    """Particles that run in blocks: a lane is a particle in a block, up to the reach of the block."""
-
-    particle: Ints
-    weight: Floats
-    block: Ints  # by place in the following
-    numbers: Ints
-    starts: Ints
-    sizes: Words
-    reaches: Floats
-
-
 class Race:
     """The shared randomness of stable draws.
 
@@ -141,18 +129,17 @@ class Race:
         winner = np.full(blocks[-1].start + blocks[-1].size, -1, np.int64)
         factor = 1.0
         while blocks:
-            within = [np.flatnonzero(near[:, block.number] <= heavy * factor) for block in blocks]
+            reached = heavy * factor
+            within = [np.flatnonzero(near[:, block.number] <= reached) for block in blocks]
             which = np.concatenate(within)
-            lanes = _Lanes(
-                active[which],
-                heavy[which],
-                np.repeat(np.arange(len(blocks)), [len(part) for part in within]),
-                np.array([block.number for block in blocks]),
-                np.array([block.start for block in blocks]),
-                np.array([block.size for block in blocks], np.uint64),
-                np.array([block.reach * factor for block in blocks]),
-            )
-            self._run(lanes, winner)
+            # A lane is a particle in a block. It runs up to the block's reach, in the particle's own time.
+            own = np.repeat(np.arange(len(blocks)), [len(part) for part in within])
+            particles = active[which]
+            times, registers, lanes = self._arrivals(particles, heavy[which], own, blocks, factor)
+            earliest = np.full(len(winner), np.inf)
+            np.minimum.at(earliest, registers, times)
+            first = np.flatnonzero(times == earliest[registers])
+            winner[registers[first]] = particles[lanes[first]]
             wanted = winner[:num_samples]
             blocks = [b for b in blocks if wanted[b.start : b.start + b.size].min() < 0]
             if blocks:  # now all particles may be near enough
@@ -179,18 +166,19 @@ class Race:
             self._bars[num_blocks] = _Bars(lowest, each)
         return self._bars[num_blocks]
 
-    def _run(self, lanes: _Lanes, winner: Ints) -> None:
-        """Write the earliest particle of each register that some lane comes to."""
-        times, registers, which = self._arrivals(lanes)
-        earliest = np.full(len(winner), np.inf)
-        np.minimum.at(earliest, registers, times)
-        first = np.flatnonzero(times == earliest[registers])
-        winner[registers[first]] = lanes.particle[which[first]]
+    def _arrivals(
+        self, particles: Ints, weights: Floats, own: Ints, blocks: list[_Block], factor: float
+    ) -> tuple[Floats, Ints, Ints]:
+        """All arrivals up to a multiple of each block's reach: time, register and lane.
 
-    def _arrivals(self, lanes: _Lanes) -> tuple[Floats, Ints, Ints]:
-        """All arrivals within reach: when, at which register, and in which lane."""
-        keys = _mix(self._roots[lanes.numbers][lanes.block] + lanes.particle.astype(np.uint64) * _STEP)
-        until = lanes.reaches[lanes.block] * lanes.weight  # in the time of each particle
+        ``particles``, ``weights`` and ``own``, the place of its block, are those of each lane.
+        """
+        roots = self._roots[[block.number for block in blocks]]
+        starts = np.array([block.start for block in blocks])
+        sizes = np.array([block.size for block in blocks], np.uint64)
+        reaches = np.array([block.reach * factor for block in blocks])
+        keys = _mix(roots[own] + particles.astype(np.uint64) * _STEP)
+        until = reaches[own] * weights
         which = np.arange(len(keys))
         found: list[tuple[Floats, Ints, Ints]] = []
         time: Floats | float = 0.0
@@ -208,9 +196,9 @@ class Race:
             hits: Any = slice(None) if rows == 1 and inside.all() else np.flatnonzero(inside)
             lane = which[hits if rows == 1 else hits % len(keys)]
             label = _mix(words.ravel()[hits] + _STEP) >> np.uint64(32)
-            block = lanes.block[lane]
-            register = lanes.starts[block] + (label * lanes.sizes[block] >> np.uint64(32)).astype(np.int64)
-            found.append((times.ravel()[hits] / lanes.weight[lane], register, lane))
+            block = own[lane]
+            register = starts[block] + (label * sizes[block] >> np.uint64(32)).astype(np.int64)
+            found.append((times.ravel()[hits] / weights[lane], register, lane))
             more = hits if rows == 1 else np.flatnonzero(times[-1] <= until)
             time = times[-1, more]
             which, keys, until = which[more], keys[more], until[more]

@@ -152,7 +152,7 @@ def _pass_on(error: ProgramError) -> None:
         raise error
 
 
-class Probe(NamedTuple):
+class _Probe(NamedTuple):
     """What one particle shows of the programs."""
 
     nesting: int
@@ -167,7 +167,7 @@ def _probe(
     given: int | None,
     seed: int,
     predictive: frozenset[str],
-) -> Probe:
+) -> _Probe:
     """Run over one particle, or two, to learn the structure of the programs."""
 
     def run(nesting: int, number: int) -> Run:
@@ -179,10 +179,10 @@ def _probe(
             result = run(given, 2**32)
         except ProgramError as error:
             _pass_on(error)
-            return Probe(given, {}, {}, 1)
+            return _Probe(given, {}, {}, 1)
         if result.needed > given:
             raise ArgumentError(result.needed_text)
-        return Probe(given, result.found, result.found, 1)
+        return _Probe(given, result.found, result.found, 1)
     start = 0
     if simulator is not None:
         # The guide is cheap and the simulator may not be: learn what can be learnt without it.
@@ -197,24 +197,24 @@ def _probe(
             result = run(deeper, 2**32 + 1)
         except ProgramError as failure:
             _pass_on(failure)
-            return Probe(error.nesting, {}, {}, 2)
-        return Probe(max(result.needed, deeper), result.found, result.found, 2)
+            return _Probe(error.nesting, {}, {}, 2)
+        return _Probe(max(result.needed, deeper), result.found, result.found, 2)
     lost = depth_lost(result.found)
-    found = result.found if result.needed == start else {}
+    fitting = result.found if result.needed == start else {}
     if lost <= result.needed:
-        return Probe(result.needed, result.found, found, 1)
+        return _Probe(result.needed, result.found, fitting, 1)
     try:
         again = run(lost, 2**32 + 1)
     except ProgramError as error:
         _pass_on(error)
-        return Probe(result.needed, result.found, {}, 2)
+        return _Probe(result.needed, result.found, {}, 2)
     if all(
         torch.equal(found.value, again.found[name].value)
         for name, found in result.found.items()
         if found.kind == "deterministic" and name in again.found and found.value.dim() > result.needed
     ):
-        return Probe(result.needed, result.found, found, 2)
-    return Probe(max(again.needed, lost), again.found, again.found, 2)
+        return _Probe(result.needed, result.found, fitting, 2)
+    return _Probe(max(again.needed, lost), again.found, again.found, 2)
 
 
 @untouched_params()

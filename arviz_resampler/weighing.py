@@ -1,7 +1,7 @@
 """From a model to its weights: scores the particles, one stretch after the other.
 
 A stretch is short enough for what is computed on the way to stay in the cache of the processor, so
-memory holds the log ratios and nothing else. Knows programs and particles; nothing of draws.
+memory holds log densities by site and their sum. Knows programs and particles; nothing of draws.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Bytes = NDArray[np.uint8]
 
 # Running a program costs as much as its arithmetic on thousands of particles, so a stretch is long. Its
 # widest array stays in the cache of a processor; what is computed at all sites together, 40 MB, is less
-# than the system is given back.
+# than glibc keeps of what is given back.
 _LONGEST, _WIDEST, _TOGETHER = 1 << 20, 1 << 21, 5 << 21
 _KEPT = 30 << 20  # bytes
 _LINE = 64  # bytes that the processor takes at a time

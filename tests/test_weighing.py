@@ -1,6 +1,7 @@
 """Scoring in stretches gives what scoring at once gives."""
 
 import pickle
+import weakref
 
 import numpy as np
 import pyro
@@ -142,7 +143,9 @@ def test_memory_is_used_again_once_nobody_looks_at_it(short):
     assert np.array_equal(kept.normalized, before[1])
     assert np.array_equal(array, copy)
     gone = cache.weigh(other).log_ratio.ctypes.data
+    block = weakref.ref(cache._spare._blocks[0])  # a view would keep it from being used again
     assert cache.weigh(other).log_ratio.ctypes.data == gone
+    assert block() is cache._spare._blocks[0]
     assert pickle.loads(pickle.dumps(weighing.Spare()))._blocks == []
 
 
