@@ -130,7 +130,7 @@ class Limit:
 # ------------------------------------------------------------------ time
 
 
-def take_turns(contestants: dict[str, Callable[[], Any]], repeats: int = REPEATS) -> dict[str, Any]:
+def take_turns(contestants: dict[str, Callable[[], Any]]) -> dict[str, Any]:
     """Median seconds of each, measured in turns of two calls, in an order that changes.
 
     The second call finds what the first left in the caches, as when a slider moves; the first, under
@@ -141,7 +141,7 @@ def take_turns(contestants: dict[str, Callable[[], Any]], repeats: int = REPEATS
     order = np.random.default_rng(0)
     for run in contestants.values():
         run()
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         for i in order.permutation(len(contestants)):
             name, run = list(contestants.items())[i]
             for times in (first, second):
@@ -179,12 +179,10 @@ def time_one(name: str, n: int, s: int) -> dict[str, Any]:
     pyro.set_rng_seed(0)
     peer = PyroResampler(guide, num_guide_samples=n)
     contestants["Pyro, independent"] = lambda: peer.sample(model, s, stable=False)
-    stable = {"Pyro": lambda: peer.sample(model, s), "Pyro, by hand": lambda: by_hand(peer, model, s)}
-    if n * s < 10**9:
-        return take_turns({**contestants, **stable})
-    # 8 GB of noise: measured alone, and only as often as patience allows.
-    seconds, alone = take_turns(contestants), take_turns({"Pyro": stable["Pyro"]}, 3)
-    return {**seconds, **alone, "cold": {**seconds["cold"], **alone["cold"]}}
+    contestants["Pyro"] = lambda: peer.sample(model, s)
+    if n * s < 10**9:  # else 8 GB of noise, and nothing new to see
+        contestants["Pyro, by hand"] = lambda: by_hand(peer, model, s)
+    return take_turns(contestants)
 
 
 def time_programs(quick: bool) -> list[dict[str, Any]]:
@@ -218,7 +216,7 @@ def time_growth(quick: bool) -> dict[str, float]:
         "particles": large,
         "time of 10 N over N": seconds["big"] / seconds["small"],
         "time of 10 S over S": many["10,000"] / many["1,000"],
-        "seconds of a race of 100,000 draws": take_turns({"r": lambda: race.winners(weights, 10**5)}, 3)["r"],
+        "seconds of a race of 100,000 draws": take_turns({"r": lambda: race.winners(weights, 10**5)})["r"],
     }
 
 
