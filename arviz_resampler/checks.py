@@ -6,7 +6,7 @@ Knows records; nothing of how programs are run.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -20,32 +20,22 @@ from arviz_resampler.errors import (
     suggestion,
     warn,
 )
-from arviz_resampler.records import Column, Draw, Found, example
+from arviz_resampler.records import Column, Found, example
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
-    """Guide and simulator over the same particles."""
+    """Guide and simulator over the same particles: what each found, and the columns of both."""
 
-    guide: Draw
-    simulator: Draw | None
+    guide: Mapping[str, Found]
+    simulator: Mapping[str, Found] | None
     columns: dict[str, Column]
-
-    @property
-    def needed(self) -> int:
-        """Nesting of plates that the two need."""
-        return max(self.guide.needed, self.simulator.needed if self.simulator else 0)
-
-    @property
-    def needed_text(self) -> str:
-        """Which site needs that nesting."""
-        last = self.simulator
-        return last.needed_text if last and last.needed == self.needed else self.guide.needed_text
+    failed: Mapping[int, str] = field(default_factory=dict)  # particles whose run raised, and what
 
     @property
     def found(self) -> dict[str, Found]:
         """What both found; the simulator has the last word."""
-        return {**self.guide.found, **(self.simulator.found if self.simulator else {})}
+        return {**self.guide, **(self.simulator or {})}
 
 
 def unpredicted(run: Run, chosen: frozenset[str], data_names: frozenset[str]) -> frozenset[str]:
@@ -57,7 +47,7 @@ def unpredicted(run: Run, chosen: frozenset[str], data_names: frozenset[str]) ->
         or any(
             found.kind == "observed"
             or (run.simulator is not None and found.kind == "latent" and not found.replayed)
-            for found in (run.simulator or run.guide).found.values()
+            for found in (run.simulator or run.guide).values()
         )
     )
     if unknown and not predicts:
@@ -72,18 +62,19 @@ def unpredicted(run: Run, chosen: frozenset[str], data_names: frozenset[str]) ->
 
 def check_structure(run: Run, predictive: frozenset[str]) -> None:
     """Refuse programs without latents, densities or the named sites; warn of what does not act."""
-    check_factors(run.columns, {n for n, f in run.guide.found.items() if f.kind == "factor"})
-    if not any(f.kind == "latent" for f in run.guide.found.values()):
+    check_factors(run.columns, {n for n, f in run.guide.items() if f.kind == "factor"})
+    if not any(f.kind == "latent" for f in run.guide.values()):
         raise ProgramError(
             "the guide has no latent sample site: there is nothing to resample. Draw in it what the "
             "models are priors of."
         )
     for name, column in run.columns.items():
-        if column.from_guide and column.reason not in (None, "deterministic"):
+        observed = run.found[name].kind == "observed"
+        if column.from_guide and column.reason not in (None, "deterministic") and not observed:
             raise ProgramError(f"site {name!r} of the guide: {column.reason}, so it has no weights")
     if run.simulator is not None:
         _check_shared(run)
-        factors = [n for n, f in run.simulator.found.items() if f.kind == "factor"]
+        factors = [n for n, f in run.simulator.items() if f.kind == "factor"]
         if factors:
             warn(
                 f"pyro.factor site {quoted(factors)} in the simulator does not act on the draws; it "
@@ -91,11 +82,19 @@ def check_structure(run: Run, predictive: frozenset[str]) -> None:
                 ProgramWarning,
             )
     for name, found in run.found.items():
-        if found.drawn_otherwise is not None and not found.replayed:
+        why = found.kind_of.drawn_otherwise
+        if why is not None and not found.replayed:
             warn(
-                f"site {name!r} is not drawn as its density says: {found.drawn_otherwise}. Weights of "
-                f"models that have the site are off.",
+                f"site {name!r} is not drawn as its density says: {why}. Weights of models that have the "
+                f"site are off.",
                 DrawWarning,
+            )
+    for name, found in run.found.items():
+        if found.kind == "observed" and found.data is None:
+            warn(
+                f"site {name!r} has obs= that depends on what was drawn, so it is not data: the site is "
+                f"simulated, and observed_data does not hold it. Pass data with observed=.",
+                ProgramWarning,
             )
     for name in sorted(predictive):
         if name not in run.columns:
@@ -108,9 +107,9 @@ def check_structure(run: Run, predictive: frozenset[str]) -> None:
 def _check_shared(run: Run) -> None:
     """Warn of a simulator that does not use what the guide draws, as one with a misspelt name."""
     assert run.simulator is not None
-    drawn = {name for name, found in run.guide.found.items() if found.kind == "latent"}
-    left = drawn - run.simulator.found.keys()
-    new = [n for n, f in run.simulator.found.items() if f.kind == "latent" and not f.replayed]
+    drawn = {name for name, found in run.guide.items() if found.kind == "latent"}
+    left = drawn - run.simulator.keys()
+    new = [n for n, f in run.simulator.items() if f.kind == "latent" and not f.replayed]
     close = "".join(suggestion(name, left) for name in new)
     if left == drawn or close:
         warn(
@@ -135,7 +134,7 @@ def check_factors(columns: dict[str, Column], factors: set[str]) -> None:
 def warn_infinite(columns: Mapping[str, Column], num_particles: int) -> None:
     """Say which draws of the guide left the range of their dtype and can carry no weight."""
     for name, column in columns.items():
-        if column.log_q is None or not column.from_guide or column.site.role == "auxiliary":
+        if column.log_q is None or not column.from_guide or column.site.role in ("auxiliary", "predictive"):
             continue
         if not column.finite:
             lost = ~torch.isfinite(column.log_q)
@@ -146,3 +145,31 @@ def warn_infinite(columns: Mapping[str, Column], num_particles: int) -> None:
             if lost.all():
                 raise WeightError(f"{text}: no weight is positive. Use a narrower guide, or float64.")
             warn(f"{text}; they get weight zero. Use a narrower guide, or float64.", DrawWarning)
+
+
+def warn_failed(
+    columns: dict[str, Column], failed: Mapping[int, str], num_particles: int
+) -> torch.Tensor | None:
+    """Mark the predictive values of particles whose run failed; say how many did, and why the first did.
+
+    Returns which particles they are, shape (N,), or None where none failed.
+    """
+    if not failed:
+        return None
+    flags = torch.zeros(num_particles, dtype=torch.bool)
+    flags[list(failed)] = True
+    for name, column in columns.items():
+        if column.site.role != "predictive":
+            continue
+        # There is no NaN in whole numbers.
+        value = column.value.clone() if column.value.is_floating_point() else column.value.double()
+        value[flags.to(value.device)] = torch.nan
+        site = replace(column.site, dtype=str(value.dtype).removeprefix("torch."))
+        columns[name] = replace(column, value=value, site=site)
+    first = min(failed)
+    warn(
+        f"the run of {len(failed)} of {num_particles} particles failed; their predictive values are NaN, "
+        f"and they keep their weight. Particle {first}: {failed[first]}",
+        DrawWarning,
+    )
+    return flags

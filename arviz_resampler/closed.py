@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import HalfNormal, LogNormal, Normal, TransformedDistribution
+from torch.distributions import ExpTransform, HalfNormal, LogNormal, Normal, TransformedDistribution
 
 from arviz_resampler.parameters import thin
 
@@ -44,7 +44,7 @@ def log_prob(fn: Any, value: Tensor) -> Tensor | None:
 def _fits(batch: torch.Size, shape: torch.Size) -> bool:
     """Whether a batch can be repeated to a shape that is then the shape of the whole."""
     pairs = zip(reversed(batch), reversed(shape), strict=False)
-    return len(batch) <= len(shape) and all(size in (1, whole) for size, whole in pairs)
+    return not batch or (len(batch) <= len(shape) and all(size in (1, whole) for size, whole in pairs))
 
 
 def _normal(fn: Any, value: Tensor, plus: float = 0.0) -> Tensor | None:
@@ -68,12 +68,34 @@ def _normal(fn: Any, value: Tensor, plus: float = 0.0) -> Tensor | None:
     return torch.addcmul(highest, z, z, value=-0.5, out=z)
 
 
+def is_sound(fn: Any, varies: Callable[[Tensor], bool]) -> bool:
+    """Whether a density that is known here has single numbers for parameters, and valid ones."""
+    if type(fn).log_prob not in _KNOWN:
+        return False
+    normal = fn if type(fn).log_prob is Normal.log_prob else fn.base_dist
+    if type(normal).log_prob is not Normal.log_prob:
+        return False
+    loc, scale = normal.loc, normal.scale
+    if loc.numel() != 1 or scale.numel() != 1 or varies(loc) or varies(scale):
+        return False
+    return bool(loc.item() == loc.item() and scale.item() > 0)
+
+
 def _half_normal(fn: Any, value: Tensor) -> Tensor | None:
     return _normal(fn.base_dist, value, math.log(2))
 
 
+def is_log_normal(fn: Any) -> bool:
+    """Whether a distribution is the exponential of a normal, and nothing more."""
+    return (
+        isinstance(fn, LogNormal)
+        and type(fn.base_dist).log_prob is Normal.log_prob
+        and [type(step) for step in fn.transforms] == [ExpTransform]
+    )
+
+
 def _log_normal(fn: Any, value: Tensor) -> Tensor | None:
-    if not isinstance(fn, LogNormal) or type(fn.base_dist).log_prob is not Normal.log_prob:
+    if not is_log_normal(fn):
         return None
     log = value.log()
     result = _normal(fn.base_dist, log)

@@ -201,7 +201,7 @@ class Coverage:
     >>> coverage = resampler.tune(make_model, scale=(0.01, 10.0)).coverage(num_points=16)
     >>> print(coverage)
     Coverage: 50% of the box is good
-      scale            good from 0.3718 to 10.0, in 0.01 to 10.0
+      scale            good from 0.3522 to 10.0, in 0.01 to 10.0
     """
 
     ranges: Mapping[str, Range]

@@ -6,28 +6,35 @@ distributions add to it, never Pyro itself.
 
 from __future__ import annotations
 
+import copy
 import functools
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import (
+    Cauchy,
     Distribution,
+    Exponential,
+    Gamma,
+    HalfNormal,
     Independent,
+    Laplace,
     MixtureSameFamily,
+    Normal,
+    Poisson,
+    StudentT,
     TransformedDistribution,
-    constraints,
+    Uniform,
 )
 from torch.nn.functional import logsigmoid
 
-from arviz_resampler import closed
-from arviz_resampler.parameters import compact, nested
+from arviz_resampler import closed, functorch, kinds, support
+from arviz_resampler.functorch import OneParticle, ParticleMap
+from arviz_resampler.parameters import any_tensor, compact, nested, with_tensors
 
-_WRAPPERS = ("Independent", "MaskedDistribution", "ExpandedDistribution")
-_FREE = ("_Real", ())
+_PIECE = 1 << 17  # numbers that are added up at a time
 _NO_DENSITY = {
     "Empirical": "has its mass at its samples",
     # Their draws are rounded; the density is that of what was rounded, which is not kept.
@@ -36,256 +43,101 @@ _NO_DENSITY = {
 }
 
 
-def _is(fn: Any, kind: str) -> bool:
-    """Whether ``fn`` is of Pyro's class ``kind``, or of a class made from it."""
-    return kind in _ancestry(type(fn))  # type: ignore[arg-type]  # to mypy, classes have no hash
+# ---------------------------------------------------------------- many particles
+
+_ELEMENTWISE: dict[Any, tuple[str, ...]] = {
+    Normal.log_prob: ("loc", "scale"),
+    Laplace.log_prob: ("loc", "scale"),
+    Cauchy.log_prob: ("loc", "scale"),
+    StudentT.log_prob: ("df", "loc", "scale"),
+    Gamma.log_prob: ("concentration", "rate"),
+    Exponential.log_prob: ("rate",),
+    Poisson.log_prob: ("rate",),
+    Uniform.log_prob: ("low", "high"),
+}
+
+
+def of_all(fn: Any, particles: ParticleMap | OneParticle) -> Any:
+    """One distribution for all particles, to be asked outside the map; None where it must be asked inside.
+
+    That is the distribution itself where all particles share it. Where they do not, the particles are put
+    in front of each parameter, which is only safe where every parameter has the shape of the batch.
+    """
+    if isinstance(fn, Independent):
+        base = of_all(fn.base_dist, particles)
+        if base is None or base is fn.base_dist:
+            return None if base is None else fn
+        return _with_base(fn, base, fn.reinterpreted_batch_ndims)
+    method = type(fn).log_prob
+    if method is HalfNormal.log_prob or closed.is_log_normal(fn):
+        base = of_all(fn.base_dist, particles)
+        if base is None or base is fn.base_dist:
+            return None if base is None else fn
+        return _with_base(fn, base, 0)
+    names = _ELEMENTWISE.get(method)
+    if names is None:
+        # A class of the user's own may be written for one value.
+        known = all(map(_is_known, map(type, nested(fn))))
+        return fn if known and not any_tensor(fn, particles.varies) else None
+    own = vars(fn)
+    if not any(particles.varies(own[name]) for name in names):
+        return fn
+    if any(own[name].shape != fn.batch_shape for name in names):
+        return None
+    whole = copy.copy(fn)
+    for name in names:
+        vars(whole)[name] = particles.rows(own[name])
+    shapes = [vars(whole)[name].shape for name in names]
+    whole._batch_shape = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
+    return whole
 
 
 @functools.cache
-def _ancestry(cls: type) -> frozenset[str]:
-    return frozenset(base.__name__ for base in cls.__mro__)
+def _is_known(kind: type[Distribution]) -> bool:
+    """Whether a class is of torch or Pyro, which take values of any batch."""
+    return kind.__module__.startswith(("torch.", "pyro."))
 
 
-def is_kind(fn: Any, kind: str) -> bool:
-    """Whether a distribution, less what is wrapped around it, is of Pyro's class ``kind``.
+def _with_base(fn: Any, base: Any, events: int) -> Any:
+    whole = copy.copy(fn)
+    whole.base_dist = base
+    whole._batch_shape = base.batch_shape[: len(base.batch_shape) - events]
+    return whole
 
-    Transforms and mixtures count as wrappers: a point mass stays one.
+
+def each(fn: Any, particles: ParticleMap, call: Callable[[Any, int], Tensor]) -> Tensor:
+    """A function of the distribution of each particle, one after the other.
+
+    Parameters
+    ----------
+    fn : Distribution
+        As it is inside the map.
+    particles : ParticleMap
+        The map.
+    call : callable
+        Takes the distribution of one particle and its number in the map.
+
+    Returns
+    -------
+    Tensor
+        The results, inside the map.
     """
-    while True:
-        if type(fn).__name__ in _WRAPPERS or isinstance(fn, TransformedDistribution):
-            fn = fn.base_dist
-        elif isinstance(fn, MixtureSameFamily):
-            fn = fn.component_distribution
-        else:
-            return type(fn).__name__ == kind
+    found: list[Tensor] = []
 
+    def visit(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
 
-def point_of(fn: Any) -> tuple[Tensor, Tensor]:
-    """Where a point mass is, and the log density it carries for a transform. NaN: at many places."""
-    free = False
-    transforms: list[Any] = []
-    while type(fn).__name__ in _WRAPPERS or isinstance(fn, TransformedDistribution):
-        free = free or getattr(fn, "_mask", None) is False
-        if isinstance(fn, TransformedDistribution):
-            transforms = [*fn.transforms, *transforms]
-        fn = fn.base_dist
-    if isinstance(fn, MixtureSameFamily):
-        return torch.tensor(torch.nan), torch.zeros(())
-    point = fn.v
-    for transform in transforms:
-        point = transform(point)
-    return point, torch.zeros(()) if free else torch.as_tensor(fn.log_density)
+    with_tensors(fn, visit, {})
 
+    def outside(rows: list[Tensor], varies: list[bool]) -> list[Tensor]:
+        results = []
+        for i in range(particles.num_particles):
+            own = iter([r[i] if differs else r for r, differs in zip(rows, varies, strict=True)])
+            results.append(call(with_tensors(fn, lambda _, own=own: next(own), {}), i))  # type: ignore[misc]
+        return [torch.stack(results)]
 
-def is_improper(parts: list[Distribution]) -> bool:
-    """Whether a flat, improper distribution is among those that one is made of."""
-    return "ImproperUniform" in [type(part).__name__ for part in parts]
-
-
-def _support(fn: Any) -> Any:
-    """The support of a distribution as a constraint, or None where it has not said."""
-    try:
-        return fn.support
-    except (NotImplementedError, AttributeError):
-        return None
-
-
-def is_discrete(fn: Distribution) -> bool:
-    """Whether the support of ``fn`` is discrete."""
-    if is_kind(fn, "Empirical"):
-        return False
-    support = _support(fn)
-    # The matchings of Pyro can be enumerated, but do not say that their support is discrete.
-    return support is not None and bool(support.is_discrete or fn.has_enumerate_support)
-
-
-def is_continuous(fn: Distribution) -> bool:
-    """Whether ``fn`` has a density and no atoms, as far as its support and kind tell."""
-    if is_kind(fn, "Delta") or is_kind(fn, "Empirical") or _support(fn) is None:
-        return False
-    return not is_discrete(fn)
-
-
-@contextmanager
-def _lenient(fn: Distribution) -> Iterator[None]:
-    """Without the sample validation that would stop at a value outside the support."""
-    strict = [part for part in nested(fn) if part._validate_args]
-    own = [vars(part).get("_validate_args") for part in strict]
-    for part in strict:
-        part._validate_args = False
-    try:
-        yield
-    finally:
-        for part, flag in zip(strict, own, strict=True):
-            if flag is None:
-                vars(part).pop("_validate_args", None)
-            else:
-                part._validate_args = flag
-
-
-def drawn_otherwise(fn: Distribution) -> str | None:
-    """Why draws of ``fn`` do not have the density that it says, or None where they have it."""
-    for part in nested(fn):
-        if _is(part, "LKJCholesky"):
-            # Torch takes i - 1/2 where the onion method has i / 2: the same for two rows, not for more.
-            first = part._beta.concentration1[..., 1:]  # type: ignore[attr-defined]
-            right = torch.arange(1, first.shape[-1] + 1, dtype=first.dtype, device=first.device) / 2
-            if not torch.allclose(first, right):
-                return "torch draws an LKJCholesky of three rows or more from another distribution"
-        if type(part).__name__ == "CoalescentTimes" and bool((part.rate != 1).any()):  # type: ignore[attr-defined]
-            return "Pyro draws CoalescentTimes with rate 1, whatever the rate is"
-    return None
-
-
-# ---------------------------------------------------------------- support
-
-
-def support_key(fn: Any) -> Any:
-    """A key that is equal for equal fixed supports, or None where the support may vary."""
-    while type(fn).__name__ in _WRAPPERS:
-        fn = fn.base_dist
-    if _is(fn, "ZeroInflatedDistribution"):
-        return "ZeroInflated", support_key(fn.base_dist)
-    if isinstance(fn, MixtureSameFamily) or _special(fn) is not None:
-        return None
-    if _is_generic(fn):
-        return _reach(fn)
-    return _constraint_key(_support(fn))
-
-
-def _constraint_key(constraint: Any) -> Any:
-    return _COMMON.get(id(constraint)) or _read_key(constraint)
-
-
-def _read_key(constraint: Any) -> Any:
-    while isinstance(constraint, constraints.independent):
-        constraint = constraint.base_constraint
-    if constraint is None:
-        return None
-    if constraint is constraints.real_vector:
-        return _FREE
-    fields = {k: v for k, v in vars(constraint).items() if not k.startswith("_")}
-    if any(isinstance(v, Tensor) and v.numel() != 1 for v in fields.values()):
-        return None
-    try:
-        return type(constraint).__name__, tuple(sorted((k, float(v)) for k, v in fields.items()))
-    except (TypeError, ValueError):
-        return None
-
-
-# Torch has one of each, for good.
-_COMMON = {id(c): _read_key(c) for c in (constraints.real, constraints.positive, constraints.unit_interval)}
-
-
-def _is_generic(fn: Any) -> bool:
-    """Whether the support of ``fn`` is no more than the range of its last transform."""
-    own: Any = TransformedDistribution.support
-    return isinstance(fn, TransformedDistribution) and type(fn).support is own
-
-
-def _transforms(fn: TransformedDistribution) -> list[Any]:
-    """The transforms of ``fn``, first to last, those in a composition each for itself."""
-    flat: list[Any] = []
-    queue: list[Any] = list(fn.transforms)
-    while queue:
-        first = queue.pop(0)
-        parts = getattr(first, "parts", None)
-        if parts is not None and hasattr(first, "with_cache"):
-            queue = [*parts, *queue]
-        else:
-            flat.append(first)
-    return flat
-
-
-def _reach(fn: TransformedDistribution) -> Any:
-    """Key of what transforms make of the support of the base; None unless each maps onto the next.
-
-    The range that a transform names is that of all it accepts: an affine one maps to the reals,
-    also what only got positive numbers.
-    """
-    key = support_key(fn.base_dist)
-    for transform in _transforms(fn):
-        if key is None or _constraint_key(transform.domain) != key:
-            return None
-        key = _constraint_key(transform.codomain)
-    return key
-
-
-def _special(fn: Any) -> Callable[[Tensor], Tensor] | None:
-    """The support of distributions that declare more than they draw from, as a check of values."""
-    if type(fn).__name__ in ("VonMises", "SineBivariateVonMises", "SineSkewed"):
-        # Their densities go on in periods, and would have an infinite mass on the line.
-        return lambda value: value.abs() <= math.pi * (1 + 1e-6)
-    if type(fn).__name__ in ("Multinomial", "DirichletMultinomial"):
-        # The constraint holds for fewer trials too, and the density does not ask for the number.
-        return lambda value: (
-            (value >= 0) & (value == value.floor()) & (value.sum(-1) == fn.total_count)[..., None]
-        )
-    if _is(fn, "Stable") and bool(((fn.stability < 1) & (fn.skew.abs() == 1)).any()):
-        return lambda value: _stable_support(fn, value)
-    return None
-
-
-def _stable_support(fn: Any, value: Tensor) -> Tensor:
-    """A half-line where the stability is below one and the skew is complete."""
-    edge = fn.loc
-    if fn.coords == "S0":
-        edge = edge - fn.skew * fn.scale * (math.pi / 2 * fn.stability).tan()
-    two_sided: Tensor = (fn.stability >= 1) | (fn.skew.abs() < 1)
-    inside: Tensor = two_sided | ((value - edge) * fn.skew >= 0)
-    return inside
-
-
-def _inside(fn: Any, value: Tensor) -> Tensor | None:
-    """Which values are in the support of a distribution; None: cannot be told."""
-    event_ndim = len(fn.event_shape)
-    check = _special(fn)
-    if check is not None:
-        return _by_value(check(value), value, event_ndim)
-    if isinstance(fn, Independent) or type(fn).__name__ in _WRAPPERS:
-        within = _inside(fn.base_dist, value)
-        return None if within is None else _by_value(within, value, event_ndim)
-    if not _is_generic(fn):
-        return _check(_support(fn), value, event_ndim)
-    inside = torch.ones(value.shape[: value.dim() - event_ndim], dtype=torch.bool, device=value.device)
-    for transform in reversed(_transforms(fn)):
-        inside = _and(inside, _check(transform.codomain, value, event_ndim))
-        try:
-            value = transform.inv(value)
-        except (NotImplementedError, RuntimeError, ValueError):
-            return inside
-        inside = _and(inside, _check(transform.domain, value, event_ndim))
-    return _and(inside, _inside(fn.base_dist, value))
-
-
-def _check(constraint: Any, value: Tensor, event_ndim: int) -> Tensor | None:
-    if constraint is None:
-        return None
-    base = constraint
-    while isinstance(base, constraints.independent):
-        base = base.base_constraint
-    if base is constraints.simplex:
-        # Torch allows for a rounding error that a long vector of float32 has already.
-        allowed = max(1e-6, 10 * torch.finfo(value.dtype).eps * value.shape[-1] ** 0.5)
-        inside = (value >= 0).all(-1) & ((value.sum(-1) - 1).abs() < allowed)
-        return _by_value(inside, value, event_ndim)
-    try:
-        return _by_value(constraint.check(value), value, event_ndim)
-    except (NotImplementedError, ValueError, RuntimeError):
-        return None
-
-
-def _by_value(inside: Tensor, value: Tensor, event_ndim: int) -> Tensor:
-    """A check of elements as one of whole values."""
-    batch_ndim = value.dim() - event_ndim
-    return inside.flatten(batch_ndim).all(-1) if inside.dim() > batch_ndim else inside
-
-
-def _and(inside: Tensor, other: Tensor | None) -> Tensor:
-    if other is None:
-        return inside
-    # The base of a transform may have a batch where the whole has an event.
-    return inside & (other.flatten(inside.dim()).all(-1) if other.dim() > inside.dim() else other)
+    return particles.leave(outside, *found)[0]
 
 
 # ---------------------------------------------------------------- density
@@ -294,10 +146,14 @@ def _and(inside: Tensor, other: Tensor | None) -> Tensor:
 def _log_prob_inside(fn: Distribution, value: Tensor, inside: Tensor) -> Tensor:
     """Log density where a value outside the support would crash: such values are replaced first."""
     event = (1,) * len(fn.event_shape)
-    some = inside.flatten(1).all(-1) if inside.dim() > 1 else inside
-    if not some.any():
+    if functorch.is_mapping():
+        some = inside.flatten().all(-1)  # with an axis, or the mode would ask it of all particles
+        stand_in = functorch.first(value, some)
+    else:
+        some = inside.flatten(1).all(-1) if inside.dim() > 1 else inside
+        stand_in = value[int(some.nonzero()[0])] if some.any() else None
+    if stand_in is None:
         return torch.zeros(inside.shape, dtype=torch.float64, device=value.device)
-    stand_in = value[int(some.nonzero()[0])]
     return fn.log_prob(torch.where(inside.reshape(*inside.shape, *event), value, stand_in))
 
 
@@ -311,13 +167,13 @@ def _composed(fn: Any, value: Tensor, masks: bool) -> Tensor | None:
         each = log_prob(fn.component_distribution, value.unsqueeze(-1 - event_ndim), masks=masks)
         weights = torch.log_softmax(fn.mixture_distribution.logits.double(), -1)
         return torch.logsumexp(each + weights, -1)
-    if _is(fn, "MaskedMixture"):
+    if kinds.is_of(fn, "MaskedMixture"):
         first, second = (log_prob(part, value, masks=masks) for part in (fn.component0, fn.component1))
         return torch.where(fn.mask, second, first)
-    if _is(fn, "FoldedDistribution"):
+    if kinds.is_of(fn, "FoldedDistribution"):
         sides = [log_prob(fn.base_dist, side, masks=masks) for side in (value, -value)]
         return torch.logaddexp(*sides).masked_fill(value < 0, -torch.inf)
-    if _is(fn, "ZeroInflatedDistribution"):
+    if kinds.is_of(fn, "ZeroInflatedDistribution"):
         if "gate" in vars(fn):
             gate = fn.gate.double()
             at_zero, else_ = gate.log(), (-gate).log1p()
@@ -325,11 +181,29 @@ def _composed(fn: Any, value: Tensor, masks: bool) -> Tensor | None:
             logits = fn.gate_logits.double()
             at_zero, else_ = logsigmoid(logits), logsigmoid(-logits)
         base = log_prob(fn.base_dist, value, masks=masks) + else_
-        if is_discrete(fn.base_dist):
+        if kinds.is_discrete(fn.base_dist):
             at_zero = torch.logaddexp(base, at_zero)
         # A continuous base has no mass at zero, whatever its density there.
         return torch.where(value == 0, at_zero, base)
     return None
+
+
+def summed(values: Tensor, axes: int) -> Tensor:
+    """Sums over the last axes, in float64.
+
+    Torch makes a copy in float64 first: a piece of the values at a time, it stays in a processor's cache.
+    """
+    if not axes:
+        return values
+    over = tuple(range(-axes, 0))
+    if values.dim() == axes or values.numel() <= _PIECE or functorch.is_mapping():
+        return values.sum(over, dtype=torch.float64)
+    total = values.new_empty(values.shape[:-axes], dtype=torch.float64)
+    length = max(_PIECE * len(values) // values.numel(), 1)
+    for start in range(0, len(values), length):
+        piece = slice(start, start + length)
+        torch.sum(values[piece], over, dtype=torch.float64, out=total[piece])
+    return total
 
 
 def log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = True) -> Tensor:
@@ -364,8 +238,7 @@ def native_log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = 
     """The same as :func:`log_prob`, but float64 only where it is a sum over an event."""
     if isinstance(fn, Independent):
         inner = native_log_prob(fn.base_dist, value, known=known, masks=masks)
-        event = tuple(range(-fn.reinterpreted_batch_ndims, 0))
-        return inner.sum(event, dtype=torch.float64) if event else inner
+        return summed(inner, fn.reinterpreted_batch_ndims)
     kind = type(fn).__name__
     if kind == "MaskedDistribution":
         inner = native_log_prob(fn.base_dist, value, known=known, masks=masks)
@@ -381,7 +254,7 @@ def native_log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = 
     if result is None:
         result = _log_prob(fn, value, known)
     inflated = isinstance(known, tuple) and known[0] == "ZeroInflated"
-    if inflated and is_continuous(fn) and not _is(fn, "ZeroInflatedDistribution"):
+    if inflated and kinds.is_continuous(fn) and not kinds.is_of(fn, "ZeroInflatedDistribution"):
         # Values drawn at an atom have no mass under a density.
         result = result.masked_fill(value == 0, -torch.inf)
     return result
@@ -389,11 +262,11 @@ def native_log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = 
 
 def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
     """Log density of a distribution that is not made of others."""
-    key, inside = support_key(fn), None
-    if key is None or key not in (known, _FREE):
-        with _lenient(fn):
-            inside = _inside(fn, value)
-    result = closed.log_prob(fn, value)
+    key, inside = support.support_key(fn), None
+    if key is None or key not in (known, support.FREE):
+        inside = support.inside(fn, value)
+    # Closed forms read single numbers and write into their own results, which a map does not allow.
+    result = None if functorch.is_mapping() else closed.log_prob(fn, value)
     if result is None:
         result = _by_torch(fn, value, inside)
     return result if inside is None else result.masked_fill(~inside, -torch.inf)
@@ -401,14 +274,21 @@ def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
 
 def _by_torch(fn: Any, value: Tensor, inside: Tensor | None) -> Tensor:
     """What torch says, also where values outside the support would stop it."""
-    with _lenient(fn):
+    with support.lenient(fn):
         try:
             result: Tensor = compact(fn).log_prob(value)
+        except KeyError as error:
+            if not isinstance(fn, TransformedDistribution):
+                raise
+            # Pyro's flows without an inverse look it up by the identity of a value they have just made.
+            raise NotImplementedError(
+                f"{type(fn).__name__} has a transform that cannot be inverted: it has no density"
+            ) from error
         except (IndexError, RuntimeError, ValueError):
             if not value.is_floating_point():
                 # A Categorical draws whole numbers, and a Bernoulli scores floating ones.
                 value = value.to(torch.get_default_dtype())
-            elif inside is None or inside.all():
+            elif inside is None or not kinds.any_flag(~inside):
                 raise
             if inside is None:
                 batch = value.shape[: value.dim() - len(fn.event_shape)]

@@ -5,25 +5,18 @@ Knows nothing of Pyro, ArviZ or particles.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import sys
+import sysconfig
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 
+_STANDARD = sysconfig.get_paths()["stdlib"] + os.sep
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-
-_NOT_VECTORISED = (
-    "ambiguous",
-    "cannot be converted to Scalar",
-    "only one element tensors can be converted",
-    "only length-1 arrays can be converted",
-    "only 0-dimensional arrays can be converted",
-    "only integer tensors of a single element",
-    "setting an array element with a sequence",
-)
+_OURS = (_HERE, os.path.abspath(contextlib.__file__))
 
 
 class ResamplerError(Exception):
@@ -36,8 +29,6 @@ class ArgumentError(ResamplerError, ValueError):
 
 class ProgramError(ResamplerError, RuntimeError):
     """A guide, simulator or model cannot be run, or holds something it may not hold."""
-
-    nesting = 0  # of the plates that a program had come to when it failed
 
 
 class MismatchError(ProgramError):
@@ -72,7 +63,7 @@ class NameWarning(ResamplerWarning):
     """A site or a dimension goes by another name in the container."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def from_extra(extra: str) -> Iterator[None]:
     """Import optional libraries; where one is missing, name the extra that brings it."""
     try:
@@ -88,13 +79,14 @@ def warn(message: str, category: type[ResamplerWarning]) -> None:
     """Issue a warning that points at the first line outside this package."""
     level = 2
     frame = sys._getframe(1)
-    while frame.f_back is not None and os.path.abspath(frame.f_code.co_filename).startswith(_HERE):
+    # A context manager that decorates a function of the package stands between its frames.
+    while frame.f_back is not None and os.path.abspath(frame.f_code.co_filename).startswith(_OURS):
         frame = frame.f_back
         level += 1
     warnings.warn(message, category, stacklevel=level)
 
 
-@contextmanager
+@contextlib.contextmanager
 def about(variant: str) -> Iterator[None]:
     """Have the errors of this package say which variant they are about."""
     try:
@@ -117,17 +109,30 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {folded[close[0]]!r}?" if close else ""
 
 
-def wants_one_number(error: Exception) -> bool:
-    """Whether an exception came from using many particles as if they were one number."""
-    return any(text in str(error) for text in _NOT_VECTORISED)
-
-
-def source_line(error: Exception, outside: tuple[str, ...]) -> str:
+def source_line(error: BaseException, outside: tuple[str, ...]) -> str:
     """File and line where an exception came from, in code outside the named packages and this one."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+    return _own_line(traceback.extract_tb(error.__traceback__), outside)
+
+
+def calling_line(outside: tuple[str, ...]) -> str:
+    """File and line that is running, in code outside the named packages and this one."""
+    return _own_line(traceback.extract_stack(), outside)
+
+
+def _own_line(frames: traceback.StackSummary, outside: tuple[str, ...]) -> str:
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in outside]
+    libraries = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in files if file)
+    for frame in reversed(frames):
         path = os.path.abspath(frame.filename)
-        library = path.startswith(_HERE) or "contextlib" in path
-        if not library and not any(f"{os.sep}{name}{os.sep}" in path for name in outside):
+        standard = path.startswith(_STANDARD) and f"{os.sep}site-packages{os.sep}" not in path
+        if not standard and not path.startswith((_HERE, *libraries)):
             line = f" in `{frame.line}`" if frame.line else ""
             return f"{os.path.basename(path)}:{frame.lineno}{line}"
     return ""
+
+
+def describe(value: object) -> str:
+    """What a value is, as it is shown in messages: its type, and its shape and dtype where it has them."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    of = "" if shape is None else f" of shape {tuple(shape)}"
+    return f"{type(value).__name__}{of}" + ("" if dtype is None else f" and dtype {dtype}")

@@ -1,4 +1,4 @@
-"""What to do at each site of a program that is run: see it as it is, and draw it for all particles.
+"""What to do at each site of a program that is run: see it as one particle does, and draw it.
 
 Sites come as the messages of Pyro's effect handlers, which are dicts; Pyro itself is not needed. Knows
 densities and records; nothing of weights or batches.
@@ -6,66 +6,134 @@ densities and records; nothing of weights or batches.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from arviz_resampler import density
+from arviz_resampler import closed, density, kinds
 from arviz_resampler.errors import MismatchError, ProgramError
+from arviz_resampler.functorch import OneParticle, ParticleMap, unmapped
 from arviz_resampler.parameters import BadParameter, bad_parameter, nested
+from arviz_resampler.particle_mode import ParticleMode
 from arviz_resampler.records import Column, Found, Invalid
 from arviz_resampler.sites import describe_axes, match_axes
 
 Message = dict[str, Any]
 Axes = list[tuple[str | None, int]]
+# What a distribution may raise where it does not know that there are many particles.
+FAILURES = (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError)
 
 
-class TooShallow(Exception):
-    """A program has plates where the particle axis was put; it needs ``nesting`` axes."""
+Ask = Callable[[Any, Tensor], Tensor | None]  # of a distribution, and a value or rows of them
 
-    def __init__(self, nesting: int, text: str) -> None:
-        super().__init__(text)
-        self.nesting = nesting
+
+def density_of(known: Any, masks: bool) -> Ask:
+    """The question for a log density; ``known`` and ``masks`` are those of :mod:`density`."""
+    return lambda fn, value: density.native_log_prob(fn, value, known=known, masks=masks)
+
+
+class ChangedInPlaceError(RuntimeError):
+    """A program has changed a value after it was drawn: it has to be given copies."""
 
 
 class Handler:
-    """What running and scoring have in common. Outermost: sees a site after all other handlers."""
+    """What running and scoring have in common. Outermost: sees a site after all other handlers.
 
-    keeps = False  # whether what it finds outlives the run
+    Parameters
+    ----------
+    role : str
+        The word for the program in messages.
+    """
 
-    def __init__(self, role: str, n: int, nesting: int) -> None:
+    lean = False  # whether a program need not compute densities
+
+    def __init__(self, role: str) -> None:
         self.role = role
-        self.n = n
-        self.nesting = nesting
         self.found: dict[str, Found] = {}
+        self.invalid: dict[str, Invalid] = {}
+        self.sound: list[str] = []  # sites before linear algebra first failed
+        self.looped: dict[str, str] = {}  # sites done one particle at a time, and why
+        self.raised: Exception | None = None  # at a site, whether the program caught it or not
         self.current: str | None = None
         self.last: str | None = None
-        self.invalid: dict[str, Invalid] = {}
-        self.needed = nesting
-        self.needed_text = ""
+        self.particles: ParticleMap | OneParticle = OneParticle()
+        self.row: int | None = None  # which of the cached particles, where one runs by itself
+        self._mode: ParticleMode | None = None
+        self._later: list[Callable[[], None]] = []
+
+    @property
+    def failed(self) -> Tensor | None:
+        """Particles for which linear algebra failed in the map, shape (n,)."""
+        return None if self._mode is None else self._mode.failed
+
+    @property
+    def loose(self) -> bool:
+        """Whether the program has drawn random numbers outside its sites."""
+        return self._mode is not None and self._mode.loose
+
+    @property
+    def failed_at(self) -> str:
+        """The line where it first failed."""
+        return "" if self._mode is None else self._mode.failed_at
+
+    @property
+    def n(self) -> int:
+        """How many particles the run has."""
+        return self.particles.num_particles
+
+    def begin(
+        self,
+        particles: ParticleMap | OneParticle,
+        mode: ParticleMode | None = None,
+        *,
+        row: int | None = None,
+    ) -> None:
+        """Forget what an earlier run has found."""
+        self.particles, self._mode, self.row = particles, mode, row
+        self.found, self.invalid, self.looped, self._later = {}, {}, {}, []
+        self.sound = []
+        self.current = self.last = self.raised = None
 
     def hint(self) -> str:
         """What was odd about parameters, for the message of a failure."""
         return "".join(f". At site {site!r}, {what.describe(self.n)}" for site, what in self.invalid.items())
 
     def at(self, msg: Message) -> None:
-        """Meet a site before it has a value."""
-        name = msg["name"]
-        self.current = name
-        fn = msg["fn"]
-        if _is_kind(msg, "_Subsample"):
-            size = fn.size if fn.subsample_size is None else fn.subsample_size
-            if msg["value"] is not None:
-                size = len(msg["value"])
-            if size < fn.size:
-                raise ProgramError(
-                    f"plate {name!r} of the {self.role} takes a subsample of {size} of "
-                    f"{fn.size}: every run picks other rows, so particles cannot be scored. Remove "
-                    f"subsample_size."
-                )
+        """Meet a site."""
+        self.current = name = msg["name"]
+        mode = self._mode
+        if mode is not None:
+            mode.busy = True
+        try:
+            if torch.is_grad_enabled():  # the program computes gradients
+                with torch.no_grad():
+                    self._at(msg)
+            else:
+                self._at(msg)
+        except Exception as error:
+            # A program that catches what its own distribution raises goes on; what is refused, it cannot.
+            if self.raised is None and (mode is not None or isinstance(error, ProgramError)):
+                self.raised = error
+            raise
+        finally:
+            if mode is not None:
+                mode.busy = False
+        if self.failed is None:
+            self.sound.append(name)
+        self.current, self.last = None, name
+
+    def _at(self, msg: Message) -> None:
+        name, fn = msg["name"], msg["fn"]
+        if self._mode is not None and self._mode.fresh:
+            for key in ("value", "mask", "scale"):
+                msg[key] = self._mode.shared(msg[key])
+        if is_kind(msg, "_Subsample"):
+            self._check_plate(msg)
             return
         if name in self.found:
             raise ProgramError(f"the {self.role} has two sites named {name!r}: give each its own name")
@@ -74,26 +142,44 @@ class Handler:
                 f"site {name!r} of the {self.role} samples from a {type(fn).__name__}, which is not a "
                 f"Pyro distribution; take one of pyro.distributions"
             )
-        if _is_kind(msg, "Unit") or self._is_deterministic(msg):
-            self._batch(name, torch.Size(), frames_of(msg))  # for the depth of its plates
-            if not _is_kind(msg, "Unit"):
-                self._deterministic(msg)
-            return
-        parts = nested(fn)
-        if density.is_improper(parts):
+        if is_kind(msg, "Unit"):
+            self._factor(msg)
+        elif self._is_deterministic(msg):
+            self._deterministic(msg)
+        else:
+            # Of what most priors are there is nothing else to ask.
+            with self.particles.outside():
+                sound = closed.is_sound(fn, self.particles.varies)
+            parts = [] if sound else nested(fn)
+            if kinds.is_improper(parts):
+                raise ProgramError(
+                    f"site {name!r} of the {self.role} has an improper distribution (ImproperUniform): "
+                    f"nothing can be drawn from it, and it cannot be resampled to. Use a proper one."
+                )
+            self._stochastic(msg, parts)
+
+    def _check_plate(self, msg: Message) -> None:
+        fn = msg["fn"]
+        size = fn.size if fn.subsample_size is None else fn.subsample_size
+        if msg["value"] is not None:
+            size = len(msg["value"])
+        if size < fn.size:
             raise ProgramError(
-                f"site {name!r} of the {self.role} has an improper distribution (ImproperUniform): "
-                f"nothing can be drawn from it, and it cannot be resampled to. Use a proper one."
+                f"plate {msg['name']!r} of the {self.role} takes a subsample of {size} of "
+                f"{fn.size}: every run picks other rows, so particles cannot be scored. Remove "
+                f"subsample_size."
             )
-        self._stochastic(msg, self._batch(name, fn.batch_shape, frames_of(msg)), parts)
 
     def _is_deterministic(self, msg: Message) -> bool:
         """Whether a site holds a computed value, by pyro.deterministic or by poutine.reparam."""
         fn = msg["fn"]
-        if not msg["infer"].get("_deterministic") and msg["is_observed"] and density.is_kind(fn, "Delta"):
-            point, log_density = density.point_of(fn)
-            if bool((point == msg["value"]).all()):
-                if bool((log_density != 0).any()):
+        if not msg["infer"].get("_deterministic") and msg["is_observed"] and kinds.is_kind(fn, "Delta"):
+            point, log_density = kinds.point_of(fn)
+            point = point if self._mode is None else self._mode.shared(point)
+            if _is_same(point, msg["value"]):  # not by value: what was drawn must not decide
+                with self.particles.outside():
+                    changes = bool((self.particles.rows(log_density) != 0).any())
+                if changes:
                     raise ProgramError(
                         f"site {msg['name']!r} of the {self.role} is reparametrised in a way that changes "
                         f"the density of other sites; pass the {self.role} without this poutine.reparam"
@@ -102,129 +188,48 @@ class Handler:
         return bool(msg["infer"].get("_deterministic"))
 
     def _deterministic(self, msg: Message) -> None:
-        pass
+        value, fn = torch.as_tensor(msg["value"]), msg["fn"]
+        frames = frames_of(msg)
+        batch = value.dim() - fn.event_dim
+        if not batch and frames:  # the event is not declared: plates stand to its left
+            batch = min(-min(frames), value.dim())
+        axes = named(value.shape[:batch], frames)
+        with self.particles.outside():
+            rows = self.particles.rows(value).detach()
+            # The program may change it afterwards, and external code may use its memory again.
+            self._keep(msg, "deterministic", rows.clone(), axes)
 
-    def _stochastic(self, msg: Message, batch: tuple[int, ...], parts: list[Distribution]) -> None:
+    def _stochastic(self, msg: Message, parts: list[Distribution]) -> None:
         raise NotImplementedError
-
-    def _batch(self, name: str, own: torch.Size, frames: dict[int, tuple[str, int]]) -> tuple[int, ...]:
-        """Batch axes of a site without the particle axis, padded to the nesting.
-
-        A run over one particle goes on where the nesting is too small, and says what is needed.
-        """
-        wide = [len(own) - i for i, size in enumerate(own) if size != 1]
-        depth = max([-dim for dim in frames] + [d for d in wide if d > self.nesting + 1], default=0)
-        outer = own[-1 - self.nesting] if len(own) > self.nesting else 1
-        if outer not in (1, self.n):
-            depth = max(depth, self.nesting + 1)
-        if depth > self.nesting:
-            plates = [plate for dim, (plate, _) in frames.items() if -dim == depth]
-            inside = f" inside plate {plates[0]!r}" if plates else ""
-            text = (
-                f"site {name!r} of the {self.role}{inside} has batch shape {tuple(own)}: it needs "
-                f"max_plate_nesting={depth}, not {self.nesting}"
-            )
-            if not plates:
-                text += ". Stack a vector that is no plate along the last dim: torch.stack(..., -1)"
-            if self.n > 1 and len(wide) > 0 and own[len(own) - wide[0]] == self.n and not plates:
-                raise self._misplaced(name, tuple(own), -wide[0])
-            if self.n > 1:
-                raise TooShallow(depth, text)
-            if depth > self.needed:
-                self.needed, self.needed_text = depth, text
-        if self.n == 1 and depth > self.nesting:
-            return tuple(own)
-        inner = tuple(own)[max(len(own) - self.nesting, 0) :]
-        return (1,) * (self.nesting - len(inner)) + inner
-
-    def _misplaced(self, name: str, own: tuple[int, ...], dim: int) -> ProgramError:
-        return ProgramError(
-            f"site {name!r} of the {self.role} has batch shape {own}: the axis of the {self.n} particles is "
-            f"at dim {dim}, not at dim {-1 - self.nesting} where it was put. Index events from the right "
-            f"(z[..., 0]), and keep the axes of plates: z.sum(-1, keepdim=True), z[..., :1]."
-        )
-
-    def _refuse_particles(self, name: str, axes: Axes, alone: Axes) -> None:
-        """Refuse an axis, no plate, that is as long as there are particles and one long for one of them."""
-        before = [(None, 1)] * len(axes) + alone
-        for dim in range(-len(axes), 0):
-            if self.n > 1 and axes[dim] == (None, self.n) and before[dim] == (None, 1):
-                raise self._misplaced(name, tuple(size for _, size in axes), dim)
-
-    def _check_parameters(self, msg: Message, parts: list[Distribution]) -> BadParameter | None:
-        bad = bad_parameter(parts)
-        if bad is not None:
-            self.invalid[msg["name"]] = Invalid(bad.text, int(self._by_particle(bad.bad).sum()))
-        return bad
-
-    def _by_particle(self, entries: Tensor) -> Tensor:
-        """Which particles have any of the flagged entries, from flags of any batch shape."""
-        if entries.dim() > self.nesting and entries.shape[0] == self.n:
-            return entries.reshape(self.n, -1).any(-1)
-        return entries.any().expand(self.n)
-
-    def _sum(self, name: str, values: Tensor, frames: Mapping[int, tuple[str, int]] | None = None) -> Tensor:
-        """Sum over all axes but the particle axis: shape (n,), sums in float64."""
-        if values.dim() == 0 or values.numel() == 1:
-            return values.reshape(()).expand(self.n)
-        if values.shape == (self.n,) and self.nesting == 0:
-            return values
-        plate = (frames or {}).get(-values.dim())
-        if plate is not None and plate[1] == values.shape[0] and values.dim() <= self.nesting:
-            return values.sum(dtype=torch.float64).expand(self.n)  # along a plate, the same for all
-        if values.shape[0] == self.n and (self.n > 1 or values.dim() > self.nesting):
-            flat = values.reshape(self.n, -1)
-            return flat[:, 0] if flat.shape[1] == 1 else flat.sum(-1, dtype=torch.float64)
-        if self.n in values.shape and self.n > 1:
-            raise ProgramError(
-                f"the log density at site {name!r} of the {self.role} has shape {tuple(values.shape)}: its "
-                f"first axis must be that of the {self.n} particles; stack other axes to its right"
-            )
-        return values.sum(dtype=torch.float64).expand(self.n)
-
-    def after(self, msg: Message) -> None:
-        """Keep what a site has come to."""
-        name = msg["name"]
-        self.current, self.last = None, name
-        if _is_kind(msg, "_Subsample") or msg["value"] is None:
-            return
-        if _is_kind(msg, "Unit"):
-            self._factor(msg)
-        elif msg["infer"].get("_deterministic"):
-            value = torch.as_tensor(msg["value"]).detach()
-            if self.keeps:
-                value = value.clone()  # external code may use the memory of its result again
-            self.found[name] = Found(
-                name,
-                "deterministic",
-                value,
-                None,
-                frames_of(msg),
-                event_dim=msg["fn"].event_dim,
-                version=value._version,
-            )
 
     def _factor(self, msg: Message) -> None:
         raise NotImplementedError
 
+    def _keep(self, msg: Message, kind: str, rows: Tensor, axes: Axes, **more: Any) -> Found:
+        found = Found(msg["name"], kind, rows, axes, **more)
+        self.found[msg["name"]] = found
+        return found
+
+    def end(self) -> None:
+        """Do what could not be done before the program has ended."""
+        for work in self._later:
+            work()
+
+    # ---------------------------------------------------------------- values
+
     def _column(self, name: str, columns: Mapping[str, Column]) -> Column | None:
         """The cached site of that name, or the whole that ``obs_mask=`` made it a part of."""
-        if name in columns:
-            return columns[name]
-        for suffix in ("_observed", "_unobserved"):
-            if name.endswith(suffix) and name[: len(name) - len(suffix)] in columns:
-                return columns[name[: len(name) - len(suffix)]]
-        return None
+        column = columns.get(name)
+        if column is None:
+            for suffix in ("_observed", "_unobserved"):
+                whole = name.removesuffix(suffix)
+                if whole != name and whole in columns and _is_split():
+                    return columns[whole]
+        return column
 
-    def _axes(self, msg: Message, batch: tuple[int, ...]) -> Axes:
-        frames = frames_of(msg)
-        depth = len(batch)
-        names = [frames[i - depth][0] if i - depth in frames else None for i in range(depth)]
-        return list(zip(names, batch, strict=True))
-
-    def _place(self, msg: Message, batch: tuple[int, ...], column: Column) -> Tensor:
-        """Cached values in the shape that this program's site expects."""
-        axes = self._axes(msg, batch)
+    def _place(self, msg: Message, column: Column) -> Tensor:
+        """Cached values in the shape that this program's site expects, particles in front."""
+        axes = named(msg["fn"].batch_shape, frames_of(msg))
         wanted = axes + [(None, size) for size in msg["fn"].event_shape]
         site = column.site
         sizes = tuple(size for _, size in wanted)
@@ -234,20 +239,98 @@ class Handler:
         )
         order = tuple(range(len(sizes))) if same else match_axes(site.dims, site.shape, wanted)
         if order is None:
-            self._refuse_particles(msg["name"], axes, [])
             kept = [(n, s) for n, s in wanted if n is not None or s != 1]
             raise MismatchError(
                 f"site {site.name!r} has axes {describe_axes([n for n, _ in kept], [s for _, s in kept])} "
                 f"in the {self.role}, but {describe_axes(site.dims, site.shape)} in the particles. "
                 f"Plates and events must keep their sizes; build a new Resampler for other ones."
             )
-        value = column.value
+        value = column.value if self.row is None else column.value[self.row : self.row + 1]
         if order != tuple(range(len(order))):
             value = value.permute(0, *(1 + i for i in order))
         return value.reshape(value.shape[0], *sizes)
 
+    def _check_parameters(self, name: str, parts: list[Distribution]) -> BadParameter | None:
+        bad = bad_parameter(parts, self.particles)
+        if bad is not None:
+            self.invalid[name] = Invalid(bad.text, int(bad.bad.expand(self.n).sum()))
+        return bad
 
-def _is_kind(msg: Message, kind: str) -> bool:
+    # ---------------------------------------------------------------- densities
+
+    def _asked(self, name: str, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
+        """What a distribution says of each value, particles in front, shape ``(n or 1, *batch)``."""
+        with self.particles.outside():
+            each = self._asked_outside(fn, rows, ask)
+        return self._asked_inside(name, fn, rows, ask) if each is None else each
+
+    def _asked_outside(self, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
+        """The answer of one distribution for all particles, outside the map; None: there is none."""
+        whole = density.of_all(fn, self.particles)
+        if whole is not None:
+            with contextlib.suppress(*FAILURES):
+                each = ask(whole, rows)
+                if each is not None and each.shape in ((len(rows), *fn.batch_shape), (1, *fn.batch_shape)):
+                    return each
+        return None
+
+    def _asked_inside(self, name: str, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
+        """The answer of the distribution as a particle sees it; one after the other if it has to be."""
+        particles, mode = self.particles, self._mode
+        if mode is None or not isinstance(particles, ParticleMap):
+            each = ask(fn, particles.enter(rows))
+            return None if each is None else particles.rows(each)
+        with mode.at_site(name):
+            try:
+                each = ask(fn, particles.enter(rows))
+                return None if each is None else particles.rows(each)
+            except NotImplementedError:
+                raise
+            except FAILURES as error:
+                self.looped[name] = f"{type(error).__name__}: {error}"
+
+        def one(own: Any, i: int) -> Tensor:
+            return cast(Tensor, ask(own, rows[min(i, len(rows) - 1)]))
+
+        return particles.rows(density.each(fn, particles, one))
+
+    def _aligned(self, factor: Any, each: Tensor) -> Tensor:
+        """A scale or mask with the particles in front, to go with densities ``(n or 1, *batch)``."""
+        rows = self.particles.rows(torch.as_tensor(factor, device=each.device))
+        return rows.reshape(len(rows), *(1,) * (each.dim() - rows.dim()), *rows.shape[1:])
+
+    def _total(self, each: Tensor) -> Tensor:
+        """Sum over all axes but that of the particles, in float64, shape (n,)."""
+        if each.dim() == 1 and len(each) == self.n:
+            return each
+        flat = each.reshape(each.shape[0], -1)
+        total = flat[:, 0] if flat.shape[1] == 1 else density.summed(flat, 1)
+        return total.expand(self.n)
+
+
+def is_masked(msg: Message, parts: list[Distribution]) -> bool:
+    """Whether a site is drawn under a mask, of a handler or of its distribution."""
+    if not (msg["mask"] is None or msg["mask"] is True):
+        return True
+    return any(type(part).__name__ == "MaskedDistribution" for part in parts)
+
+
+def _is_split() -> bool:
+    """Whether Pyro is about to split a statement by its ``obs_mask=``: a site may have such a name, too."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name == "_masked_observe" and frame.f_globals["__name__"] == "pyro.primitives":
+            return True
+    return False
+
+
+def _is_same(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors are the same memory, expanded or not."""
+    return unmapped(first).data_ptr() == unmapped(second).data_ptr()
+
+
+def is_kind(msg: Message, kind: str) -> bool:
     """Whether the distribution at a site is of a class that Pyro makes for its own primitives."""
     return type(msg["fn"]).__name__ == kind
 
@@ -258,120 +341,10 @@ def frames_of(msg: Message) -> dict[int, tuple[str, int]]:
     return {f.dim: (f.name, f.size) for f in stack if f.dim is not None} if stack else {}
 
 
-class Drawing(Handler):
-    """Run a guide or simulator: sample every site for all particles at once.
-
-    Where it is known what a site was like ``alone``, an axis that only many particles have is refused.
-    """
-
-    keeps = True
-
-    def __init__(
-        self,
-        role: str,
-        n: int,
-        nesting: int,
-        replay: Mapping[str, Column],
-        predictive: frozenset[str],
-        alone: Mapping[str, Found],
-    ) -> None:
-        super().__init__(role, n, nesting)
-        self.replay = replay
-        self.predictive = predictive
-        self.alone = alone
-
-    def _deterministic(self, msg: Message) -> None:
-        name = msg["name"]
-        if name in self.replay and f"{name}_unobserved" not in self.found:
-            raise MismatchError(f"site {name!r} is deterministic in the {self.role}, but the guide draws it")
-
-    def _stochastic(self, msg: Message, batch: tuple[int, ...], parts: list[Distribution]) -> None:
-        name, fn = msg["name"], msg["fn"]
-        found = Found(
-            name,
-            "observed" if msg["is_observed"] else "latent",
-            torch.empty(0),
-            self._axes(msg, batch),
-            frames_of(msg),
-            event_dim=fn.event_dim,
-            auxiliary=bool(msg["infer"].get("is_auxiliary")),
-            mask=msg["mask"] if isinstance(msg["mask"], Tensor) else None,
-            discrete=density.is_discrete(fn),
-            continuous=density.is_continuous(fn),
-            drawn_otherwise=density.drawn_otherwise(fn),
-            point_mass=density.is_kind(fn, "Delta"),
-        )
-        if name in self.alone:  # before each particle is drawn as many times as there are particles
-            self._refuse_particles(name, found.axes or [], self.alone[name].axes or [])
-        if msg["is_observed"]:
-            found.data = self._data(msg, batch)
-        bad = self._check_parameters(msg, parts)
-        if bad is not None:
-            found.bad, found.bad_text = self._by_particle(bad.bad), bad.text
-            if self.role == "guide" or (self.n > 1 and found.bad.all()):
-                raise ProgramError(f"site {name!r} of the {self.role}: {self.invalid[name].describe(self.n)}")
-        msg["is_observed"] = False
-        msg["fn"] = fn.expand((self.n, *batch))
-        msg["value"] = None
-        msg["done"] = False
-        column = self._column(name, self.replay)
-        if column is not None:
-            found.replayed = True
-            msg["value"] = self._place(msg, batch, column)
-            msg["done"] = True
-        self.found[name] = found
-
-    def _factor(self, msg: Message) -> None:
-        total = self._sum(msg["name"], msg["fn"].log_factor, frames_of(msg))
-        self.found[msg["name"]] = Found(
-            msg["name"], "factor", total, [], frames_of(msg), auxiliary=True, log_density=total
-        )
-
-    def _data(self, msg: Message, batch: tuple[int, ...]) -> Tensor:
-        """The data of ``obs=``, in the shape of one particle: ``(*batch, *event)``."""
-        data = torch.as_tensor(msg["value"]).detach()
-        shape = (*batch, *msg["fn"].event_shape)
-        extra = data.dim() - len(shape)
-        if extra == 1 and self.n > 1 and data.shape[0] == self.n:
-            raise ProgramError(
-                f"site {msg['name']!r} of the {self.role} has obs= of shape {tuple(data.shape)}, with "
-                f"a value for each particle: it depends on what was drawn, so it is not data"
-            )
-        try:
-            return data.reshape(data.shape[max(extra, 0) :]).expand(shape).clone()
-        except RuntimeError:
-            raise ProgramError(
-                f"site {msg['name']!r} of the {self.role} has obs= of shape {tuple(data.shape)}, but "
-                f"one particle has shape {shape}"
-            ) from None
-
-    def after(self, msg: Message) -> None:
-        """Keep what a site has come to."""
-        found = None if _is_kind(msg, "_Subsample") else self.found.get(msg["name"])
-        if found is None or found.kind not in ("latent", "observed"):
-            super().after(msg)
-            return
-        self.current, self.last = None, msg["name"]
-        value, fn = msg["value"].detach(), msg["fn"]
-        if found.bad is not None and not found.replayed:
-            if not value.is_floating_point():
-                invalid = self.invalid[found.name].describe(self.n)
-                raise ProgramError(
-                    f"site {found.name!r} of the {self.role}: {invalid}; there is no NaN "
-                    f"in whole numbers to mark them with. Keep the parameter in range."
-                )
-            value = value.masked_fill(found.bad.reshape(-1, *(1,) * (value.dim() - 1)), torch.nan)
-            msg["value"] = value
-        found.value, found.version = value, value._version
-        own = self.replay.get(found.name)
-        if own is not None and found.kind == "latent" and found.name not in self.predictive:
-            return
-        found.support = density.support_key(fn)
-        try:
-            each = density.native_log_prob(fn, value, masks=False)
-        except NotImplementedError as error:
-            found.unscorable = str(error) or f"{type(fn).__name__} has no density"
-            return
-        found.log_density = self._sum(found.name, each)
-        if found.mask is not None:
-            found.log_density_masked = self._sum(found.name, torch.where(found.mask, each, 0.0))
+def named(batch: torch.Size | tuple[int, ...], frames: Mapping[int, tuple[str, int]]) -> Axes:
+    """Plate and size of each axis of a batch."""
+    rank = len(batch)
+    return [
+        (frames[i - rank][0] if i - rank in frames and frames[i - rank][1] == size else None, size)
+        for i, size in enumerate(batch)
+    ]

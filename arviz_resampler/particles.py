@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -29,16 +29,23 @@ class Particles:
         log density they were drawn with.
     data : mapping of str to Tensor
         The data of ``obs=``, in the shape of one particle.
-    nesting : int
-        How many axes the programs have to the left of events.
     num_particles : int
         N.
+    failed : Tensor or None
+        Which particles could not be simulated, shape (N,); None where all could.
+    singly : tuple of int
+        For guide and simulator, the first particle that drew from a stream of its own; N where all drew
+        together.
+    params : mapping of str to Tensor
+        Parameters that guide and simulator made, for programs that start them at random.
     """
 
     columns: Mapping[str, Column]
     data: Mapping[str, Tensor]
-    nesting: int
     num_particles: int
+    failed: Tensor | None = None
+    singly: tuple[int, ...] = ()
+    params: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def sites(self) -> dict[str, Site]:
@@ -140,7 +147,7 @@ class Particles:
         ratio = target.double() - column.log_q
         if not column.finite:
             # A simulation that failed or overflowed failed under every model: it says nothing about one.
-            lost = -torch.inf if column.from_guide else 0.0
+            lost = -torch.inf if column.from_guide and column.site.role != "predictive" else 0.0
             ratio = ratio.masked_fill(~torch.isfinite(column.log_q), lost)
         return ratio
 

@@ -2,48 +2,57 @@
 
 The only file that knows Pyro. It knows nothing of weights, draws or containers.
 
-Every program runs inside one vectorising axis at ``dim = -1 - nesting``, to the left of its plates.
-The axis is not a ``pyro.plate``: it needs no name, and a plate that reaches into it can be noticed.
+A program runs as it is written: a map over particles (``torch.vmap``) shows each of them one draw.
 """
 
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pyro
-import pyro.distributions
 import torch
 from pyro.poutine.messenger import Messenger
+from torch.distributions import Distribution
 
-from arviz_resampler.errors import ArgumentError, ProgramError, source_line, wants_one_number
-from arviz_resampler.handlers import Drawing, Handler, TooShallow
-from arviz_resampler.records import (
-    Column,
-    Draw,
-    Found,
-    Score,
-    depth_lost,
-    differing,
-    merge_masked,
-    mixes_particles,
-    second,
-)
-from arviz_resampler.scoring import Scoring
+from arviz_resampler.errors import ArgumentError, ProgramError, source_line
+from arviz_resampler.functorch import OneParticle, ParticleMap, is_mapped_around, map_particles
+from arviz_resampler.handlers import Handler
+from arviz_resampler.particle_mode import ParticleMode, forward_alone
+from arviz_resampler.random_mode import UnmappableError
+from arviz_resampler.scoring import EnoughError
+from arviz_resampler.streams import Streams
+
+# Pyro has one stack of handlers for all threads: one program runs at a time.
+_LOCK = threading.RLock()
 
 
 @contextmanager
-def untouched_params() -> Iterator[None]:
-    """Leave the param store as it was found: what a program adds to it goes when its work is done."""
+def untouched_params() -> Iterator[Callable[[], dict[str, torch.Tensor]]]:
+    """Leave the param store as it was found: what a program adds to it goes when its work is done.
+
+    Gives a function that says what was added so far.
+    """
     store = pyro.get_param_store()
-    before = set(store.keys())
-    try:
+    with _LOCK:
+        before = set(store.keys())
+        try:
+            yield lambda: {name: store[name].detach() for name in set(store.keys()) - before}
+        finally:
+            for name in set(store.keys()) - before:
+                del store[name]
+
+
+@contextmanager
+def plain_tensors() -> Iterator[None]:
+    """Neither gradients nor inference mode, in which tensors do not count how often they are changed."""
+    if is_mapped_around():
+        raise UnmappableError("a Resampler is used in the program")
+    with torch.inference_mode(False), torch.no_grad():
         yield
-    finally:
-        for name in set(store.keys()) - before:
-            del store[name]
 
 
 def _check_signature(fn: Callable[..., Any], role: str) -> None:
@@ -62,7 +71,9 @@ def _check_signature(fn: Callable[..., Any], role: str) -> None:
 class Program:
     """A callable without required arguments, and the word for it in messages."""
 
-    def __init__(self, fn: Callable[[], Any], role: str) -> None:
+    def __init__(
+        self, fn: Callable[[], Any], role: str, params: Mapping[str, torch.Tensor] | None = None
+    ) -> None:
         if not callable(fn):
             raise ArgumentError(
                 f"{role} must be a callable, got {type(fn).__name__}: pass the program, not its result"
@@ -72,108 +83,100 @@ class Program:
             _check_signature(fn.forward if isinstance(fn, torch.nn.Module) else fn, role)
         self.fn = fn
         self.role = role
+        self.params = params or {}  # of guide and simulator, where they start at random
 
-    def draw(
-        self,
-        n: int,
-        nesting: int,
-        *,
-        replay: Mapping[str, Column],
-        predictive: frozenset[str],
-        alone: Mapping[str, Found],
-    ) -> Draw:
-        """Run once over ``n`` particles, sampling also what carries ``obs=``."""
-        handler = Drawing(self.role, n, nesting, replay, predictive, alone)
+    def run_one(self, handler: Handler, row: int | None = None) -> Any:
+        """Run once, as it is written; return what the program returns.
+
+        Parameters
+        ----------
+        handler : Handler
+            Meets the sites.
+        row : int, optional
+            Which cached particle to run.
+        """
+        handler.begin(OneParticle(), row=row)
         try:
-            self._run(handler)
-        except TooShallow as error:
-            raise ProgramError(str(error)) from None
-        for found in handler.found.values():
-            if found.kind != "factor" and found.value._version != found.version:
-                raise ProgramError(
-                    f"the {self.role} changes the value of site {found.name!r} in place after it was "
-                    f"drawn; write x = x + 1 instead of x += 1"
-                )
-        return Draw(merge_masked(handler.found), handler.needed, handler.needed_text)
+            with _LOCK, _unvalidated(), _Listener(handler, self.params):
+                result = self._call()
+                if handler.raised is not None:
+                    raise handler.raised
+                handler.end()
+        except (ProgramError, UnmappableError):  # a map around this run may refuse something
+            raise
+        except Exception as error:
+            raise self._explain(error, handler) from error
+        self._check_result(handler, result)
+        return result
 
-    @untouched_params()
-    def score(self, columns: Mapping[str, Column], n: int, nesting: int, *, check: bool) -> Score:
-        """Log density of ``n`` cached particles, by site.
+    def _call_mapped(self, handler: Handler, mode: ParticleMode) -> Any:
+        """The same in a map, where the program must not catch what the map refuses."""
+        result = None
+        try:
+            result = self._call()
+        except BaseException as error:
+            if mode.raised is None or isinstance(error, Exception | KeyboardInterrupt | SystemExit):
+                raise
+        refused = mode.raised or handler.raised
+        if refused is not None:
+            raise refused
+        return result
 
-        With ``check``, the second particle is scored by itself first, which shows the structure of the
-        program and whether it mixes particles. Without, that is done only if something does not fit.
+    def _call(self) -> Any:
+        """What the program returns, if it comes to its end."""
+        try:
+            return self.fn()
+        except EnoughError:
+            return None
+
+    def _check_result(self, handler: Handler, result: Any) -> None:
+        """Refuse a function that makes a program, passed instead of what it makes."""
+        if callable(result) and not handler.found and not isinstance(result, torch.Tensor):
+            name = getattr(self.fn, "__name__", type(self.fn).__name__)
+            raise ProgramError(
+                f"the {self.role} draws nothing and returns a {type(result).__name__}: did you mean {name}()?"
+            )
+
+    def run_mapped(self, handler: Handler, num_particles: int, streams: Streams) -> Any:
+        """Run once, mapped over particles; return what the program returns, inside the map.
+
+        Raises
+        ------
+        UnmappableError
+            If the program does something that particles cannot do together.
         """
-        alone = self._alone(columns, nesting) if check and n > 1 else None
-        if alone is not None:
-            nesting = alone.nesting
-        while True:
-            handler = Scoring(self.role, n, nesting, columns)
+        # The second time each tensor is a particle's own: the program may change one in place.
+        for fresh in (False, True):
             try:
-                self._run(handler)
-                break
-            except TooShallow as error:
-                nesting = error.nesting
-            except ProgramError:
-                alone = self._alone(columns, nesting)
-                if alone is None or alone.nesting == nesting:
-                    raise
-                nesting = alone.nesting
-        if alone is not None and alone.nesting == nesting:
-            self._compare(handler, alone, columns)
-        score = handler.score
-        score.nesting = nesting
-        score.probed = alone.found if alone is not None else {}
-        score.deterministic = {
-            name: found for name, found in handler.found.items() if found.kind == "deterministic"
-        }
-        return score
-
-    @untouched_params()
-    def read(
-        self, columns: Mapping[str, Column], n: int, nesting: int, visit: Callable[[dict[str, Any]], None]
-    ) -> tuple[Score, Any]:
-        """Score ``n`` cached particles at a nesting that is known to be deep enough.
-
-        Shows the message of each site to ``visit``, before the site has a value; returns what the
-        program returns, too.
-        """
-        handler = Scoring(self.role, n, nesting, columns, visit)
-        result = self._run(handler)
-        return handler.score, result
-
-    def _alone(self, columns: Mapping[str, Column], nesting: int) -> Scoring | None:
-        """A run over the second particle, at the nesting it turns out to need; None if it fails."""
-        alone = second(columns)
-        while True:
-            handler = Scoring(self.role, 1, nesting, alone)
-            try:
-                self._run(handler)
-            except ProgramError as error:
-                if error.__cause__ is not None and error.nesting > nesting:
-                    nesting = error.nesting
-                    continue
-                return None
-            needed = max(handler.needed, depth_lost(handler.found))
-            if needed <= nesting:
-                return handler
-            nesting = needed
-
-    def _compare(self, many: Scoring, alone: Scoring, columns: Mapping[str, Column]) -> None:
-        """Refuse a program in which the second particle depends on the others."""
-        odd = differing(many.found, alone.found, many.n, many.nesting)
-        # Randomness that is not Pyro's makes a difference too, but then also between two such runs.
-        again = self._alone(columns, alone.nesting) if odd else None
-        if again is not None and not differing(alone.found, again.found, 1, alone.nesting):
-            raise mixes_particles(odd[0], self.role)
-
-    def _run(self, handler: Handler) -> Any:
-        with torch.no_grad(), _constructors_unchecked(), _Listener(handler):
-            try:
-                return self.fn()
-            except (ProgramError, TooShallow):
+                return self._map(handler, num_particles, streams, fresh=fresh)
+            except (ProgramError, UnmappableError):
                 raise
             except Exception as error:
-                raise self._explain(error, handler) from error
+                # Tensor.set_ is no torch function for a mode, and would set a copy of each particle's row.
+                if fresh or not isinstance(error, RuntimeError) or "aten::set_(" in str(error):
+                    raise UnmappableError(f"{type(error).__name__}: {error}") from error
+        raise AssertionError
+
+    def _map(self, handler: Handler, num_particles: int, streams: Streams, *, fresh: bool) -> Any:
+        returned: list[Any] = []
+
+        def work(particles: ParticleMap) -> None:
+            mode = ParticleMode(particles, streams, handler.role, fresh)
+            handler.begin(particles, mode)
+            before = torch.get_rng_state()
+            try:
+                with mode:
+                    with _Listener(handler, self.params):
+                        returned.append(self._call_mapped(handler, mode))
+                    handler.end()
+            finally:  # some functions draw by ways that no mode sees, such as dropout
+                mode.loose = mode.loose or _has_drawn(before)
+                torch.set_rng_state(before)
+
+        with _LOCK, _unvalidated(), forward_alone():
+            map_particles(work, num_particles)
+        self._check_result(handler, returned[0])
+        return returned[0]
 
     def _explain(self, error: Exception, handler: Handler) -> ProgramError:
         where = source_line(error, outside=("pyro", "torch"))
@@ -181,39 +184,83 @@ class Program:
         if handler.current is not None:
             site = f", at site {handler.current!r}"
         place = f"{where}{site}".lstrip(", ")
-        if handler.n > 1 and wants_one_number(error):
-            failure = ProgramError(
-                f"the {self.role} is not vectorised: it uses a tensor of {handler.n} particles as if "
-                f"it were one number ({place}). Write it with tensor operations such as torch.where, "
-                f"or pass batch_size=1 to simulate one particle at a time. It said: {error}"
-            )
-        else:
-            failure = ProgramError(
-                f"the {self.role} failed ({place}): {type(error).__name__}: {error}{handler.hint()}"
-            )
-        failure.nesting = handler.needed
-        return failure
+        return ProgramError(
+            f"the {self.role} failed ({place}): {type(error).__name__}: {error}{handler.hint()}"
+        )
+
+
+def _has_drawn(before: torch.Tensor) -> bool:
+    """Whether torch's generator has moved, and not because a program has set its seed."""
+    now = torch.get_rng_state()
+    if torch.equal(now, before):
+        return False
+    seed = torch.Generator()
+    seed.set_state(before)
+    return seed.initial_seed() == torch.initial_seed()
 
 
 class _Listener(Messenger):  # type: ignore[misc]
     """Hands each site to a handler. Outermost: sees a site after all handlers of the program."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, params: Mapping[str, torch.Tensor]) -> None:
         super().__init__()
-        self._pyro_sample = handler.at
-        self._pyro_post_sample = handler.after
+        self._handler = handler
+        self._params = params
+        self._thread = threading.get_ident()
 
     def _process_message(self, msg: dict[str, Any]) -> None:
-        super()._process_message(msg)
+        if threading.get_ident() != self._thread:
+            return
+        if msg["type"] == "sample":
+            self._handler.at(msg)
+        elif msg["type"] == "param":
+            self._param(msg)
+        elif msg["type"] == "inspect" and self._handler.lean:
+            msg["mask"] = False  # what poutine.get_mask() asks for
         msg["stop"] = True  # as poutine.block does: handlers around the call see nothing of it
+
+    def _param(self, msg: dict[str, Any]) -> None:
+        """Make a parameter at first sight outside the map, which it outlives."""
+        if msg["done"] or msg["value"] is not None:
+            return
+        name, *args = msg["args"]
+        particles = self._handler.particles
+        if args and name not in pyro.get_param_store():
+            random = callable(args[0]) or particles.varies(args[0])
+            if random and name in self._params:
+                msg["value"], msg["done"] = self._params[name], True
+                return
+            if not callable(args[0]):
+                args[0] = particles.rows(args[0])[0]
+        with particles.outside():
+            msg["value"] = msg["fn"](name, *args, **msg["kwargs"])
+        msg["done"] = True
+
+
+class _Unvalidated:
+    """In place of the flag of torch's distributions: off in one thread, as it was in all others."""
+
+    def __init__(self, flag: bool) -> None:
+        self.flag = flag
+        self.thread = threading.get_ident()
+
+    def __get__(self, *_: Any) -> bool:
+        return self.flag and threading.get_ident() != self.thread
 
 
 @contextmanager
-def _constructors_unchecked() -> Iterator[None]:
-    """Leave the check of parameters to the handlers, who know at which site they are."""
-    before = pyro.distributions.is_validation_enabled()
-    pyro.distributions.enable_validation(False)
+def _unvalidated() -> Iterator[None]:
+    """Leave the check of parameters to the handlers, who know at which site they are.
+
+    A map decides it for all particles at once.
+    """
+    before = vars(Distribution)["_validate_args"]
+    if isinstance(before, _Unvalidated):
+        yield
+        return
+    own = Distribution._validate_args = _Unvalidated(before)  # type: ignore[assignment]
     try:
         yield
     finally:
-        pyro.distributions.enable_validation(before)
+        if vars(Distribution)["_validate_args"] is own:
+            Distribution._validate_args = before

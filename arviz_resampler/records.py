@@ -12,40 +12,34 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from arviz_resampler.errors import ProgramError
+from arviz_resampler.kinds import Kind
 from arviz_resampler.sites import Role, Site, name_axes
 
 
-@dataclass
+@dataclass(slots=True)
 class Found:
     """One site of one run.
 
-    ``value`` of a stochastic site has shape ``(n, *batch, *event)``, and ``axes`` are the name and
-    size of each batch axis. A deterministic value has the particle axis wherever the program left
-    it, if it has one, and no ``axes``.
+    ``value`` has shape ``(n, *batch, *event)``, or one row where all particles share it; ``axes`` are
+    plate and size of each axis of the batch.
     """
 
     name: str
     kind: str  # "latent", "observed", "deterministic" or "factor"
     value: Tensor
-    axes: list[tuple[str | None, int]] | None
-    frames: dict[int, tuple[str, int]]
-    event_dim: int = 0
+    axes: list[tuple[str | None, int]]
     auxiliary: bool = False
     data: Tensor | None = None
     mask: Tensor | None = None
+    masked: bool = False  # by poutine.mask, which does not change what is drawn
     replayed: bool = False
     log_density: Tensor | None = None
     log_density_masked: Tensor | None = None  # of the entries that ``mask`` leaves
     unscorable: str | None = None
     support: Any = None
-    discrete: bool = False
-    continuous: bool = False
-    point_mass: bool = False
-    drawn_otherwise: str | None = None  # why the draws do not follow the density
+    kind_of: Kind = field(default_factory=Kind)
     bad: Tensor | None = None
     bad_text: str = ""
-    version: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,6 +55,7 @@ class Column:
     point_mass: bool = False
     transform: bool = False  # of an auxiliary site of the guide
     from_guide: bool = False
+    masked: bool = False  # drawn under a mask, as sequences of unequal length are
     finite: bool = True  # whether all of log_q is
     reason: str | None = None  # why there is no log density
 
@@ -81,34 +76,29 @@ class Invalid(NamedTuple):
 
 
 @dataclass
-class Draw:
-    """What one run over particles found, and the nesting of plates it turned out to need."""
-
-    found: dict[str, Found]
-    needed: int
-    needed_text: str
-
-
-@dataclass
 class Score:
     """A model at the cached particles: log density by site, and what else it holds."""
 
     log_p: dict[str, Tensor] = field(default_factory=dict)
     observed: list[str] = field(default_factory=list)
     deterministic: dict[str, Found] = field(default_factory=dict)
-    probed: dict[str, Found] = field(default_factory=dict)
     notes: dict[str, Invalid] = field(default_factory=dict)  # parameters that are invalid for some
     normalised: bool = True
-    nesting: int = 0
+    singly: str = ""  # what is to be said of a model that ran one particle at a time
+    kinds: dict[str, str] = field(default_factory=dict)  # of sites, in their order
 
+    @property
+    def early(self) -> frozenset[str]:
+        """Sites that count, if all that comes after the last of them is observed; else none.
 
-def depth_lost(found: Mapping[str, Found]) -> int:
-    """Axes of deterministic values that swallowed the axis of one particle, having no axis of one.
-
-    ``a + b * X`` with a vector X has room for the particle axis only to the left of its own.
-    """
-    shapes = [f.value.shape for f in found.values() if f.kind == "deterministic"]
-    return max([len(shape) for shape in shapes if all(size != 1 for size in shape)], default=0)
+        Then the rest of the program changes nothing: no factor, no computed site, no further latent.
+        """
+        names, kinds = list(self.kinds), list(self.kinds.values())
+        last = max((i for i, kind in enumerate(kinds) if kind == "latent"), default=len(kinds))
+        after = kinds[last + 1 :]
+        if not after or any(kind != "observed" for kind in after):
+            return frozenset()
+        return frozenset(name for name, kind in zip(names, kinds, strict=True) if kind == "latent")
 
 
 def merge_masked(found: dict[str, Found]) -> dict[str, Found]:
@@ -118,52 +108,29 @@ def merge_masked(found: dict[str, Found]) -> dict[str, Found]:
         if whole.kind != "deterministic" or seen is None or unseen is None or seen.mask is None:
             continue
         del found[seen.name], found[unseen.name]
-        mask = seen.mask.reshape(*seen.mask.shape, *(1,) * whole.event_dim)
         data = None
-        if seen.data is not None:
-            data = torch.where(mask, seen.data.double(), torch.nan)
+        same = bool((seen.mask == seen.mask[:1]).all())  # else what is missing differs between particles
+        if seen.data is not None and same:
+            event = seen.data.dim() - (seen.mask.dim() - 1)
+            data = torch.where(
+                seen.mask[0].reshape(*seen.mask.shape[1:], *(1,) * event), seen.data.double(), torch.nan
+            )
         parts = seen.log_density_masked, unseen.log_density_masked
         found[name] = replace(
             seen,
             name=name,
-            value=whole.value.reshape(seen.value.shape),
+            value=whole.value,
             data=data,
             mask=None,
+            masked=False,
             log_density=None if parts[0] is None or parts[1] is None else parts[0] + parts[1],
         )
     return found
 
 
-def particle_axis(found: Found, n: int, nesting: int, probed: Found | None) -> int | None:
-    """Which axis of a deterministic value counts the particles; None: it is the same for all.
-
-    The axis that has size ``n`` where a run over one particle had size one.
-    """
-    shape = found.value.shape
-    if n == 1:
-        return 0 if shape and shape[0] == 1 else next((i for i, s in enumerate(shape) if s == 1), None)
-    axes = [i for i, size in enumerate(shape) if size == n]
-    if probed is not None and probed.value.dim() == len(shape):
-        axes = [i for i in axes if probed.value.shape[i] == 1]
-    elif len(axes) > 1 and len(shape) > nesting:
-        # Other axes of that size can only be plates; anything else multiplied the particles.
-        plates = {len(shape) + dim for dim, (_, size) in found.frames.items() if size == n}
-        axes = [i for i in axes if i == 0 or i not in plates]
-    if len(axes) > 1:
-        raise ProgramError(
-            f"deterministic site {found.name!r} has shape {tuple(shape)}: the axis of the {n} "
-            f"particles is there {len(axes)} times. Give values an axis of one where they lack an "
-            f"axis, as in x[..., None]."
-        )
-    return axes[0] if axes else None
-
-
-def to_column(found: Found, n: int, nesting: int, probed: Found | None = None) -> Column:
+def to_column(found: Found, n: int) -> Column:
     """Values as they are stored, ``(n, *plates, *event)`` without padding, and what is known of them."""
-    if found.kind == "deterministic":
-        names, value = _deterministic_axes(found, n, nesting, probed)
-    else:
-        names, value = _stochastic_axes(found, n)
+    names, value = _stored_axes(found, n)
     role: Role = "auxiliary" if found.auxiliary else "latent"
     if found.kind == "deterministic":
         role = "deterministic"
@@ -174,86 +141,32 @@ def to_column(found: Found, n: int, nesting: int, probed: Found | None = None) -
         shape=tuple(value.shape[1:]),
         num_plates=sum(name is not None for name in names),
         dtype=str(value.dtype).removeprefix("torch."),
-        discrete=found.discrete or not (value.is_floating_point() or value.is_complex()),
+        discrete=found.kind_of.discrete or not (value.is_floating_point() or value.is_complex()),
     )
     return Column(
         site=site,
         value=value,
         log_q=found.log_density,
         support=found.support,
-        continuous=found.continuous,
-        point_mass=found.point_mass,
+        continuous=found.kind_of.continuous,
+        point_mass=found.kind_of.point_mass,
+        masked=found.masked,
         reason="deterministic" if found.kind == "deterministic" else found.unscorable,
     )
 
 
-def _stochastic_axes(found: Found, n: int) -> tuple[list[str | None], Tensor]:
-    axes = found.axes or []
-    event = tuple(found.value.shape[1 + len(axes) :])
-    kept = [(name, size) for name, size in axes if name is not None or size != 1]
+def _stored_axes(found: Found, n: int) -> tuple[list[str | None], Tensor]:
+    """Plates and events, without the axes of one that stand where a site is in no plate."""
+    outermost = next((i for i, (name, _) in enumerate(found.axes) if name is not None), len(found.axes))
+    kept = [
+        (name, size)
+        for i, (name, size) in enumerate(found.axes)
+        if name is not None or size != 1 or i < outermost
+    ]
+    event = tuple(found.value.shape[1 + len(found.axes) :])
     names = [name for name, _ in kept] + [None] * len(event)
-    return names, found.value.reshape(n, *(size for _, size in kept), *event)
-
-
-def _deterministic_axes(
-    found: Found, n: int, nesting: int, probed: Found | None
-) -> tuple[list[str | None], Tensor]:
-    value = found.value
-    axis = particle_axis(found, n, nesting, probed)
-    # Where the event is declared, plates stand to its left; else right after the particle axis.
-    declared = found.event_dim < value.dim()
-    if axis is None:
-        inner, first = value.expand(n, *value.shape), 0
-    else:
-        inner, first = value.movedim(axis, 0), axis
-    rank = inner.dim() - 1
-    right = found.event_dim if declared else max(rank - first - nesting, 0)
-    names: list[str | None] = [None] * rank
-    padding: set[int] = set()
-    for i in range(first, rank - right):
-        dim = i - (rank - right)
-        if dim in found.frames and inner.shape[1 + i] == found.frames[dim][1]:
-            names[i] = found.frames[dim][0]
-        elif inner.shape[1 + i] == 1:
-            padding.add(i)
-    kept = [i for i in range(rank) if i not in padding]
-    return [names[i] for i in kept], inner.reshape(n, *(inner.shape[1 + i] for i in kept))
-
-
-def check_event(found: Found, n: int, probed: Found | None) -> None:
-    """Refuse an event that has the particles in it: an axis of n, which one particle does not have."""
-    event = tuple(found.value.shape[found.value.dim() - found.event_dim :])
-    if n == 1 or n not in event or found.kind == "deterministic":
-        return
-    before = () if probed is None else tuple(probed.value.shape[probed.value.dim() - found.event_dim :])
-    if event != before:
-        raise ProgramError(
-            f"site {found.name!r} has an event of shape {event}: the axis of the {n} particles "
-            f"became a part of the event. Stack tensors along the last dim (torch.stack(..., -1))."
-        )
-
-
-def differs(many: Found, one: Found, n: int, nesting: int) -> bool:
-    """Whether the second of many particles is not what it is by itself, beyond rounding.
-
-    The second, because programs that take one for all take the first or the last.
-    """
-    i = min(1, n - 1)
-    if many.kind == "deterministic":
-        values = [to_column(many, n, nesting, one).value[i], to_column(one, 1, nesting).value[0]]
-    elif many.log_density is not None and one.log_density is not None:
-        values = [many.log_density[i].double(), one.log_density[0].double()]
-    else:
-        return False
-    if values[0].shape != values[1].shape or values[0].dtype != values[1].dtype:
-        return True
-    first, second = (value if value.is_complex() else value.double() for value in values)
-    return not bool(torch.isclose(first, second, rtol=1e-2, atol=1e-2, equal_nan=True).all())
-
-
-def differing(many: Mapping[str, Found], one: Mapping[str, Found], n: int, nesting: int) -> list[str]:
-    """Sites where the second of many particles is not what it is by itself."""
-    return [name for name in many if name in one and differs(many[name], one[name], n, nesting)]
+    value = found.value.reshape(len(found.value), *(size for _, size in kept), *event)
+    return names, value.expand(n, *value.shape[1:])
 
 
 def rows(columns: Mapping[str, Column], index: slice | Tensor) -> dict[str, Column]:
@@ -264,21 +177,7 @@ def rows(columns: Mapping[str, Column], index: slice | Tensor) -> dict[str, Colu
     }
 
 
-def second(columns: Mapping[str, Column]) -> dict[str, Column]:
-    """The columns of the second particle alone."""
-    return rows(columns, slice(1, 2))
-
-
 def example(value: Tensor, which: Tensor) -> str:
     """The first of the flagged particles, as it is shown in messages."""
     first = value[int(which.nonzero()[0])].flatten()[:3].tolist()
     return f"for example at the value {', '.join(f'{v:.6g}' for v in first)}"
-
-
-def mixes_particles(name: str, role: str) -> ProgramError:
-    """The error for a program in which particles depend on each other."""
-    return ProgramError(
-        f"site {name!r} of the {role} is not the same for a particle among others and for the same "
-        f"particle by itself: the program mixes particles, as a.mean() without a dim or a[0] do. Reduce "
-        f"and index from the right: a.mean(-1), a[..., 0]."
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from torch import Tensor
@@ -19,7 +20,7 @@ from arviz_resampler.program import Program
 from arviz_resampler.quantities import Statistic
 from arviz_resampler.race import Ints
 from arviz_resampler.sensitivity import power_scaling
-from arviz_resampler.simulation import simulate
+from arviz_resampler.simulation import simulate, simulate_one
 from arviz_resampler.sites import Site
 from arviz_resampler.tuner import Tuner
 from arviz_resampler.weighing import Spare, Weighed, weigh
@@ -33,22 +34,27 @@ class Resampler:
     ----------
     guide : callable
         Pyro program without arguments that draws the particles. It should be diffuse, covering
-        every model to be looked at, and vectorisable.
+        every model to be looked at.
     simulator : callable, optional
         Larger program, run on the guide's draws, that adds sites downstream. Runs once over the
-        particles, after a probe of one or two. What carries ``obs=`` is sampled, and its data kept.
+        particles, after two runs of one. What carries ``obs=`` is sampled, and its data kept.
     num_guide_samples : int
         How many particles to draw; much larger than the draws that will be asked for.
     max_plate_nesting : int, optional
-        Number of axes to the left of events that the plates of guide and simulator use. Found by
-        the probe if absent.
+        Accepted, as in the signature of Pyro's class, and not needed: programs run as they are written.
     seed : int, optional
-        With a seed the particles depend on the seed, the programs, their number and the batch size
-        alone, and no global generator is touched. Without one, a seed is drawn from torch's global
-        generator.
+        With a seed the particles depend on the seed and the programs alone: the first ones are the same
+        whatever their number, and no global generator is touched. Without one, a seed is drawn from
+        torch's global generator.
     batch_size : int, optional
-        How many particles to simulate at a time; bounds the memory. 1 runs programs that are not
-        vectorised.
+        How many particles to simulate at a time at most; bounds the memory. Below 4096 a batch has
+        random numbers of its own.
+    vectorize : bool or "auto", default "auto"
+        Whether programs are mapped over particles. What cannot be mapped, as a branch on a value, runs
+        one particle at a time, with a warning; True refuses it instead, False never maps.
+    on_error : {"raise", "mask"}
+        What becomes of a particle whose run raises. "mask" keeps it and its weight, its predictive
+        values NaN; the share of a model's mass that failed is part of the verdict.
     observed : mapping of str to array_like, optional
         Data of predictive sites, instead of or beside ``obs=``. Its sites become predictive.
     predictive : sequence of str, optional
@@ -94,6 +100,8 @@ class Resampler:
         max_plate_nesting: int | None = None,
         seed: int | None = None,
         batch_size: int | None = None,
+        vectorize: bool | str = "auto",
+        on_error: str = "raise",
         observed: Mapping[str, Any] | None = None,
         predictive: Sequence[str] | None = None,
         constant_data: Mapping[str, Any] | None = None,
@@ -106,6 +114,10 @@ class Resampler:
         if batch_size is not None:
             batch_size = as_count("batch_size", batch_size)
         max_plate_nesting = as_optional("max_plate_nesting", max_plate_nesting)
+        if vectorize not in (True, False, "auto"):
+            raise ArgumentError(f'vectorize must be True, False or "auto", got {vectorize!r}')
+        if on_error not in ("raise", "mask"):
+            raise ArgumentError(f'on_error must be "raise" or "mask", got {on_error!r}')
         programs = Program(guide, "guide"), None if simulator is None else Program(simulator, "simulator")
         seed = as_optional("seed", seed)
         self._partial = partial
@@ -120,15 +132,21 @@ class Resampler:
             *programs,
             num_guide_samples,
             seed=self._seed,
-            nesting=max_plate_nesting,
             batch_size=batch_size,
+            vectorize=vectorize,
+            on_error=on_error,
             predictive=frozenset(names),
             data_names=frozenset(observed),
             progressbar=progressbar,
         )
         self._chooser = Chooser(self._seed, num_guide_samples, own=seed is not None)
-        self._checked: set[Any] = set()
+        self._vectorize, self._progressbar = vectorize, progressbar
+        self._programs: tuple[Program, Program | None] | None = programs
+        self._said: set[str] = set()
         self._spare = Spare()
+        if self._particles.data:  # a whole program: models are likely to be of its kind
+            for program in (guide, simulator):
+                self._spare.expect(program)
         sites = self._particles.sites
         self._observed, self._constant = containers.data_groups(
             {**self._particles.data, **observed}, constant_data, sites
@@ -140,7 +158,7 @@ class Resampler:
         return containers.Labels(sites, self._coords, self._dims, extra)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_checked": set()}  # code does not pickle
+        return {**self.__dict__, "_programs": None}  # most programs do not pickle
 
     @property
     def sites(self) -> dict[str, Site]:
@@ -173,19 +191,58 @@ class Resampler:
         return self._weigh(model).weights
 
     def _weigh(self, model: Callable[[], Any]) -> Weighed:
-        particles = self._particles
-        code = getattr(getattr(model, "func", model), "__code__", None)
-        # A look at one particle alone costs little, but not nothing: at programs whose code was looked
-        # at before, as when a slider moves, it is not done again.
-        check = particles.num_particles <= 1024 or code is None or code not in self._checked
-        weighed = weigh(particles, model, partial=self._partial, check=check, spare=self._spare)
-        self._checked.add(code)
-        if weighed.observed:
+        weighed = weigh(
+            self._particles,
+            model,
+            partial=self._partial,
+            vectorize=self._vectorize,
+            progressbar=self._progressbar,
+            spare=self._spare,
+        )
+        new = set(weighed.observed) - self._said
+        if new:
+            self._said |= new
             warn(
-                f"site {quoted(weighed.observed)} of the model carries obs= and is left out of the weights",
+                f"site {quoted(new)} of the model carries obs= and is left out of the weights",
                 ProgramWarning,
             )
         return weighed
+
+    def simulate_one(self, particle: int) -> dict[str, Tensor]:
+        """Run guide and simulator once more for one particle, to look into them with a debugger.
+
+        Parameters
+        ----------
+        particle : int
+            Its number, from 0 to N - 1.
+
+        Returns
+        -------
+        dict of str to Tensor
+            The values of all sites, shape ``(*plates, *event)``. What ran one particle at a time runs from
+            the stream of this particle; what was drawn for all at once keeps its values.
+
+        Raises
+        ------
+        ProgramError
+            If the run of this particle fails, as it did for a Resampler with ``on_error="mask"``.
+
+        Examples
+        --------
+        >>> import pyro, pyro.distributions as dist
+        >>> def guide():
+        ...     return pyro.sample("mu", dist.Normal(0.0, 1.0))
+        >>> resampler = Resampler(guide, num_guide_samples=100, seed=0)
+        >>> one = resampler.simulate_one(7)
+        >>> one["mu"].shape
+        torch.Size([])
+        """
+        if self._programs is None:
+            raise ArgumentError("a Resampler that was pickled has no programs to run: make it again")
+        n = self._particles.num_particles
+        if not isinstance(particle, int | np.integer) or not 0 <= particle < n:
+            raise ArgumentError(f"particle must be a whole number from 0 to {n - 1}, got {particle!r}")
+        return simulate_one(*self._programs, self._particles, seed=self._seed, particle=int(particle))
 
     # ---------------------------------------------------------------- draws
 

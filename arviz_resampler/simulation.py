@@ -1,85 +1,50 @@
-"""How particles are simulated: a probe of the programs, then batches from a seed.
+"""How particles are simulated: a look at one of them, then batches from a seed.
 
 Knows programs and records; nothing of weights, draws or containers.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from arviz_resampler.checks import Run, check_factors, check_structure, unpredicted, warn_infinite
-from arviz_resampler.errors import (
-    ArgumentError,
-    DrawWarning,
-    MismatchError,
-    ProgramError,
-    quoted,
-    warn,
+from arviz_resampler.checks import (
+    Run,
+    check_factors,
+    check_structure,
+    unpredicted,
+    warn_failed,
+    warn_infinite,
 )
+from arviz_resampler.errors import DrawWarning, MismatchError, ProgramError, quoted, warn
 from arviz_resampler.particles import Particles
-from arviz_resampler.program import Program, untouched_params
-from arviz_resampler.records import (
-    Column,
-    Found,
-    check_event,
-    depth_lost,
-    differing,
-    mixes_particles,
-    second,
-    to_column,
-)
+from arviz_resampler.program import Program, plain_tensors, untouched_params
+from arviz_resampler.records import Column, Found, rows, to_column
+from arviz_resampler.runner import Runner
+from arviz_resampler.streams import BLOCK, Streams, generators_kept
+
+_ATTEMPTS = 10  # to find a particle whose run does not fail
 
 
-@contextmanager
-def _seeded(seed: int, batch: int) -> Iterator[None]:
-    """Seed torch, numpy and random from (seed, batch), and put them back afterwards."""
-    words = np.random.SeedSequence((seed, batch)).generate_state(4)
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    torch.manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
-    np.random.seed(int(words[2]))
-    random.seed(int(words[3]))
-    try:
-        yield
-    finally:
-        torch.set_rng_state(states[0])
-        np.random.set_state(states[1])
-        random.setstate(states[2])
-        if cuda:
-            torch.cuda.set_rng_state_all(cuda)
-
-
-def _run(
-    guide: Program,
-    simulator: Program | None,
-    n: int,
-    nesting: int,
-    predictive: frozenset[str],
-    replay: Mapping[str, Column] | None = None,
-    alone: Mapping[str, Found] | None = None,
-) -> Run:
-    """Run both over n particles; the columns of what is computed come later, in :func:`_complete`."""
-    replay, alone = replay or {}, alone or {}
-    first = guide.draw(n, nesting, replay=replay, predictive=predictive, alone=alone)
-    columns = {
-        name: replace(to_column(found, n, nesting), from_guide=True)
-        for name, found in first.found.items()
+def _columns(guide: Mapping[str, Found], n: int) -> dict[str, Column]:
+    """What the guide draws, for the simulator to be run on."""
+    return {
+        name: replace(to_column(found, n), from_guide=True)
+        for name, found in guide.items()
         if found.kind != "deterministic"
     }
-    if simulator is None:
-        return Run(first, None, columns)
-    further = simulator.draw(n, nesting, replay={**replay, **columns}, predictive=predictive, alone=alone)
-    for name, found in further.found.items():
-        computed = name in first.found and first.found[name].kind == "deterministic"
+
+
+def _joined(guide: dict[str, Found], simulator: dict[str, Found] | None, n: int) -> Run:
+    """Guide and simulator over the same particles."""
+    columns = _columns(guide, n)
+    for name, found in (simulator or {}).items():
+        computed = name in guide and guide[name].kind == "deterministic"
         if computed and found.kind != "deterministic":
             raise MismatchError(
                 f"site {name!r} is deterministic in the guide, but drawn in the simulator, which would "
@@ -88,146 +53,57 @@ def _run(
         if found.replayed and name in columns:
             columns[name] = replace(columns[name], log_conditional=found.log_density)
         elif found.kind not in ("factor", "deterministic"):
-            columns[name] = to_column(found, n, nesting)
-    return Run(first, further, columns)
-
-
-def _complete(run: Run, n: int, nesting: int, probed: Mapping[str, Found]) -> dict[str, Column]:
-    """The columns of a run, in the order of the programs, computed values among them."""
-    columns = {}
-    for name, found in run.found.items():
+            columns[name] = to_column(found, n)
+    whole = {}
+    for name, found in {**guide, **(simulator or {})}.items():
         if found.kind == "deterministic":
-            own = run.simulator is None or name not in run.simulator.found
-            column = to_column(found, n, nesting, probed.get(name))
-            columns[name] = replace(column, from_guide=own)
-        elif name in run.columns:
-            if name in probed:
-                check_event(found, n, probed[name])
-            columns[name] = run.columns[name]
-    return columns
+            own = simulator is None or name not in simulator
+            whole[name] = replace(to_column(found, n), from_guide=own)
+        elif name in columns:
+            whole[name] = columns[name]
+    return Run(guide, simulator, whole)
 
 
-def _alone(
-    guide: Program, simulator: Program | None, run: Run, n: int, nesting: int, seed: int
-) -> dict[str, Found]:
-    """The second particle run by itself: its structure, and whether it depends on the others.
+def _look(runners: Sequence[Runner], seed: int, attempts: int) -> None:
+    """Run one particle by itself, which shows what is wrong with the programs and makes their parameters.
 
-    A program that reduces over the particles, as a.mean() without a dim does, is silently wrong.
+    Where runs may fail, another one is tried after a failure.
     """
-    replay = second(run.columns)
-
-    def again(number: int) -> Run:
-        with _seeded(seed, number):
-            return _run(guide, simulator, 1, nesting, frozenset(replay), replay)
-
-    try:
-        alone = again(2**32 + 1)
-    except MismatchError:
-        for found in run.found.values():
-            check_event(found, n, None)
-        return {}
-    except ProgramError as error:
-        _pass_on(error)
-        return {}
-    odd = _differing(run, alone, n, nesting)
-    # Randomness that is not Pyro's makes a difference too, but then also between two such runs.
-    if odd and not _differing(alone, again(2**32 + 2), 1, nesting):
-        name = odd[0]
-        role = "simulator" if run.simulator is not None and name in run.simulator.found else "guide"
-        raise mixes_particles(name, role)
-    return alone.found
-
-
-def _differing(run: Run, alone: Run, n: int, nesting: int) -> list[str]:
-    """Sites where the second particle is not what it is by itself."""
-    pairs = [(run.guide.found, alone.guide.found)]
-    if run.simulator is not None and alone.simulator is not None:
-        pairs.append((run.simulator.found, alone.simulator.found))
-    return [name for many, one in pairs for name in differing(many, one, n, nesting)]
-
-
-def _pass_on(error: ProgramError) -> None:
-    """Raise a refusal of ours again; a failure of the program may be due to the probe alone."""
-    if error.__cause__ is None:
-        raise error
-
-
-class _Probe(NamedTuple):
-    """What one particle shows of the programs."""
-
-    nesting: int
-    seen: dict[str, Found]  # at whatever nesting
-    found: dict[str, Found]  # at the nesting that it turned out to need; empty where it was not run there
-    spent: int  # how many particles it took
-
-
-def _probe(
-    guide: Program,
-    simulator: Program | None,
-    given: int | None,
-    seed: int,
-    predictive: frozenset[str],
-) -> _Probe:
-    """Run over one particle, or two, to learn the structure of the programs."""
-
-    def run(nesting: int, number: int) -> Run:
-        with _seeded(seed, number):
-            return _run(guide, simulator, 1, nesting, predictive)
-
-    if given is not None:
+    for attempt in range(attempts):
+        replay: dict[str, Column] = {}
         try:
-            result = run(given, 2**32)
+            with generators_kept():
+                for runner in runners:
+                    replay = _columns(runner.first(seed, replay, attempt), 1)
+            return
         except ProgramError as error:
-            _pass_on(error)
-            return _Probe(given, {}, {}, 1)
-        if result.needed > given:
-            raise ArgumentError(result.needed_text)
-        return _Probe(given, result.found, result.found, 1)
-    start = 0
-    if simulator is not None:
-        # The guide is cheap and the simulator may not be: learn what can be learnt without it.
-        start = _probe(guide, None, None, seed, predictive).nesting
-    try:
-        result = run(start, 2**32)
-    except ProgramError as error:
-        _pass_on(error)
-        # The program may want the axes of plates that it has not come to yet.
-        deeper = max(error.nesting, start + 1)
-        try:
-            result = run(deeper, 2**32 + 1)
-        except ProgramError as failure:
-            _pass_on(failure)
-            return _Probe(error.nesting, {}, {}, 2)
-        return _Probe(max(result.needed, deeper), result.found, result.found, 2)
-    lost = depth_lost(result.found)
-    fitting = result.found if result.needed == start else {}
-    if lost <= result.needed:
-        return _Probe(result.needed, result.found, fitting, 1)
-    try:
-        again = run(lost, 2**32 + 1)
-    except ProgramError as error:
-        _pass_on(error)
-        return _Probe(result.needed, result.found, {}, 2)
-    if all(
-        torch.equal(found.value, again.found[name].value)
-        for name, found in result.found.items()
-        if found.kind == "deterministic" and name in again.found and found.value.dim() > result.needed
-    ):
-        return _Probe(result.needed, result.found, fitting, 2)
-    return _Probe(max(again.needed, lost), again.found, again.found, 2)
+            if error.__cause__ is None or attempt + 1 == attempts:
+                raise
 
 
-@untouched_params()
+def _batches(num_particles: int, batch_size: int | None) -> tuple[int, int]:
+    """How many particles a batch has, so that batches end where blocks of streams do; and a block."""
+    size = min(batch_size or num_particles, num_particles)
+    if size == num_particles:
+        return size, BLOCK
+    if size >= BLOCK:
+        return size // BLOCK * BLOCK, BLOCK
+    block = 1 << (size.bit_length() - 1)
+    return block, block
+
+
+@plain_tensors()
 def simulate(
     guide: Program,
     simulator: Program | None,
     num_particles: int,
     *,
     seed: int,
-    nesting: int | None,
     batch_size: int | None,
     predictive: frozenset[str],
     data_names: frozenset[str],
+    vectorize: bool | str,
+    on_error: str,
     progressbar: bool,
 ) -> Particles:
     """Draw particles from a guide and extend them by a simulator, a batch at a time.
@@ -236,46 +112,82 @@ def simulate(
     the programs predict nothing.
     """
     chosen, predictive = predictive, predictive | data_names
-    nesting, seen, probed, spent = _probe(guide, simulator, nesting, seed, predictive)
-    size = min(batch_size or num_particles, num_particles)
+    options: dict[str, Any] = {"vectorize": vectorize, "on_error": on_error, "progressbar": progressbar}
+    programs = [program for program in (guide, simulator) if program is not None]
+    runners = [Runner(program, num_particles, predictive, **options) for program in programs]
+    gathered = _Gathered(num_particles)
+    size, block = _batches(num_particles, batch_size)
     starts = range(0, num_particles, size)
-    columns: dict[str, Column] = {}
-    data: dict[str, Tensor] = {}
-    observed: set[str] = set()
-    factors: set[str] = set()
-    bad: dict[str, tuple[int, str]] = {}
     quiet = not progressbar or len(starts) == 1
-    for number, start in enumerate(tqdm(starts, desc="Simulating", unit="batch", disable=quiet)):
-        n = min(size, num_particles - start)
-        with _seeded(seed, number):
-            run = _run(guide, simulator, n, nesting, predictive, alone=seen)
-        if number == 0 and n > 1 and spent < 2:
-            probed = _alone(guide, simulator, run, n, nesting, seed) or probed
-        run.columns = _complete(run, n, nesting, probed)
-        if number == 0:
-            predictive -= unpredicted(run, chosen, data_names)
-            check_structure(run, predictive)
-            columns = {name: _empty(c, num_particles) for name, c in run.columns.items()}
-            factors = {n for n, f in run.guide.found.items() if f.kind == "factor"}
-            observed = {name for name, found in run.found.items() if found.kind == "observed"}
-            data = {name: found.data.cpu() for name, found in run.found.items() if found.data is not None}
-            data = {name: value.reshape(columns[name].site.shape) for name, value in data.items()}
-        _store(columns, run.columns, start, n)
-        for name, found in run.found.items():
-            if found.bad is not None:
-                count = bad.get(name, (0, ""))[0] + int(found.bad.sum())
-                bad[name] = count, found.bad_text
-        del run
-    for name, (count, text) in bad.items():
-        warn(
-            f"site {name!r} of the simulator: {text} for {count} of {num_particles} particles; their "
-            f"values are NaN",
-            DrawWarning,
-        )
-    check_factors(columns, factors)
-    columns = _with_roles(columns, observed, predictive, simulator is not None)
+    with untouched_params() as params:
+        _look(runners, seed, attempts=_ATTEMPTS if on_error == "mask" else 1)
+        for start in tqdm(starts, desc="Simulating", unit="batch", disable=quiet):
+            run = _draw(runners, Streams(seed, start, block), min(size, num_particles - start))
+            if not start:
+                predictive -= unpredicted(run, chosen, data_names)
+                check_structure(run, predictive)
+            gathered.add(run, start)
+            del run
+        made = params()
+    gathered.check()
+    check_factors(gathered.columns, gathered.factors)
+    columns = _with_roles(gathered.columns, gathered.observed, predictive, simulator is not None)
+    flags = warn_failed(columns, gathered.failed, num_particles)
     warn_infinite(columns, num_particles)
-    return Particles(columns, data, nesting, num_particles)
+    singly = tuple(runner.singly_from for runner in runners)
+    return Particles(columns, gathered.data, num_particles, flags, singly, made)
+
+
+def _draw(runners: Sequence[Runner], streams: Streams, n: int) -> Run:
+    """A batch of particles: what the guide draws, and what the simulator makes of it."""
+    with generators_kept():
+        first = runners[0].draw(n, streams, {})
+        rest = [runner.draw(n, streams, _columns(first.found, n)) for runner in runners[1:]]
+    failed = {i: what for part in (first, *rest) for i, what in part.failed.items()}
+    return replace(_joined(first.found, rest[0].found if rest else None, n), failed=failed)
+
+
+class _Gathered:
+    """What the batches have come to."""
+
+    def __init__(self, num_particles: int) -> None:
+        self.columns: dict[str, Column] = {}
+        self.data: dict[str, Tensor] = {}
+        self.observed: set[str] = set()
+        self.factors: set[str] = set()
+        self.failed: dict[int, str] = {}
+        self._bad: dict[str, tuple[int, str]] = {}
+        self._num_particles = num_particles
+
+    def add(self, run: Run, start: int) -> None:
+        """Take the particles of a batch, from the given one on."""
+        n = len(next(iter(run.columns.values())).value)
+        if n == self._num_particles:
+            self.columns = run.columns
+        elif not start:
+            self.columns = {name: _empty(c, self._num_particles) for name, c in run.columns.items()}
+        if not start:
+            self.factors = {name for name, found in run.guide.items() if found.kind == "factor"}
+            self.observed = {name for name, found in run.found.items() if found.kind == "observed"}
+            data = {name: found.data for name, found in run.found.items() if found.data is not None}
+            self.data = {n: value.cpu().reshape(run.columns[n].site.shape) for n, value in data.items()}
+        if n < self._num_particles:
+            _store(self.columns, run.columns, start, n)
+        self.failed |= {start + i: what for i, what in run.failed.items()}
+        for name, found in run.found.items():
+            if found.bad is not None and found.bad.any():
+                count, _ = self._bad.get(name, (0, ""))
+                self._bad[name] = count + int(found.bad.sum()), found.bad_text
+
+    def check(self) -> None:
+        """Say where values are missing because of invalid parameters or draws."""
+        for name, (count, text) in self._bad.items():
+            if count == self._num_particles:
+                raise ProgramError(f"site {name!r} has no valid value in any particle: {text}")
+            warn(
+                f"site {name!r}: {text} for {count} of {self._num_particles} particles; their values are NaN",
+                DrawWarning,
+            )
 
 
 def _empty(column: Column, num_particles: int) -> Column:
@@ -350,3 +262,41 @@ def _with_roles(
             point_mass=column.point_mass and not transform,
         )
     return settled
+
+
+@plain_tensors()
+@untouched_params()
+def simulate_one(
+    guide: Program, simulator: Program | None, particles: Particles, *, seed: int, particle: int
+) -> dict[str, Tensor]:
+    """One particle again, by itself, from its own stream.
+
+    What was drawn for all particles at once keeps its values.
+    """
+    predictive = frozenset(n for n, c in particles.columns.items() if c.site.role == "predictive")
+    options: dict[str, Any] = {"vectorize": False, "on_error": "mask", "progressbar": False}
+    failed = particles.failed is not None and bool(particles.failed[particle])
+    # Of what the simulator of a failed particle has drawn, predictive sites are no more.
+    lost = predictive if failed else frozenset()
+    columns = particles.columns
+    drawn = {n: c for n, c in columns.items() if c.reason != "deterministic" and n not in lost}
+    own = {n: c for n, c in columns.items() if c.reason != "deterministic" and c.from_guide}
+    values: dict[str, Tensor] = {}
+    n = particles.num_particles
+    with generators_kept():
+        for program, singly in zip((guide, simulator), (*particles.singly, n, n), strict=False):
+            if program is None:
+                continue
+            together, first = particle < singly, program.role == "guide"
+            replay = (own if first else drawn) if together else ({} if first else own)
+            program = Program(program.fn, program.role, particles.params)
+            runner = Runner(program, n, predictive, **options)
+            runner.first(seed, rows(replay, slice(particle, particle + 1)))
+            values |= runner.again(seed, particle, replay)
+            if together and not failed:  # random numbers outside sites are not repeated
+                values |= {
+                    name: columns[name].value[particle].clone()
+                    for name in values
+                    if columns[name].reason == "deterministic"
+                }
+    return values

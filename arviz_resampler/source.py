@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -23,8 +23,9 @@ from torch.distributions import Distribution, Independent, MixtureSameFamily
 from torch.distributions.utils import lazy_property
 
 from arviz_resampler.handlers import Message, frames_of
-from arviz_resampler.program import Program
+from arviz_resampler.program import Program, plain_tensors
 from arviz_resampler.records import Column
+from arviz_resampler.scoring import Scoring
 
 _LONGEST = 1000  # numbers in a parameter that is still written out
 _HEAD = ("import pyro", "import pyro.distributions as dist")
@@ -43,7 +44,8 @@ class _Reference:
     text: str
 
 
-def written(program: Program, columns: Mapping[str, Column], n: int, nesting: int) -> str:
+@plain_tensors()
+def written(program: Program, columns: Mapping[str, Column], n: int) -> str:
     """Source of a function ``prior`` with the latent sites of a program.
 
     Parameters
@@ -54,8 +56,6 @@ def written(program: Program, columns: Mapping[str, Column], n: int, nesting: in
         Particles in its support.
     n : int
         How many they are; more than one, so that what depends on other sites can be told.
-    nesting : int
-        How many axes its plates need, unless they turn out to need more.
 
     Returns
     -------
@@ -67,44 +67,60 @@ def written(program: Program, columns: Mapping[str, Column], n: int, nesting: in
     Unwritable
         If there is a site that cannot be written, saying which.
     """
-    nesting = program.score(columns, n, nesting, check=True).nesting
     try:
-        return _checked(program, columns, n, nesting, brief=True)
+        return _checked(program, columns, n, brief=True)
     except Unwritable:
         # Some distributions want tensors, or all parameters in full.
-        return _checked(program, columns, n, nesting, brief=False)
+        return _checked(program, columns, n, brief=False)
 
 
-def _checked(program: Program, columns: Mapping[str, Column], n: int, nesting: int, brief: bool) -> str:
-    writer = _Writer(n, nesting, brief)
-    score, result = program.read(columns, n, nesting, writer.visit)
-    text = writer.text(result, score.log_p)
+def _checked(program: Program, columns: Mapping[str, Column], n: int, brief: bool) -> str:
+    runs, score, result = _run(program, columns, n)
+    writer = _Writer(brief)
+    for messages in zip(*runs, strict=True):
+        writer.visit(messages)
+    text = writer.text(result, score)
     namespace: dict[str, Any] = {}
     try:
         exec(compile(text, "<prior>", "exec"), namespace)
-        again, _ = Program(namespace["prior"], "model").read(columns, n, nesting, lambda msg: None)
+        _, again, _ = _run(Program(namespace["prior"], "model"), columns, n)
     except Exception as error:
         raise Unwritable(f"the model cannot be written as source: {error}") from error
-    for name, log_p in score.log_p.items():
-        if name not in again.log_p or not torch.allclose(
-            again.log_p[name], log_p, rtol=1e-4, atol=1e-4, equal_nan=True
-        ):
+    for name, log_p in score.items():
+        if name not in again or not torch.allclose(again[name], log_p, rtol=1e-4, atol=1e-4, equal_nan=True):
             raise Unwritable(f"site {name!r} cannot be written as source: it does not score the same")
     return text
 
 
-class _Writer:
-    """Writes each site of a run when it is met; earlier sites have their values by then."""
+def _run(
+    program: Program, columns: Mapping[str, Column], n: int
+) -> tuple[list[list[Message]], dict[str, Tensor], Any]:
+    """The sites of each particle as they were met, their log densities, and what the first run returned."""
+    runs: list[list[Message]] = []
+    scores: list[dict[str, Tensor]] = []
+    results = []
+    for i in range(n):
+        met: list[Message] = []
+        handler = Scoring(columns, met.append)
+        results.append(program.run_one(handler, i))
+        runs.append(met)
+        scores.append(handler.score.log_p)
+    return runs, {name: torch.cat([score[name] for score in scores]) for name in scores[0]}, results[0]
 
-    def __init__(self, n: int, nesting: int, brief: bool) -> None:
-        self.n, self.nesting, self.brief = n, nesting, brief
-        self.sites: list[tuple[Message, str]] = []  # what was met, and its distribution
+
+class _Writer:
+    """Writes each site, from what some particles saw of it; earlier sites have their values by then."""
+
+    def __init__(self, brief: bool) -> None:
+        self.brief = brief
+        self.sites: list[tuple[Sequence[Message], str]] = []  # what was met, and its distribution
         self.variables: dict[str, str] = {}  # by site
         self.used: set[str] = set()
         self.left_out: list[str] = []
         self.failures: list[str] = []
 
-    def visit(self, msg: Message) -> None:
+    def visit(self, messages: Sequence[Message]) -> None:
+        msg = messages[0]
         name, fn = msg["name"], msg["fn"]
         if type(fn).__name__ == "_Subsample":
             return
@@ -117,44 +133,48 @@ class _Writer:
             scaled = isinstance(msg["scale"], Tensor) or msg["scale"] != 1.0
             if scaled or not (msg["mask"] is None or msg["mask"] is True):
                 raise Unwritable("its density is scaled or masked")
-            text = self._distribution(fn, 0, frames_of(msg))
+            text = self._distribution([m["fn"] for m in messages], 0, frames_of(msg))
         except Unwritable as why:
             self.failures.append(f"site {name!r} cannot be written as source: {why}")
             return
-        self.sites.append((msg, text))
+        self.sites.append((messages, text))
         self.variables[name] = _variable(name, [*self.variables.values(), *_TAKEN])
 
     # ---------------------------------------------------------------- distributions
 
-    def _distribution(self, fn: Any, inner: int, frames: Mapping[int, Any]) -> str:
-        """A distribution of which ``inner`` batch axes, on the right, are no plates."""
+    def _distribution(self, fns: Sequence[Any], inner: int, frames: Mapping[int, Any]) -> str:
+        """A distribution, as each particle has it, of which ``inner`` batch axes are no plates."""
+        fn = fns[0]
         kind = type(fn).__name__
+        bases = [getattr(f, "base_dist", None) for f in fns]
         if isinstance(fn, Independent):
             count = fn.reinterpreted_batch_ndims
-            text = self._distribution(fn.base_dist, inner + count, frames)
+            text = self._distribution(bases, inner + count, frames)
             return f"{text}.to_event({count})" if count else text
         if kind == "MaskedDistribution" and isinstance(fn._mask, bool):
-            return f"{self._distribution(fn.base_dist, inner, frames)}.mask({fn._mask})"
+            return f"{self._distribution(bases, inner, frames)}.mask({fn._mask})"
         if kind == "ExpandedDistribution":
-            text = self._distribution(fn.base_dist, inner, frames)
+            text = self._distribution(bases, inner, frames)
             return text + self._expanded(fn, inner, fn.base_dist.batch_shape[-inner:] if inner else ())
         if not type(fn).__module__.startswith(_OWN):
             raise Unwritable(f"{kind} is no distribution of Pyro")
         if kind == "TransformedDistribution":
             deeper = inner + len(fn.base_dist.batch_shape) - len(fn.batch_shape)
-            base = self._distribution(fn.base_dist, max(deeper, 0), frames)
-            steps = ", ".join(self._transform(step, inner, frames) for step in fn.transforms)
-            return f"dist.TransformedDistribution({base}, [{steps}])"
-        return self._call(fn, kind, inner, frames)
+            base = self._distribution(bases, max(deeper, 0), frames)
+            steps = zip(*(f.transforms for f in fns), strict=True)
+            written = ", ".join(self._transform(step, inner, frames) for step in steps)
+            return f"dist.TransformedDistribution({base}, [{written}])"
+        return self._call(fns, kind, inner, frames)
 
-    def _call(self, fn: Distribution, kind: str, inner: int, frames: Mapping[int, Any]) -> str:
-        given = _arguments(fn)
+    def _call(self, fns: Sequence[Distribution], kind: str, inner: int, frames: Mapping[int, Any]) -> str:
+        fn = fns[0]
+        given = _arguments(fns)
         arrays: dict[str, Tensor | _Reference] = {}
         flat: dict[str, Tensor | _Reference] = {}
-        for name, (value, _) in given.items():
-            if isinstance(value, Tensor):
-                event = _event_ndim(fn, name, value)
-                arrays[name] = array = self._array(value, inner + event, frames)
+        for name, (values, _) in given.items():
+            if isinstance(values[0], Tensor):
+                event = _event_ndim(fn, name, values[0])
+                arrays[name] = array = self._array(values, inner + event, frames)
                 if isinstance(array, Tensor) and _is_flat(array, inner, event):
                     flat[name] = array if array.dim() <= event else array[(0,) * inner]
         # Where a batch is no plate, equal numbers are one number, if something else has its size.
@@ -165,13 +185,13 @@ class _Writer:
         if self.brief and sized:
             arrays.update(flat)
         parts = []
-        for name, (value, default) in given.items():
-            if isinstance(value, Distribution):
-                component = isinstance(fn, MixtureSameFamily) and value is fn.component_distribution
-                more = component or len(value.batch_shape) - len(fn.batch_shape)
-                text = self._distribution(value, inner + max(int(more), 0), frames)
+        for name, (values, default) in given.items():
+            if isinstance(values[0], Distribution):
+                component = isinstance(fn, MixtureSameFamily) and values[0] is fn.component_distribution
+                more = component or len(values[0].batch_shape) - len(fn.batch_shape)
+                text = self._distribution(values, inner + max(int(more), 0), frames)
             else:
-                text = self._plain(name, arrays.get(name, value), kind)
+                text = self._plain(name, arrays.get(name, values[0]), kind)
             parts.append(_argument(name, text, default))
         return f"dist.{kind}({', '.join(filter(None, parts))}){expand if self.brief else ''}"
 
@@ -189,32 +209,31 @@ class _Writer:
         shape = tuple(fn.batch_shape[len(fn.batch_shape) - inner :])
         return "" if tuple(own) == shape else f".expand({list(shape)})"
 
-    def _transform(self, step: Any, inner: int, frames: Mapping[int, Any]) -> str:
+    def _transform(self, steps: Sequence[Any], inner: int, frames: Mapping[int, Any]) -> str:
+        step = steps[0]
         kind = type(step).__name__
         if hasattr(step, "parts"):
-            steps = ", ".join(self._transform(part, inner, frames) for part in step.parts)
-            return f"dist.transforms.ComposeTransform([{steps}])"
+            parts = zip(*(s.parts for s in steps), strict=True)
+            written = ", ".join(self._transform(part, inner, frames) for part in parts)
+            return f"dist.transforms.ComposeTransform([{written}])"
         if kind.startswith("_") or not type(step).__module__.startswith(_OWN):  # an inverse, or not Pyro's
             raise Unwritable(f"it is transformed by {kind.strip('_')}")
-        parts = []
-        for name, (value, default) in _arguments(step).items():
+        texts = []
+        for name, (values, default) in _arguments(steps).items():
             if name != "cache_size":
-                array = self._array(value, inner, frames) if isinstance(value, Tensor) else value
-                parts.append(_argument(name, self._plain(name, array, kind), default))
-        return f"dist.transforms.{kind}({', '.join(filter(None, parts))})"
+                first = values[0]
+                array = self._array(values, inner, frames) if isinstance(first, Tensor) else first
+                texts.append(_argument(name, self._plain(name, array, kind), default))
+        return f"dist.transforms.{kind}({', '.join(filter(None, texts))})"
 
     # ---------------------------------------------------------------- parameters
 
-    def _array(self, value: Tensor, inner: int, frames: Mapping[int, Any]) -> Tensor | _Reference:
+    def _array(self, values: Sequence[Tensor], inner: int, frames: Mapping[int, Any]) -> Tensor | _Reference:
         """A parameter with ``inner`` axes to the right of its plates: its numbers, or another site."""
-        value = value.detach()
+        value = values[0].detach()
         outer = max(value.dim() - inner, 0)
-        axis = outer - 1 - self.nesting
-        if axis >= 0 and value.shape[axis] == self.n > 1:
-            first = value.narrow(axis, 0, 1)
-            if not bool(_same(value, first).all()):
-                return self._reference(value, outer, inner)
-            value = first
+        if not all(other.shape == value.shape and bool(_same(other, value).all()) for other in values[1:]):
+            return self._reference(values, outer, inner)
         for dim in frames:
             axis = outer + dim
             if axis >= 0 and value.shape[axis] > 1:
@@ -224,15 +243,15 @@ class _Writer:
             value, outer = value[0], outer - 1
         return value
 
-    def _reference(self, value: Tensor, outer: int, inner: int) -> _Reference:
-        for msg, _ in self.sites:
-            site, event = msg["value"], len(msg["fn"].event_shape)
-            if not isinstance(site, Tensor) or event not in (0, inner):
+    def _reference(self, values: Sequence[Tensor], outer: int, inner: int) -> _Reference:
+        for messages, _ in self.sites:
+            msg = messages[0]
+            event = len(msg["fn"].event_shape)
+            if not isinstance(msg["value"], Tensor) or event not in (0, inner):
                 continue
-            site = site if event else site.reshape(*site.shape, *(1,) * inner)
-            if site.dim() > value.dim() or not _fits(site.shape, value.shape):
-                continue
-            if bool(_same(value, site).all()):
+            if all(
+                _equal(m["value"], value, event, inner) for m, value in zip(messages, values, strict=True)
+            ):
                 self.used.add(msg["name"])
                 added = f"[{', '.join(['...'] + ['None'] * inner)}]" if inner and not event else ""
                 return _Reference(self.variables[msg["name"]] + added)
@@ -245,14 +264,14 @@ class _Writer:
         if self.failures:
             raise Unwritable("\n".join(self.failures))
         # A part of a site with obs_mask= is met as a latent, but belongs to data.
-        self.left_out += [msg["name"] for msg, _ in self.sites if msg["name"] not in scored]
-        self.sites = [(msg, text) for msg, text in self.sites if msg["name"] in scored]
+        self.left_out += [met[0]["name"] for met, _ in self.sites if met[0]["name"] not in scored]
+        self.sites = [(met, text) for met, text in self.sites if met[0]["name"] in scored]
         if not self.sites:
             raise Unwritable("the model has no latent site")
         returned = self._returned(result)
         lines: list[str] = []
         around: list[str] = []
-        for msg, text in self.sites:
+        for (msg, *_), text in self.sites:
             name = msg["name"]
             plates = _plates(frames_of(msg))
             open_ = zip(plates, around, strict=False)
@@ -272,7 +291,7 @@ class _Writer:
         parts = result if isinstance(result, tuple | list) else [result]
         names = []
         for part in parts:
-            name = next((msg["name"] for msg, _ in self.sites if msg["value"] is part), None)
+            name = next((met[0]["name"] for met, _ in self.sites if met[0]["value"] is part), None)
             if name is None:
                 return ""
             names.append(name)
@@ -292,8 +311,15 @@ def _plates(frames: Mapping[int, tuple[str, int]]) -> list[str]:
     ]
 
 
-def _arguments(thing: Any) -> dict[str, tuple[Any, Any]]:
-    """What a distribution or transform was made with: the values of its arguments and their defaults."""
+def _arguments(things: Sequence[Any]) -> dict[str, tuple[list[Any], Any]]:
+    """What distributions or transforms were made with: the values of an argument, and its default."""
+    each = [_own_arguments(thing) for thing in things]
+    if any(own.keys() != each[0].keys() for own in each):
+        raise Unwritable("a parameter is computed from other sites")
+    return {name: ([own[name][0] for own in each], default) for name, (_, default) in each[0].items()}
+
+
+def _own_arguments(thing: Any) -> dict[str, tuple[Any, Any]]:
     given = {}
     for name, parameter in inspect.signature(type(thing).__init__).parameters.items():
         if name in ("self", "validate_args"):
@@ -353,6 +379,12 @@ def _argument(name: str, text: str, default: Any) -> str:
 
 def _same(left: Tensor, right: Tensor) -> Tensor:
     return (left == right) | ((left != left) & (right != right))
+
+
+def _equal(site: Tensor, value: Tensor, event: int, inner: int) -> bool:
+    """Whether a parameter is the value of a site, repeated where it has to be."""
+    site = site if event else site.reshape((*site.shape, *(1,) * inner))
+    return site.dim() <= value.dim() and _fits(site.shape, value.shape) and bool(_same(value, site).all())
 
 
 def _fits(shape: Iterable[int], wanted: Iterable[int]) -> bool:

@@ -35,7 +35,7 @@ from arviz_resampler.weights import Weights
 Model = Callable[[], Any]
 Hyper = Mapping[str, Number]
 
-_READ = 1024  # particles on which a program is read to be written as source
+_READ = 16  # particles on which a program is read to be written as source
 
 
 class Update(NamedTuple):
@@ -245,7 +245,7 @@ class Tuner:
             if len(index) < 2:
                 raise Unwritable("no two particles are in the support of this prior, to read it on")
             columns = rows(self._particles.columns, index)
-            return written(Program(model, "model"), columns, len(index), self._particles.nesting)
+            return written(Program(model, "model"), columns, len(index))
         except Unwritable as why:
             notes = "".join(f"# {line}\n" for line in str(why).splitlines())
             return f"{notes}prior = {self._call(position)}\n"

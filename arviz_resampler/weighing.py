@@ -19,9 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arviz_resampler.errors import ProgramWarning, warn
 from arviz_resampler.particles import Particles
-from arviz_resampler.program import Program
+from arviz_resampler.program import Program, plain_tensors, untouched_params
 from arviz_resampler.records import Column, Invalid, to_column
+from arviz_resampler.records import rows as rows_of
+from arviz_resampler.ways import Early, early_end, look
+from arviz_resampler.ways import score as run_score
 from arviz_resampler.weights import Weights
 
 Floats = NDArray[np.float64]
@@ -103,9 +107,36 @@ class Spare:
     def __init__(self) -> None:
         self._blocks: list[Bytes] = []  # one, or none while it is taken, so that no two threads get it
         self._offset: tuple[frozenset[str], Tensor] | None = None
+        self.said: set[Any] = set()  # code of models that were said to run one particle at a time
+        self._seen: set[Any] = set()  # code of all models
+        self._long: set[Any] = set()  # code of models that go on after the last site that counts
         # The allocator of glibc gives memory back to the system after each stretch, until it has seen a
         # large array go. This one is never touched, so it takes no memory.
         np.empty(_KEPT, np.uint8)
+
+    def early(self, program: Program, particles: Particles) -> Early | None:
+        """Where a model may end early: after the last site that counts, if others come after it.
+
+        That other models of the same code had such sites only says that it is worth looking.
+        """
+        code = _code(program.fn)
+        if code not in self._long:
+            return None
+        early = early_end(program, particles.columns)
+        if early is None:
+            self._long.discard(code)
+        return early
+
+    def is_new(self, model: Any) -> bool:
+        """Whether a model of this code is weighed for the first time."""
+        # A module may make its parts at first use, each of its class by itself.
+        new = isinstance(model, torch.nn.Module) or _code(model) not in self._seen
+        self._seen.add(_code(model))
+        return new
+
+    def expect(self, program: Any) -> None:
+        """Look at models of this code, which may go on after the last site that counts."""
+        self._long.add(_code(program))
 
     def offset(self, particles: Particles, names: Collection[str], elsewhere: Mapping[str, Tensor]) -> Tensor:
         """The offset of models that score the named sites, as :meth:`Particles.offset` has it."""
@@ -132,7 +163,13 @@ class Spare:
         ]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_blocks": [], "_offset": None}
+        return {"_blocks": [], "_offset": None, "_long": set(), "_seen": set(), "said": set()}
+
+
+def _code(fn: Any) -> Any:
+    """What calls of one function share, as those that a slider makes."""
+    fn = getattr(fn, "func", fn)
+    return getattr(fn, "__code__", type(fn))
 
 
 def _pop(arrays: list[Bytes]) -> tuple[Bytes, int]:
@@ -144,7 +181,17 @@ def _pop(arrays: list[Bytes]) -> tuple[Bytes, int]:
 _FREE = _pop([np.empty(0, np.uint8)])[1]  # counted where it is compared: versions of Python differ
 
 
-def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare: Spare) -> Weighed:
+@plain_tensors()
+@untouched_params()
+def weigh(
+    particles: Particles,
+    model: Any,
+    *,
+    partial: bool,
+    vectorize: bool | str,
+    progressbar: bool,
+    spare: Spare,
+) -> Weighed:
     """Score the particles under a model.
 
     Parameters
@@ -155,13 +202,15 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
         Program without arguments.
     partial : bool
         Whether the model may leave out latents of the guide.
-    check : bool
-        Whether to look at one particle by itself first, to see that the model does not mix particles.
+    vectorize : bool or "auto"
+        Whether to map the model over particles: True refuses what cannot be mapped, False never maps.
+    progressbar : bool
+        Whether to show progress of a model that runs one particle at a time.
     spare : Spare
         Where the memory comes from.
     """
-    program = Program(model, "model")
-    n, nesting = particles.num_particles, particles.nesting
+    program = Program(model, "model", particles.params)
+    n = particles.num_particles
     elsewhere: Mapping[str, Tensor] = {}
     log_p: dict[str, Tensor] = {}
     room = total = offset = _NOTHING
@@ -169,10 +218,23 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
     tops: list[float] = []
     own: dict[str, list[Column]] = {}
     notes: dict[str, Invalid] = {}
+    new = spare.is_new(model)
+    if new and vectorize is not False:
+        look(program, particles.columns)
+    early = spare.early(program, particles) if vectorize is not False else None
     for rows in _stretches(particles):
         length = rows.stop - rows.start
-        score = program.score(_rows(particles, rows), length, nesting, check=check and first)
-        nesting = score.nesting
+        lost = None if particles.failed is None else particles.failed[rows]
+        score = run_score(
+            program,
+            particles.columns if length == n else rows_of(particles.columns, rows),
+            length,
+            vectorize,
+            early=early,
+            check=first and new,
+            lost=lost,
+            progressbar=progressbar,
+        )
         if first:
             elsewhere = particles.elsewhere(score, partial=partial)
             offset = spare.offset(particles, score.log_p.keys(), elsewhere)
@@ -190,10 +252,15 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
         for name, found in score.deterministic.items():
             cached = particles.columns.get(name)
             if cached is None or cached.reason == "deterministic":
-                own.setdefault(name, []).append(to_column(found, length, nesting, score.probed.get(name)))
+                own.setdefault(name, []).append(to_column(found, length))
         for name, note in score.notes.items():
             notes[name] = note.plus(notes.get(name))
         first = False
+    if score.early:
+        spare.expect(model)
+    if score.singly and _code(model) not in spare.said:
+        spare.said.add(_code(model))
+        warn(score.singly, ProgramWarning)
     known = {**elsewhere, **log_p}
     targets = {name: known[name] for name in (*particles.columns, *log_p) if name in known}
     if not (particles.comparable(log_p) and all(top < math.inf for top in tops)):
@@ -205,6 +272,7 @@ def weigh(particles: Particles, model: Any, *, partial: bool, check: bool, spare
             total.cpu().numpy(),
             max(tops),
             normalised=score.normalised,
+            failed=None if particles.failed is None else particles.failed.numpy(),
             room=room.numpy(),
         ),
         {name: targets[name] for name in log_p},
@@ -250,9 +318,3 @@ def _stretches(particles: Particles) -> Iterator[slice]:
     length = max(min(_LONGEST, _WIDEST // max(widths), _TOGETHER // sum(widths)), 1)
     count = -(-n // length)
     return (slice(i * n // count, (i + 1) * n // count) for i in range(count))
-
-
-def _rows(particles: Particles, rows: slice) -> Mapping[str, Column]:
-    if rows.stop - rows.start == particles.num_particles:
-        return particles.columns
-    return {name: replace(column, value=column.value[rows]) for name, column in particles.columns.items()}

@@ -57,6 +57,8 @@ class Weights:
     normalised : bool
         Whether the densities of guide and model are both normalised, so that the raw ratios have
         mean one.
+    failed : array_like of bool, optional
+        Which particles could not be simulated, shape (N,). They keep their weight.
 
     Attributes
     ----------
@@ -85,6 +87,7 @@ class Weights:
 
     log_ratio_by_site: Mapping[str, Floats]
     normalised: bool = True
+    failed: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         sites: dict[str, Floats] = {}
@@ -104,21 +107,31 @@ class Weights:
 
     @classmethod
     def trusted(
-        cls, by_site: Mapping[str, Floats], total: Floats, top: float, *, normalised: bool, room: Floats
+        cls,
+        by_site: Mapping[str, Floats],
+        total: Floats,
+        top: float,
+        *,
+        normalised: bool,
+        failed: NDArray[np.bool_] | None,
+        room: Floats,
     ) -> Weights:
         """Weights from arrays that were checked already, their sum, its maximum, and room for weights."""
         weights = object.__new__(cls)
         object.__setattr__(weights, "log_ratio_by_site", by_site)
         object.__setattr__(weights, "normalised", normalised)
+        object.__setattr__(weights, "failed", failed)
         weights.__dict__.update(log_ratio=_frozen(total), _top=top, _room=room)
         return weights
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"sites": dict(self.log_ratio_by_site), "normalised": self.normalised}
+        sites = dict(self.log_ratio_by_site)
+        return {"sites": sites, "normalised": self.normalised, "failed": self.failed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         object.__setattr__(self, "log_ratio_by_site", state["sites"])
         object.__setattr__(self, "normalised", state["normalised"])
+        object.__setattr__(self, "failed", state["failed"])
         self.__post_init__()
 
     # ---------------------------------------------------------------- arrays
@@ -200,6 +213,13 @@ class Weights:
         if not self.ess:
             return math.nan
         return math.sqrt(max(1 / self.ess - 1 / self.num_particles, 0.0))
+
+    @cached_property
+    def failed_mass(self) -> tuple[float, float]:
+        """Share of the model's mass that could not be simulated, and its Monte Carlo standard error."""
+        if self.failed is None or not self.ess:
+            return 0.0, 0.0
+        return float(self.mean(self.failed)), float(self.mcse(self.failed))
 
     @cached_property
     def pareto(self) -> ParetoFit:
@@ -285,11 +305,13 @@ class Weights:
                 f"effective sample size {ess:.3g} of {n} particles, about "
                 f"{self.expected_distinct(num_samples):.0f} of {num_samples} draws are distinct"
             )
-            return Judgement("thin", f"{text}. {self._remedy(num_samples, heavy=False)}")
+            advice = f"{text}. {self._remedy(num_samples, heavy=False)}{self._failures()}"
+            return Judgement("thin", advice)
         else:
-            return Judgement("good", f"effective sample size {ess:.3g} of {n} particles.")
+            return Judgement("good", f"effective sample size {ess:.3g} of {n} particles.{self._failures()}")
         far = self.normalised and missing > 0.5
-        return Judgement("unreliable", f"{text}. {self._remedy(num_samples, beyond or far)}")
+        advice = f"{text}. {self._remedy(num_samples, beyond or far)}{self._failures()}"
+        return Judgement("unreliable", advice)
 
     @property
     def verdict(self) -> Verdict:
@@ -300,6 +322,11 @@ class Weights:
     def advice(self) -> str:
         """What to do, for 1,000 draws."""
         return self.judge(_DEFAULT_DRAWS).advice
+
+    def _failures(self) -> str:
+        """What share of the model's mass has no simulation."""
+        share, mcse = self.failed_mass
+        return f" {share:.2%} of the model's mass (± {mcse:.2%}) could not be simulated." if share else ""
 
     def _remedy(self, num_samples: int, heavy: bool) -> str:
         """Which site costs most, and what to do about it."""

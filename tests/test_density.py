@@ -9,7 +9,8 @@ import pytest
 import torch
 from pyro.distributions import constraints, transforms
 
-from arviz_resampler import density, parameters
+from arviz_resampler import density, kinds, parameters, support
+from arviz_resampler.functorch import map_particles
 
 N = 64
 ZERO = torch.zeros(())
@@ -109,7 +110,7 @@ def bad_parameter(fn):
 
 
 def is_improper(fn):
-    return density.is_improper(parameters.nested(fn))
+    return kinds.is_improper(parameters.nested(fn))
 
 
 def state_of(fn):
@@ -127,7 +128,7 @@ def test_the_log_density_in_the_support_is_that_of_the_distribution(name):
     result = density.log_prob(fn, value)
     assert result.dtype == torch.float64
     assert result.shape == (N, *fn.batch_shape)
-    with density._lenient(fn):  # a component must not be asked about values of another
+    with support.lenient(fn):  # a component must not be asked about values of another
         expected = fn.log_prob(value)
     torch.testing.assert_close(result, expected.double(), rtol=1e-5, atol=1e-5)
 
@@ -137,7 +138,7 @@ def test_the_log_density_is_the_same_bits_for_a_known_support_and_in_an_expanded
     fn = TABLE[name]()
     value = draws(fn)
     result = density.log_prob(fn, value)
-    key = density.support_key(fn)
+    key = support.support_key(fn)
     assert torch.equal(density.log_prob(fn, value, known=key), result)
     if name == "OneOneMatching":
         return  # has no batches
@@ -153,7 +154,7 @@ def test_a_distribution_is_left_as_it_was_found(name):
         part._validate_args = True
     before = state_of(fn)
     density.log_prob(fn, value)
-    density.support_key(fn)
+    support.support_key(fn)
     bad_parameter(fn)
     after = state_of(fn)
     assert len(after) == len(before)
@@ -236,8 +237,8 @@ def test_an_independent_of_zero_dims_is_no_more_than_its_base():
     result = density.log_prob(dist.Independent(base, 0), value)
     assert result.shape == (N, 3)
     assert torch.equal(result, density.log_prob(base, value))
-    assert density.support_key(dist.Independent(base, 0)) == density.support_key(base)
-    assert density.is_kind(dist.Independent(dist.Delta(ZERO), 0), "Delta")
+    assert support.support_key(dist.Independent(base, 0)) == support.support_key(base)
+    assert kinds.is_kind(dist.Independent(dist.Delta(ZERO), 0), "Delta")
 
 
 # ---------------------------------------------------------------- outside the support
@@ -383,12 +384,12 @@ def test_a_zero_inflated_count_has_the_mass_of_both_at_zero():
 
 def test_zeros_of_a_zero_inflated_guide_have_no_mass_under_a_density():
     guide = dist.ZeroInflatedDistribution(dist.Normal(0.0, 1.0), gate=torch.tensor(0.3))
-    known = density.support_key(guide)
+    known = support.support_key(guide)
     value = torch.tensor([0.0, 1.0])
     assert density.log_prob(dist.Normal(0.0, 1.0), value, known=known)[0] == -math.inf
     assert density.log_prob(dist.Normal(0.0, 1.0), value)[0].isfinite()
     assert density.log_prob(guide, value, known=known).isfinite().all()
-    counts = density.support_key(dist.ZeroInflatedPoisson(torch.tensor(1.0), gate=torch.tensor(0.3)))
+    counts = support.support_key(dist.ZeroInflatedPoisson(torch.tensor(1.0), gate=torch.tensor(0.3)))
     assert density.log_prob(dist.Poisson(1.0), value, known=counts).isfinite().all()
 
 
@@ -398,11 +399,33 @@ def test_a_stable_distribution_with_full_skew_has_half_a_line():
         for coords in ("S", "S0"):
             fn = dist.Stable(0.5, skew, 2.0, 1.0, coords=coords)
             value = fn.sample((2000,))
-            assert density._inside(fn, value).all()
+            assert support._inside(fn, value).all()
             # The law of (x - edge) is that of 1 / Z**2 in scale: half the draws are beyond 2.2 scales.
             edge = 1.0 - (skew * 2.0 * math.tan(math.pi / 4) if coords == "S0" else 0.0)
-            assert not density._inside(fn, torch.tensor([edge - skew])).any()
-    assert density.support_key(dist.Stable(1.5, 1.0)) == density.support_key(dist.Normal(0.0, 1.0))
+            assert not support._inside(fn, torch.tensor([edge - skew])).any()
+    assert support.support_key(dist.Stable(1.5, 1.0)) == support.support_key(dist.Normal(0.0, 1.0))
+
+
+def test_the_support_of_an_elu_reaches_down_to_minus_one():
+    base = dist.Normal(0.0, 1.0)
+    fn = dist.TransformedDistribution(base, transforms.ELUTransform(), validate_args=False)
+    value = draws(fn)
+    assert (value < 0).any()
+    torch.testing.assert_close(density.log_prob(fn, value), fn.log_prob(value.clone()).double())
+    assert density.log_prob(fn, torch.tensor([-1.5])).item() == -math.inf
+
+
+@pytest.mark.parametrize("batch", [(), (2, 3)])
+def test_a_matrix_that_is_made_of_a_vector_is_inside_or_not_by_itself(batch):
+    base = dist.Normal(torch.zeros(3), 1.0).to_event(1)
+    fn = dist.TransformedDistribution(base, transforms.CorrCholeskyTransform()).expand(batch)
+    value = draws(fn, 4)
+    expected = fn.log_prob(value.clone())
+    torch.testing.assert_close(density.log_prob(fn, value), expected.double(), rtol=1e-5, atol=1e-5)
+    value = torch.cat([value, 2 * value[:1]])
+    log_prob = density.log_prob(fn, value)
+    torch.testing.assert_close(log_prob[:4], expected.double(), rtol=1e-5, atol=1e-5)
+    assert (log_prob[4] == -math.inf).all()
 
 
 def test_rounding_of_a_long_simplex_is_no_reason_to_be_outside():
@@ -445,9 +468,9 @@ def test_a_support_that_cannot_be_told_is_taken_to_hold():
     fn = dist.Rejector(dist.Normal(0.0, 1.0), torch.zeros_like, ZERO)
     value = draws(dist.Normal(0.0, 1.0))
     torch.testing.assert_close(density.log_prob(fn, value), fn.log_prob(value).double())
-    assert density.support_key(fn) is None
-    assert not density.is_discrete(fn)
-    assert not density.is_continuous(fn)
+    assert support.support_key(fn) is None
+    assert not kinds.is_discrete(fn)
+    assert not kinds.is_continuous(fn)
 
 
 def test_an_error_inside_the_support_is_not_hidden():
@@ -471,6 +494,12 @@ def test_what_has_no_density_says_so_by_name(fn):
     for wrapped in (fn, fn.expand([2]) if fn.has_rsample else fn):
         with pytest.raises(NotImplementedError, match=type(fn).__name__):
             density.log_prob(wrapped, fn.sample((4,)))
+
+
+def test_a_flow_without_an_inverse_has_no_density():
+    fn = dist.TransformedDistribution(dist.Normal(torch.zeros(2), 1.0).to_event(1), [transforms.planar(2)])
+    with pytest.raises(NotImplementedError, match="cannot be inverted"):
+        density.log_prob(fn, draws(fn).detach().clone())
 
 
 # ---------------------------------------------------------------- parameters
@@ -514,11 +543,11 @@ def test_a_bad_parameter_is_named_with_its_distribution(make, name, part):
     assert found.bad.any()
 
 
-def test_bad_parameters_are_flagged_entry_by_entry():
+def test_a_bad_entry_of_a_parameter_is_bad_for_the_one_particle_there_is():
     with unchecked():
         fn = dist.Normal(0.0, torch.tensor([1.0, -2.0, 3.0]))
     found = bad_parameter(fn)
-    assert found.bad.tolist() == [False, True, False]
+    assert found.bad.tolist() == [True]
     assert "is -2" in found.text
 
 
@@ -572,9 +601,9 @@ def test_a_distribution_without_constraints_on_its_arguments_passes():
     ],
 )
 def test_equal_supports_have_equal_keys(first, second):
-    assert density.support_key(first) is not None
-    assert density.support_key(first) == density.support_key(second)
-    hash(density.support_key(first))
+    assert support.support_key(first) is not None
+    assert support.support_key(first) == support.support_key(second)
+    hash(support.support_key(first))
 
 
 @pytest.mark.parametrize(
@@ -596,7 +625,7 @@ def test_equal_supports_have_equal_keys(first, second):
     ],
 )
 def test_different_supports_have_different_keys(first, second):
-    assert density.support_key(first) != density.support_key(second)
+    assert support.support_key(first) != support.support_key(second)
 
 
 @pytest.mark.parametrize(
@@ -616,7 +645,7 @@ def test_different_supports_have_different_keys(first, second):
     ],
 )
 def test_a_support_that_may_vary_has_no_key(fn):
-    assert density.support_key(fn) is None
+    assert support.support_key(fn) is None
 
 
 WRAPPERS = [
@@ -635,18 +664,18 @@ def test_improper_distributions_and_point_masses_are_seen_through_wrappers(wrap)
     improper = dist.ImproperUniform(constraints.real, (), ())
     assert is_improper(wrap(improper))
     assert not is_improper(wrap(dist.Normal(0.0, 1.0)))
-    assert density.is_kind(wrap(dist.Delta(ZERO)), "Delta")
-    assert not density.is_kind(wrap(dist.Normal(0.0, 1.0)), "Delta")
-    assert not density.is_continuous(wrap(dist.Delta(ZERO)))
-    assert density.is_continuous(wrap(dist.Normal(0.0, 1.0)))
-    assert density.is_discrete(wrap(dist.Poisson(1.0)))
-    assert not density.is_continuous(wrap(dist.Poisson(1.0)))
+    assert kinds.is_kind(wrap(dist.Delta(ZERO)), "Delta")
+    assert not kinds.is_kind(wrap(dist.Normal(0.0, 1.0)), "Delta")
+    assert not kinds.is_continuous(wrap(dist.Delta(ZERO)))
+    assert kinds.is_continuous(wrap(dist.Normal(0.0, 1.0)))
+    assert kinds.is_discrete(wrap(dist.Poisson(1.0)))
+    assert not kinds.is_continuous(wrap(dist.Poisson(1.0)))
 
 
 def test_point_masses_are_seen_in_mixtures_and_behind_transforms():
     points = dist.Delta(torch.tensor([1.0, 2.0]))
-    assert density.is_kind(dist.MixtureSameFamily(dist.Categorical(torch.ones(2)), points), "Delta")
-    assert density.is_kind(affine(dist.Delta(ZERO)), "Delta")
+    assert kinds.is_kind(dist.MixtureSameFamily(dist.Categorical(torch.ones(2)), points), "Delta")
+    assert kinds.is_kind(affine(dist.Delta(ZERO)), "Delta")
     assert is_improper(
         dist.MixtureSameFamily(
             dist.Categorical(torch.ones(2)), dist.ImproperUniform(constraints.real, (2,), ())
@@ -656,7 +685,7 @@ def test_point_masses_are_seen_in_mixtures_and_behind_transforms():
 
 @pytest.mark.parametrize("wrap", WRAPPERS)
 def test_the_place_of_a_point_mass_is_found_behind_wrappers(wrap):
-    point, log_density = density.point_of(wrap(dist.Delta(torch.tensor(3.0), log_density=0.5)))
+    point, log_density = kinds.point_of(wrap(dist.Delta(torch.tensor(3.0), log_density=0.5)))
     assert (point == 3.0).all()
     fn = wrap(dist.Delta(ZERO))
     free = any(getattr(part, "_mask", None) is False for part in parameters.nested(fn))
@@ -664,9 +693,9 @@ def test_the_place_of_a_point_mass_is_found_behind_wrappers(wrap):
 
 
 def test_the_place_of_a_transformed_point_mass_is_transformed():
-    point, _ = density.point_of(affine(dist.Delta(torch.tensor(3.0))))
+    point, _ = kinds.point_of(affine(dist.Delta(torch.tensor(3.0))))
     assert point.item() == 7.0
-    assert density.point_of(
+    assert kinds.point_of(
         dist.MixtureSameFamily(dist.Categorical(torch.ones(2)), dist.Delta(torch.tensor([1.0, 2.0])))
     )[0].isnan()
 
@@ -681,6 +710,7 @@ def test_the_place_of_a_transformed_point_mass_is_transformed():
         (dist.Multinomial(4, torch.ones(3)), True, False),
         (dist.ZeroInflatedPoisson(torch.tensor(3.0), gate=torch.tensor(0.3)), True, False),
         (dist.OneOneMatching(torch.zeros(3, 3)), True, False),
+        (dist.OneOneMatching(torch.zeros(3, 3)).expand([2]).to_event(1), True, False),
         (dist.OneTwoMatching(torch.zeros(4, 2)), True, False),
         (dist.SpanningTree(torch.zeros(3)), True, False),
         (dist.Delta(ZERO), False, False),
@@ -689,20 +719,18 @@ def test_the_place_of_a_transformed_point_mass_is_transformed():
     ],
 )
 def test_discrete_and_continuous_distributions_are_told_apart(fn, discrete, continuous):
-    assert density.is_discrete(fn) is discrete
-    assert density.is_continuous(fn) is continuous
+    assert kinds.is_discrete(fn) is discrete
+    assert kinds.is_continuous(fn) is continuous
 
 
 def test_distributions_that_draw_from_something_else_are_known():
-    assert "LKJCholesky" in density.drawn_otherwise(dist.LKJCholesky(3, 1.0).expand([2]))
-    assert "LKJCholesky" in density.drawn_otherwise(dist.LKJCholesky(5, torch.ones(2)).to_event(1))
-    assert density.drawn_otherwise(dist.LKJCholesky(2, 1.0)) is None
+    assert "LKJCholesky" in kinds.drawn_otherwise(dist.LKJCholesky(3, 1.0).expand([2]))
+    assert "LKJCholesky" in kinds.drawn_otherwise(dist.LKJCholesky(5, torch.ones(2)).to_event(1))
+    assert kinds.drawn_otherwise(dist.LKJCholesky(2, 1.0)) is None
     times = torch.tensor([0.0, 0.5, 1.0])
-    assert "rate 1" in density.drawn_otherwise(dist.CoalescentTimes(times, 2.0))
-    assert density.drawn_otherwise(dist.CoalescentTimes(times)) is None
-    assert all(
-        density.drawn_otherwise(make()) is None for name, make in TABLE.items() if name != "LKJCholesky"
-    )
+    assert "rate 1" in kinds.drawn_otherwise(dist.CoalescentTimes(times, 2.0))
+    assert kinds.drawn_otherwise(dist.CoalescentTimes(times)) is None
+    assert all(kinds.drawn_otherwise(make()) is None for name, make in TABLE.items() if name != "LKJCholesky")
 
 
 def test_torch_still_draws_large_correlation_matrices_from_another_distribution():
@@ -732,10 +760,33 @@ def test_repeated_parameters_give_the_density_of_single_ones(name):
     assert all(getattr(wide, key).shape == batch for key in columns)  # the program's own is as it was
 
 
-def test_a_bad_parameter_that_is_repeated_is_found_for_all_it_is_repeated_to():
-    scale = torch.tensor([1.0, -1.0])[:, None].expand(2, 3)
-    found = bad_parameter(dist.Normal(torch.zeros(2, 3), scale, validate_args=False))
-    assert found.bad.tolist() == [[False] * 3, [True] * 3]
+def test_tensors_are_found_wherever_a_distribution_holds_them():
+    where = dist.Gumbel(torch.tensor(3.0), torch.tensor(1.0))  # holds a transform whose inverse holds it
+    held = dist.Rejector(dist.Normal(0.0, 1.0), lambda x: x - three, ZERO)
+    three = torch.tensor(3.0)
+    for fn in (where, where.expand([2]).to_event(1), held):
+        assert parameters.any_tensor(fn, lambda tensor: bool((tensor == 3).any()))
+        assert not parameters.any_tensor(fn, lambda tensor: bool((tensor == 7).any()))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: dist.Normal(torch.zeros(2, 3), x.expand(2, 3)),
+        lambda x: dist.Uniform(torch.zeros(3), x.expand(3)),
+        lambda x: dist.Gamma(torch.ones(3), x).to_event(1),
+    ],
+)
+def test_bad_parameters_are_flagged_particle_by_particle(make):
+    found = []
+
+    def look(particles):
+        fn = make(particles.enter(torch.tensor([1.0, -1.0, 2.0, 0.0])))
+        found.append(parameters.bad_parameter(parameters.nested(fn), particles))
+
+    with unchecked():
+        map_particles(look, 4)
+    assert found[0].bad.tolist() == [False, True, False, True]
 
 
 def test_parameters_that_are_computed_when_asked_for_are_each_checked():

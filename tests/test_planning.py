@@ -133,8 +133,8 @@ def test_options_reach_the_resampler():
 
     row = plan(guide, normal(0.0, 5.0), 100, pilot=500, seed=0, partial=True, batch_size=100).iloc[0]
     assert row["costliest_site"] == "mu"
-    with pytest.raises(ArgumentError, match="needs max_plate_nesting=1, not 0"):
-        plan(guide, guide, 100, max_plate_nesting=0)
+    with pytest.raises(ArgumentError, match="max_plate_nesting must be a non-negative integer"):
+        plan(guide, guide, 100, max_plate_nesting="deep")
 
 
 def test_without_a_seed_the_plan_follows_the_global_generator():

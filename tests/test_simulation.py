@@ -10,7 +10,8 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from arviz_resampler import DrawWarning, ProgramError, Resampler
+from arviz_resampler import DrawWarning, ProgramError, ProgramWarning, Resampler
+from arviz_resampler.streams import BLOCK
 
 
 def prior(sd=2.0):
@@ -21,52 +22,70 @@ def values(cache):
     return {name: column.value for name, column in cache._particles.columns.items()}
 
 
-def simulate(**options):
+def simulate(n=100, **options):
     def simulator():
         x = prior()()
         with pyro.plate("n", 3):
             pyro.sample("y", dist.Normal(x, 1.0))
-        pyro.deterministic("noise", torch.as_tensor(np.random.normal(size=tuple(x.shape))))
+        pyro.sample("k", dist.Poisson(x.exp()))
+        pyro.deterministic("noise", torch.randn(2))
 
-    return Resampler(prior(), simulator, num_guide_samples=100, progressbar=False, **options)
-
-
-def test_particles_are_a_function_of_seed_and_batch_size():
-    first, second = values(simulate(seed=4, batch_size=30)), values(simulate(seed=4, batch_size=30))
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    for other in (simulate(seed=5, batch_size=30), simulate(seed=4, batch_size=50)):
-        assert not torch.equal(values(other)["x"], first["x"])
+    return values(Resampler(prior(), simulator, num_guide_samples=n, progressbar=False, **options))
 
 
-def test_a_batch_depends_on_its_number_alone():
-    long, short = values(simulate(seed=4, batch_size=25)), None
+def test_particles_are_a_function_of_the_seed():
+    first, second, other = simulate(seed=4), simulate(seed=4), simulate(seed=5)
+    for name in first:
+        assert torch.equal(first[name], second[name])
+        assert not torch.equal(first[name], other[name])
 
-    def simulator():
-        x = prior()()
-        with pyro.plate("n", 3):
-            pyro.sample("y", dist.Normal(x, 1.0))
-        pyro.deterministic("noise", torch.as_tensor(np.random.normal(size=tuple(x.shape))))
 
-    short = values(
-        Resampler(prior(), simulator, num_guide_samples=50, seed=4, batch_size=25, progressbar=False)
+@pytest.mark.parametrize("vectorize", [True, False])
+def test_the_first_particles_do_not_depend_on_how_many_there_are(vectorize):
+    few, many = simulate(30, seed=4, vectorize=vectorize), simulate(70, seed=4, vectorize=vectorize)
+    assert all(torch.equal(few[name], many[name][:30]) for name in few)
+
+
+@pytest.mark.parametrize("size", [BLOCK, BLOCK + 100, 2 * BLOCK])
+def test_particles_do_not_depend_on_batches_that_are_no_shorter_than_a_block(size):
+    whole, parts = simulate(3 * BLOCK + 17, seed=4), simulate(3 * BLOCK + 17, seed=4, batch_size=size)
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_particles_that_run_one_at_a_time_do_not_depend_on_batches():
+    whole, parts = (simulate(50, seed=4, vectorize=False, batch_size=size) for size in (None, 7))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+@pytest.mark.parametrize("size", [1, 10, 33])
+def test_batches_are_different_from_each_other(size):
+    assert len(simulate(seed=4, batch_size=size)["x"].unique()) == 100
+
+
+def test_a_site_does_not_depend_on_those_drawn_before_it():
+    def program(more):
+        def run():
+            if more:
+                pyro.sample("before", dist.Gamma(2.0, 1.0).expand([5]).to_event(1))
+            x = pyro.sample("x", dist.Normal(0.0, 1.0))
+            pyro.sample("k", dist.Poisson(x.exp()))
+
+        return run
+
+    first, second = (
+        values(Resampler(program(more), num_guide_samples=100, seed=0)) for more in (True, False)
     )
-    assert all(torch.equal(long[name][:50], short[name]) for name in short)
-
-
-def test_batches_are_different_from_each_other():
-    x = values(simulate(seed=4, batch_size=10))["x"].reshape(10, 10)
-    assert len(x.unique(dim=0)) == 10
+    assert all(torch.equal(first[name], second[name]) for name in ("x", "k"))
 
 
 @pytest.mark.parametrize("plates", [0, 1, 2])
-@pytest.mark.parametrize("given", [False, True])
-def test_the_simulator_runs_once_over_the_particles_after_a_probe(plates, given):
+@pytest.mark.parametrize("depth", [None, 0, 2])
+def test_the_simulator_runs_once_over_the_particles_after_a_look_at_one(plates, depth):
     calls = []
 
     def simulator():
         x = prior()()
-        calls.append(x.shape[0])
-        assert x.dim() >= 1
+        calls.append(x.shape)
         if plates:
             with pyro.plate("a", 3, dim=-1):
                 if plates > 1:
@@ -77,46 +96,23 @@ def test_the_simulator_runs_once_over_the_particles_after_a_probe(plates, given)
         else:
             pyro.sample("y", dist.Normal(x, 1.0))
 
-    options = {"max_plate_nesting": plates} if given else {}
-    cache = Resampler(prior(), simulator, num_guide_samples=1000, seed=0, **options)
-    assert sum(calls) <= 1002
-    assert calls.count(1000) == 1
-    built = list(calls)
+    cache = Resampler(prior(), simulator, num_guide_samples=1000, seed=0, max_plate_nesting=depth)
+    assert calls == [(), (), ()]
     cache.sample(prior(1.0), 10)
-    assert calls == built
-
-
-def test_external_code_that_needs_an_axis_of_particles_gets_one():
-    def external(x):
-        out = np.empty(len(x))
-        for i in range(len(x)):
-            out[i] = 2 * x[i]
-        return out
-
-    def simulator():
-        x = prior()()
-        pyro.deterministic("y", torch.as_tensor(external(x.numpy())))
-
-    found = values(Resampler(prior(), simulator, num_guide_samples=200, seed=0))
-    torch.testing.assert_close(found["y"], 2 * found["x"].double())
+    assert calls == [(), (), ()]
+    assert cache.sites["y"].shape == (2, 3)[2 - plates :]
 
 
 def test_external_code_that_reuses_its_buffer_does_not_reach_the_cache():
-    buffer = np.zeros(10, np.float32)
+    buffer = np.zeros(1, np.float32)
 
     def simulator():
         buffer[:] = prior()().numpy()
         pyro.deterministic("y", torch.from_numpy(buffer))
 
-    def one_batch():
-        x = prior()()
-        out = buffer[: len(x)]
-        out[:] = x.numpy()
-        pyro.deterministic("y", torch.from_numpy(out))
-
-    found = values(Resampler(prior(), one_batch, num_guide_samples=10, seed=0))
-    buffer[:] = -1
-    assert torch.equal(found["x"], found["y"])
+    with pytest.warns(ProgramWarning, match="one particle at a time"):
+        found = values(Resampler(prior(), simulator, num_guide_samples=10, seed=0, progressbar=False))
+    assert torch.equal(found["x"], found["y"][:, 0])
 
 
 def test_progress_is_shown_over_batches_only_and_can_be_silenced(capsys):
@@ -134,7 +130,7 @@ def test_failed_simulations_are_kept_as_nan_counted_and_take_no_weight_away():
         x = prior()()
         pyro.sample("y", dist.Normal(x.sqrt(), 0.1))
 
-    with pytest.warns(DrawWarning, match=r"'y' of the simulator.*'loc'.* is nan.*for \d+ of 5000 particles"):
+    with pytest.warns(DrawWarning, match=r"'y': .*'loc'.* is nan.*for \d+ of 5000 particles"):
         cache = Resampler(
             prior(), simulator, num_guide_samples=5000, seed=0, batch_size=500, progressbar=False
         )
@@ -158,13 +154,53 @@ def test_a_model_with_the_simulation_in_it_leaves_failed_particles_alone():
     np.testing.assert_allclose(weights.log_ratio, plain.log_ratio)
 
 
-@pytest.mark.parametrize("fn", [dist.Poisson, dist.Bernoulli])
-def test_failed_counts_are_an_error_by_site_and_number(fn):
+@pytest.mark.parametrize("vectorize", [True, False])
+@pytest.mark.parametrize("fn", [dist.Poisson, dist.Bernoulli, lambda x: dist.Normal(0.0, x)])
+def test_draws_of_invalid_parameters_are_nan_and_counted(fn, vectorize):
     def simulator():
         pyro.sample("y", fn(prior()()))
 
-    with pytest.raises(ProgramError, match=r"'y'.* of 500 particles"):
-        Resampler(prior(), simulator, num_guide_samples=500, seed=0)
+    with pytest.warns(DrawWarning, match=r"'y': parameter .* of 500 particles.* NaN"):
+        cache = Resampler(
+            prior(), simulator, num_guide_samples=500, seed=0, vectorize=vectorize, progressbar=False
+        )
+    x, y = (values(cache)[name] for name in "xy")
+    valid = fn(torch.ones(())).arg_constraints
+    inside = (x > 0) if "scale" in valid else (x >= 0) & ((x <= 1) | (fn is dist.Poisson))
+    assert torch.equal(y.isnan(), ~inside)
+    assert cache.weigh(prior()).ess == pytest.approx(500)
+
+
+@pytest.mark.parametrize("vectorize", [True, False])
+def test_draws_that_leave_the_support_of_their_distribution_are_nan_and_counted(vectorize):
+    def simulator():
+        pyro.sample("y", dist.Poisson((30 * prior()()).exp()))  # beyond 2**63 torch's counts are negative
+
+    with pytest.warns(DrawWarning, match=r"'y'.*a draw of Poisson left its support, -9.2.* of 500 particles"):
+        cache = Resampler(
+            prior(), simulator, num_guide_samples=500, seed=0, vectorize=vectorize, progressbar=False
+        )
+    x, y = (values(cache)[name] for name in "xy")
+    assert torch.equal(y.isnan(), (30 * x).exp() > 2**63)
+    assert cache.weigh(prior()).ess == pytest.approx(500)
+
+
+@pytest.mark.parametrize("vectorize", [True, False])
+def test_no_valid_draw_at_all_is_an_error(vectorize):
+    def simulator():
+        pyro.sample("y", dist.Normal(0.0, -prior()().exp()))
+
+    with pytest.raises(ProgramError, match="site 'y' has no valid value in any particle: parameter 'scale'"):
+        Resampler(prior(), simulator, num_guide_samples=50, seed=0, vectorize=vectorize, progressbar=False)
+
+
+@pytest.mark.parametrize("vectorize", [True, False])
+def test_invalid_parameters_of_whole_numbers_are_an_error(vectorize):
+    def simulator():
+        pyro.sample("y", dist.Categorical(torch.stack([prior()(), torch.tensor(1.0)])))
+
+    with pytest.raises(ProgramError, match=r"'y' of the simulator.*there is no NaN in whole numbers"):
+        Resampler(prior(), simulator, num_guide_samples=50, seed=0, vectorize=vectorize, progressbar=False)
 
 
 def test_counts_beyond_two_to_the_31_are_kept():
@@ -216,17 +252,6 @@ def test_a_constant_is_kept_once_for_all_particles():
     assert torch.equal(cache.sample(guide, 5)["design"], torch.arange(6.0).reshape(2, 3).expand(5, 2, 3))
 
 
-def test_a_constant_of_each_batch_is_kept_for_each_batch():
-    def guide():
-        pyro.sample("x", dist.Normal(0.0, 1.0))
-        pyro.deterministic("day", torch.as_tensor(np.random.rand()))
-
-    cache = Resampler(guide, num_guide_samples=90, batch_size=30, seed=0, progressbar=False)
-    day = values(cache)["day"].reshape(3, 30)
-    assert len(day[:, 0].unique()) == 3
-    assert torch.equal(day, day[:, :1].expand(3, 30))
-
-
 def test_every_log_density_is_filled_in_also_where_the_values_are_shared():
     def guide():
         pyro.sample("x", dist.Normal(0.0, 1.0))
@@ -244,43 +269,24 @@ def plated():
         return pyro.sample("theta", dist.Normal(0.0, 1.0))
 
 
-WITHOUT_THEIR_AXIS = {
-    "summed": lambda: pyro.sample("y", dist.Normal(plated().sum(-1), 1.0)),
-    "indexed": lambda: pyro.sample("y", dist.Normal(plated()[..., 0], 1.0)),
-    "event": lambda: pyro.sample("y", dist.Normal(plated(), 1.0).to_event(1)),
-    "vector": lambda: pyro.sample("y", dist.MultivariateNormal(plated(), torch.eye(3))),
-    "observed": lambda: pyro.sample("y", dist.Normal(plated().mean(-1), 1.0), obs=torch.tensor(0.3)),
+AFTER_A_PLATE = {
+    "summed": lambda: pyro.sample("y", dist.Normal(plated().sum(), 1e-3)),
+    "summed along the plate": lambda: pyro.sample("y", dist.Normal(plated().sum(-1), 1e-3)),
+    "kept": lambda: pyro.sample("y", dist.Normal(plated().sum(-1, keepdim=True), 1e-3)),
+    "event": lambda: pyro.sample("y", dist.Normal(plated(), 1e-3).to_event(1)),
+    "vector": lambda: pyro.sample("y", dist.MultivariateNormal(plated(), 1e-6 * torch.eye(3))),
+    "observed": lambda: pyro.sample("y", dist.Normal(plated().sum(), 1e-3), obs=torch.tensor(0.3)),
 }
 
 
-@pytest.mark.parametrize("batch_size", [None, 30])
-@pytest.mark.parametrize("depth", [None, 1, 2])
-@pytest.mark.parametrize("name", WITHOUT_THEIR_AXIS)
-def test_a_site_that_would_be_drawn_once_for_each_pair_of_particles_is_refused(name, depth, batch_size):
-    options = {"num_guide_samples": 100, "max_plate_nesting": depth, "batch_size": batch_size, "seed": 0}
-    program, n = WITHOUT_THEIR_AXIS[name], batch_size or 100
-    pattern = (
-        rf"site 'y' of the (guide|simulator) has batch shape .*\b{n}\b.*is at dim -[12], not at dim -[23] "
-    )
-    with pytest.raises(ProgramError, match=pattern):
-        Resampler(program, **options)
-    with pytest.raises(ProgramError, match=pattern):
-        Resampler(plated, program, **options)
-    if depth is None:  # a guide that does not show how deep the simulator is
-        with pytest.raises(ProgramError, match=pattern):
-            Resampler(prior(), lambda: (prior()(), program()), **options)
-
-
-def test_a_site_after_a_plate_is_drawn_where_it_keeps_the_axis_or_particles_come_one_by_one():
-    def kept():
-        pyro.sample("y", dist.Normal(plated().sum(-1, keepdim=True), 1e-3))
-
-    whole = Resampler(plated, kept, num_guide_samples=100, seed=0)
-    single = Resampler(plated, WITHOUT_THEIR_AXIS["summed"], num_guide_samples=100, batch_size=1, seed=0)
-    for resampler in (whole, single):
-        assert resampler.sites["y"].shape == ()
-    columns = whole._particles.columns
-    torch.testing.assert_close(columns["y"].value, columns["theta"].value.sum(-1), rtol=0, atol=6e-3)
+@pytest.mark.parametrize("n", [3, 100])
+@pytest.mark.parametrize("name", AFTER_A_PLATE)
+def test_a_site_after_a_plate_has_the_shape_that_one_draw_has(name, n):
+    found = values(Resampler(AFTER_A_PLATE[name], num_guide_samples=n, seed=0))
+    shape = {"kept": (1,), "event": (3,), "vector": (3,)}.get(name, ())
+    assert found["y"].shape == (n, *shape)
+    total = found["y"].reshape(n, -1).sum(-1)
+    torch.testing.assert_close(total, found["theta"].sum(-1), rtol=0, atol=2e-2)
 
 
 @pytest.mark.parametrize("n", [3, 8])
@@ -293,12 +299,3 @@ def test_a_vector_that_happens_to_be_as_long_as_there_are_particles_is_no_fault(
 
     sites = Resampler(program, num_guide_samples=n, seed=0).sites
     assert (sites["x"].shape, sites["z"].shape) == ((8,), (3,))
-
-
-def test_a_model_with_the_particles_on_the_wrong_axis_is_told_so():
-    def guide():
-        plated()
-        pyro.sample("y", dist.Normal(torch.zeros(1), 3.0))
-
-    with pytest.raises(ProgramError, match=r"site 'y' of the model has batch shape \(100,\).*at dim -1, not"):
-        Resampler(guide, num_guide_samples=100, seed=0).weigh(WITHOUT_THEIR_AXIS["summed"])

@@ -17,9 +17,9 @@ from arviz_resampler.source import Unwritable, literal, written
 def source(model, guide=None, size=400):
     """The source of a model, and a resampler whose particles it was read on."""
     resampler = Resampler(guide or model, num_guide_samples=size, seed=0)
-    inside = tensor(resampler.weigh(model).log_ratio > -math.inf).nonzero()[:50, 0]
+    inside = tensor(resampler.weigh(model).log_ratio > -math.inf).nonzero()[:16, 0]
     columns = rows(resampler._particles.columns, inside)
-    return written(Program(model, "model"), columns, len(inside), resampler._particles.nesting), resampler
+    return written(Program(model, "model"), columns, len(inside)), resampler
 
 
 def executed(text):

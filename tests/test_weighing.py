@@ -9,7 +9,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from arviz_resampler import DrawWarning, ProgramError, Resampler, WeightError, weighing
+from arviz_resampler import DrawWarning, MismatchError, ProgramWarning, Resampler, WeightError, weighing
 
 N = 2000
 
@@ -99,16 +99,58 @@ def test_infinite_densities_are_counted_over_all_stretches(short):
     assert weights.num_supported == N - N // 200
 
 
-def test_a_model_that_mixes_particles_is_refused_in_the_first_stretch(short):
-    short(300)
-    cache = Resampler(lambda: pyro.sample("a", dist.Normal(0.0, 1.0)), num_guide_samples=N, seed=0)
+def whole(scale, met, then=lambda: None):
+    """A generative program; ``met`` counts the particles for which its likelihood is made."""
 
-    def mixing():
-        a = pyro.sample("a", dist.Normal(0.0, 1.0))
-        pyro.factor("f", a.mean() * torch.ones(()) * 50)
+    def program():
+        mu = pyro.sample("mu", dist.Normal(0.0, scale))
+        met.append(mu)
+        pyro.sample("y", dist.Normal(mu, 1.0), obs=torch.tensor(0.5))
+        then()
 
-    with pytest.raises(ProgramError, match="mixes particles"):
-        cache.weigh(mixing)
+    return program
+
+
+def test_the_run_of_a_model_ends_where_nothing_that_counts_is_left():
+    met = []
+    cache = Resampler(whole(2.0, met), num_guide_samples=N, seed=0)
+    met.clear()
+    with pytest.warns(ProgramWarning, match="'y' of the model carries obs="):
+        weights = cache.weigh(whole(1.5, met))
+    assert [mu.shape for mu in met] == [
+        ()
+    ] * 3  # two runs of one particle, a map of two; that of all ended before
+    prior = cache.weigh(lambda: pyro.sample("mu", dist.Normal(0.0, 1.5)))
+    assert np.array_equal(weights.log_ratio, prior.log_ratio)
+
+
+@pytest.mark.parametrize(
+    ("then", "changes"),
+    [
+        (lambda: pyro.factor("f", torch.tensor(-3.0)), lambda weighed: "f" in weighed.scored),
+        (lambda: pyro.deterministic("d", torch.tensor(2.0)), lambda weighed: "d" in weighed.own),
+    ],
+)
+def test_the_run_of_a_model_goes_on_where_something_counts_after_its_data(then, changes):
+    cache = Resampler(whole(2.0, []), num_guide_samples=N, seed=0)
+    with pytest.warns(ProgramWarning):
+        cache.weigh(whole(1.5, []))
+    assert changes(cache._weigh(whole(1.5, [], then)))
+
+
+def test_a_latent_after_the_data_is_refused_though_other_models_ended_before():
+    cache = Resampler(whole(2.0, []), num_guide_samples=N, seed=0)
+    with pytest.warns(ProgramWarning):
+        cache.weigh(whole(1.5, []))
+    with pytest.raises(MismatchError, match="'extra'"):
+        cache.weigh(whole(1.5, [], lambda: pyro.sample("extra", dist.Normal(0.0, 1.0))))
+
+
+def test_data_in_a_model_are_said_once():
+    cache = Resampler(whole(2.0, []), num_guide_samples=N, seed=0)
+    with pytest.warns(ProgramWarning, match="'y' of the model carries obs="):
+        cache.weigh(whole(1.5, []))
+    cache.weigh(whole(1.2, []))  # a warning would be an error
 
 
 def test_no_stretch_is_longer_than_its_arrays_should_be():
