@@ -5,6 +5,7 @@ importance, with an honest verdict on whether they can carry that prior.
 """
 
 from arviz_resampler._version import __version__
+from arviz_resampler.batched import batched
 from arviz_resampler.compare import Comparison
 from arviz_resampler.coverage import Coverage
 from arviz_resampler.errors import (
@@ -45,5 +46,6 @@ __all__ = [
     "WeightWarning",
     "Weights",
     "__version__",
+    "batched",
     "plan",
 ]
