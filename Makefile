@@ -22,7 +22,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test browser doctest docs readme lint types format picture robustness bench clean
+.PHONY: help install demo test browser doctest docs readme lint types format picture robustness fuzz bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -99,6 +99,9 @@ picture: demo ## Renew the picture of README.md
 
 robustness: $(STAMP) ## Try every distribution and write docs/robustness.md: some minutes
 	$(BIN)/python scripts/robustness.py
+
+fuzz: $(STAMP) ## Compare 5,000 random programs with plain Pyro: some minutes; ARGS="--programs 100 --seed 1" for others
+	$(BIN)/python scripts/fuzz.py --programs 5000 $(ARGS)
 
 bench: $(STAMP) ## Measure speed and memory beside Pyro, and write docs/benchmarks.md: some minutes
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py
