@@ -87,6 +87,27 @@ PROGRAMS: dict[str, tuple[Callable[[float], Program], float, float]] = {
 }
 
 
+def hierarchy() -> None:
+    """Groups by index, a tensor that is filled in a loop, and a loop of Gamma sites."""
+    group = torch.tensor([0, 1, 2, 0, 1, 2, 3, 3])
+    level = pyro.sample("level", dist.Normal(torch.zeros(4), 1.0).to_event(1))
+    scale = pyro.sample("scale", dist.LogNormal(0.0, 0.5))
+    walk = torch.zeros(6)
+    for t in range(1, 6):
+        walk[t] = walk[t - 1] + pyro.sample(f"step_{t}", dist.Normal(0.0, 0.1))
+    for k in range(4):
+        pyro.sample(f"rate_{k}", dist.Gamma(2.0, level[k].exp()))
+    with pyro.plate("row", 8):
+        pyro.sample("y", dist.Normal(level[group] + walk.sum(), scale))
+
+
+def five_sites() -> None:
+    """Sites one after the other."""
+    x = torch.zeros(())
+    for i in range(5):
+        x = pyro.sample(f"x{i}", dist.Normal(x, 1.0))
+
+
 class Limit:
     """What remains when Pyro is taken away: densities written out in torch, and the same race."""
 
@@ -217,6 +238,31 @@ def time_growth(quick: bool) -> dict[str, float]:
         "time of 10 N over N": seconds["big"] / seconds["small"],
         "time of 10 S over S": many["10,000"] / many["1,000"],
         "seconds of a race of 100,000 draws": take_turns({"r": lambda: race.winners(weights, 10**5)})["r"],
+    }
+
+
+def time_ways(quick: bool) -> dict[str, float]:
+    """What it takes to run one particle at a time, beside a map and beside the program itself."""
+    n, few = (1000, 500) if quick else (20_000, 2000)
+
+    def build(program: Program, n: int, vectorize: bool) -> float:
+        start = time.perf_counter()
+        Resampler(program, num_guide_samples=n, seed=0, vectorize=vectorize, progressbar=False)
+        return time.perf_counter() - start
+
+    def alone() -> float:
+        start = time.perf_counter()
+        with torch.no_grad():
+            for _ in range(few):
+                five_sites()
+        return time.perf_counter() - start
+
+    mapped = statistics.median(build(hierarchy, n, True) for _ in range(5))
+    beyond = statistics.median(build(five_sites, few, False) - alone() for _ in range(5))
+    return {
+        "particles": n,
+        "one at a time over mapped": build(hierarchy, n, False) / mapped,
+        "microseconds beyond the program": 1e6 * beyond / few,
     }
 
 
@@ -403,7 +449,18 @@ def targets(results: dict[str, Any]) -> list[tuple[str, str, float | None, float
                 ratio(rows, program, 10**6, 1000, "ours", "limit"),
             )
         )
+    ways = results["ways"]
     aims += [
+        (
+            f"a hierarchy, N = {ways['particles']:,}, one particle at a time over mapped",
+            ">= 300",
+            ways["one at a time over mapped"],
+        ),
+        (
+            "one particle at a time, five sites, beyond the program, µs a particle",
+            "<= 300",
+            ways["microseconds beyond the program"],
+        ),
         (
             "container and diagnostics, N = 10⁵, S = 1,000, Pyro's bare sample over ours",
             ">= 25",
@@ -447,6 +504,8 @@ REASONS = {
     "independent": "ESS, k-hat and the verdict, which Pyro does not compute; draws cost little in either.",
     "over the limit": "the limit adds all sites to one array and checks nothing. Here log densities are kept "
     "by site, values are copied for the program, and each site costs about 0.1 ms of Python a stretch.",
+    "beyond the program": "a particle is a run of Pyro's handlers, a check of each parameter, a density, a "
+    "stream of its own, and a record.",
     "container": "xarray takes more than a millisecond to build five groups.",
 }
 
@@ -557,6 +616,7 @@ def main() -> None:
         },
         "times": time_programs(options.quick),
         "growth": time_growth(options.quick),
+        "ways": time_ways(options.quick),
         "memory": {case: memory(case) for case in cases},
         "import seconds": import_seconds(),
         "operations": count_operations(),
