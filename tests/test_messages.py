@@ -26,6 +26,7 @@ CLASSES = [
     if isinstance(thing, type) and issubclass(thing, errors.ResamplerError | errors.ResamplerWarning)
 ]
 BASES = ("ResamplerError", "ResamplerWarning")
+ALIASES = {"containers": "container"}  # of rooms
 GAP = "…"
 
 
@@ -41,9 +42,9 @@ class Message(NamedTuple):
     whole: bool  # whether it is written where the class is called
 
 
-def spans(text, within):
+def spans(text, within, start=0):
     """Where the literal fragments of a text stand in another, in order; nothing if one is missing."""
-    found, end = [], 0
+    found, end = [], start
     for fragment in text.split(GAP):
         start = within.find(fragment, end)
         if start < 0:
@@ -59,41 +60,58 @@ class Source:
     def __init__(self, sources):
         self.trees = {room: ast.parse(text) for room, text in sources.items()}
         self.functions = {}  # the functions around each node
-        self.returns = {}  # what functions return, by their name
+        self.classes = {}  # the class around each node
+        self.returns = {}  # what functions return, by their name and whether they are methods
         self.calls = {}  # calls, by the name of what is called
         self.fields = {}  # names of the fields of a class, in order
         self.values = {}  # what attributes and the variables of a module are set to, by their name
-        self.places = {}  # what fields are given by their place in a call, by their name
-        nodes = [node for tree in self.trees.values() for node in ast.walk(tree)]
+        self.places = {}  # what fields are given by their place in a call, or by default, by their name
+        self.defaults = set()  # of fields
+        self.rooms = {node: room for room, tree in self.trees.items() for node in ast.walk(tree)}
+        self.known = {room: {room} for room in self.trees}  # rooms that each room imports
+        self.defined = set()  # rooms and the functions that they define
+        nodes = list(self.rooms)
         for node in nodes:
             self._note_definition(node)
         for node in nodes:
             self._note_values(node)
-        # Two classes may have a field of one name; a keyword says which, so it goes before a place.
-        self.values = self.places | self.values
+        for name, values in self.places.items():
+            self.values[name] = self.values.get(name, []) + values
 
     def _note_definition(self, node):
         if isinstance(node, ast.ClassDef):
-            self.fields[node.name] = [part.target.id for part in node.body if isinstance(part, ast.AnnAssign)]
+            fields = [part for part in node.body if isinstance(part, ast.AnnAssign)]
+            self.fields[node.name] = [field.target.id for field in fields]
+            self.defaults |= set(fields)
+            self.classes |= dict.fromkeys(ast.walk(node), node.name)
         elif isinstance(node, ast.Call):
             self.calls.setdefault(called(node), []).append(node)
+        elif isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            self.known[self.rooms[node]] |= {*(node.module or "").split("."), *names}
         elif isinstance(node, ast.FunctionDef):
+            if not is_method(node):
+                self.defined.add((self.rooms[node], node.name))
             for inner in ast.walk(node):
                 self.functions.setdefault(inner, []).append(node)
                 if isinstance(inner, ast.Return) and inner.value is not None:
-                    self.returns.setdefault(node.name, []).append(inner.value)
+                    self.returns.setdefault((node.name, is_method(node)), []).append(inner.value)
 
     def _note_values(self, node):
-        for target, value in bindings(node):
+        for part, value in bindings(node):
+            target = whole(part)
             if isinstance(target, ast.Attribute):
                 self.values.setdefault(target.attr, []).append(value)
             elif isinstance(target, ast.Name) and node not in self.functions:
-                self.values.setdefault(target.id, []).append(value)
+                found = self.places if node in self.defaults else self.values
+                found.setdefault(target.id, []).append(value)
         if isinstance(node, ast.Call):
             for word in node.keywords:
                 self.values.setdefault(word.arg, []).append(word.value)
+                self.places.setdefault((called(node), word.arg), []).append(word.value)
             for name, value in zip(self.fields.get(called(node), ()), node.args, strict=False):
                 self.places.setdefault(name, []).append(value)
+                self.places.setdefault((called(node), name), []).append(value)
 
     def messages(self):
         """Every message, and every piece of one that is more than a word."""
@@ -128,8 +146,13 @@ class Source:
                 return [part.value for part in expression.values if isinstance(part, ast.FormattedValue)]
             case ast.Name():
                 return list(self._variable(expression))
+            case ast.Attribute(value=ast.Name("self"), attr=name) if own := self.values.get(
+                (self.classes.get(expression), name)
+            ):
+                return own
             case ast.Attribute():
-                return self.values.get(expression.attr, [])
+                values = self.values.get(expression.attr, [])
+                return [value for value in values if self._meet(value, expression)] or values
             case ast.IfExp():
                 return [expression.body, expression.orelse]
             case ast.BoolOp():
@@ -144,8 +167,12 @@ class Source:
                 return expression.elts
             case ast.Dict():
                 return expression.values
-            case ast.Call() if called(expression) in self.returns:
-                return self.returns[called(expression)]
+            case ast.DictComp():
+                return [expression.value]
+            case ast.Call() if returned := self.returns.get(
+                (called(expression), self._calls_method(expression))
+            ):
+                return returned
             case ast.Call() if called(expression) in {*self.fields, "join", "str"}:
                 return expression.args
         return []
@@ -155,22 +182,48 @@ class Source:
         if name.id.isupper():
             yield from self.values.get(name.id, [])
         for function in self.functions.get(name, []):
+            parameters = [
+                argument.arg for argument in function.args.args if argument.arg not in ("self", "cls")
+            ]
             for node in ast.walk(function):
                 for target, value in bindings(node):
-                    if isinstance(target, ast.Name) and target.id == name.id:
+                    handed = isinstance(target, ast.Subscript) and name.id in parameters
+                    if getattr(whole(target), "id", None) == name.id and not handed:
                         yield value
                 if isinstance(node, ast.ExceptHandler) and node.name == name.id:
                     for call in self.calls.get(getattr(node.type, "id", None), []):
                         yield from call.args
-            parameters = [argument.arg for argument in function.args.args]
             if name.id in parameters:
-                for call in self.calls.get(function.name, []):
+                for call in self._calls_of(function):
                     yield from call.args[parameters.index(name.id) :][:1]
+
+    def _calls_method(self, call):
+        """Whether a method is called, and no function of a room."""
+        if not isinstance(call.func, ast.Attribute):
+            return False
+        room = getattr(call.func.value, "id", "")
+        return (ALIASES.get(room, room), call.func.attr) not in self.defined
+
+    def _meet(self, first, second):
+        """Whether one of the rooms of two nodes knows the other."""
+        rooms = self.rooms[first], self.rooms[second]
+        return rooms[1] in self.known[rooms[0]] or rooms[0] in self.known[rooms[1]]
+
+    def _calls_of(self, function):
+        """Calls of a function, in rooms that know the one that defines it."""
+        for call in self.calls.get(function.name, []):
+            known = self.rooms[function] in self.known[self.rooms[call]]
+            if known and self._calls_method(call) == is_method(function):
+                yield call
 
 
 def called(call):
     """Name of the function, method or class that is called."""
     return getattr(call.func, "id", getattr(call.func, "attr", None))
+
+
+def is_method(function):
+    return [argument.arg for argument in function.args.args][:1] in (["self"], ["cls"])
 
 
 def bindings(node):
@@ -184,11 +237,18 @@ def bindings(node):
         pairs = [(node.target, node.iter)]
     for target, value in pairs:
         if isinstance(target, ast.Tuple):
-            matched = isinstance(value, ast.Tuple)
+            # What a loop runs over is no value of its target, even where it is written as a tuple.
+            matched = isinstance(value, ast.Tuple) and not isinstance(node, ast.For)
+            matched = matched and not any(isinstance(part, ast.Starred) for part in value.elts)
             values = value.elts if matched else [value] * len(target.elts)
             yield from zip(target.elts, values, strict=True)
         else:
-            yield target.value if isinstance(target, ast.Subscript) else target, value
+            yield target, value
+
+
+def whole(target):
+    """What is set: of an item, that which has it."""
+    return target.value if isinstance(target, ast.Subscript) else target
 
 
 def given_to_classes(node):
@@ -249,8 +309,11 @@ def invented(messages, page):
         for quote in entry.quotes:
             rest = list(quote)
             for message in messages:
-                for span in spans(message.text, quote):
-                    rest[span] = GAP * (span.stop - span.start)
+                found = spans(message.text, quote)
+                while found:  # a piece may stand in a quote more than once
+                    for span in found:
+                        rest[span] = GAP * (span.stop - span.start)
+                    found = spans(message.text, quote, found[0].start + 1)
             if re.search("[A-Za-z]", "".join(rest)):
                 left_over.append((entry.title, "".join(rest).replace(GAP, "")))
     return left_over
@@ -338,6 +401,19 @@ MODULE = """
         warn("some names were changed", NameWarning)
         print("this is no message", name)
 
+    class Note:
+        words: str
+
+        def told(self):
+            return f"{self.words} (seen twice)"
+
+    def look(note):
+        raise ProgramError(f"this was found: {note.told()}")
+
+    def all_of_it():
+        words = "not of a note"
+        look(Note("nothing was there"))
+
     def again(name):
         check(name, 2, Part("guide", f"nothing came of {name}"))
 """
@@ -359,6 +435,10 @@ PAGE_OF_MODULE = """
 
 > the … failed: nothing came of …
 
+### A note
+
+> this was found: nothing was there (seen twice)
+
 ## NameWarning
 
 ### Names
@@ -379,6 +459,9 @@ def test_messages_are_found_in_calls_variables_functions_and_fields():
         ("ArgumentError", "it has … legs"),
         ("ProgramError", "the … failed:"),
         ("ProgramError", "nothing came of"),
+        ("ProgramError", "this was found:"),
+        ("ProgramError", "(seen twice)"),
+        ("ProgramError", "nothing was there"),
         ("NameWarning", "some names were changed"),
     }
 
