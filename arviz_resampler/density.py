@@ -14,25 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import (
-    Cauchy,
     Distribution,
-    Exponential,
-    Gamma,
     HalfNormal,
     Independent,
-    Laplace,
     MixtureSameFamily,
-    Normal,
-    Poisson,
-    StudentT,
     TransformedDistribution,
-    Uniform,
 )
 from torch.nn.functional import logsigmoid
 
 from arviz_resampler import closed, functorch, kinds, support
 from arviz_resampler.functorch import OneParticle, ParticleMap
-from arviz_resampler.parameters import any_tensor, compact, nested, with_tensors
+from arviz_resampler.parameters import ELEMENTWISE, any_tensor, compact, nested, with_tensors
 
 _PIECE = 1 << 17  # numbers that are added up at a time
 _NO_DENSITY = {
@@ -44,17 +36,6 @@ _NO_DENSITY = {
 
 
 # ---------------------------------------------------------------- many particles
-
-_ELEMENTWISE: dict[Any, tuple[str, ...]] = {
-    Normal.log_prob: ("loc", "scale"),
-    Laplace.log_prob: ("loc", "scale"),
-    Cauchy.log_prob: ("loc", "scale"),
-    StudentT.log_prob: ("df", "loc", "scale"),
-    Gamma.log_prob: ("concentration", "rate"),
-    Exponential.log_prob: ("rate",),
-    Poisson.log_prob: ("rate",),
-    Uniform.log_prob: ("low", "high"),
-}
 
 
 def of_all(fn: Any, particles: ParticleMap | OneParticle) -> Any:
@@ -74,7 +55,7 @@ def of_all(fn: Any, particles: ParticleMap | OneParticle) -> Any:
         if base is None or base is fn.base_dist:
             return None if base is None else fn
         return _with_base(fn, base, 0)
-    names = _ELEMENTWISE.get(method)
+    names = ELEMENTWISE.get(method)
     if names is None:
         # A class of the user's own may be written for one value.
         known = all(map(_is_known, map(type, nested(fn))))

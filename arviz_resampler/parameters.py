@@ -13,7 +13,18 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import (
+    Cauchy,
+    Distribution,
+    Exponential,
+    Gamma,
+    Laplace,
+    Normal,
+    Poisson,
+    StudentT,
+    Uniform,
+    constraints,
+)
 from torch.distributions.transforms import Transform
 from torch.distributions.utils import lazy_property
 
@@ -22,8 +33,18 @@ from arviz_resampler.functorch import OneParticle, ParticleMap
 _Dependent: Any = type(constraints.dependent)
 _ALONE = OneParticle()
 _OF_NUMBERS: tuple[Any, ...] = (constraints.real, constraints.positive, constraints.unit_interval)
-# Their densities broadcast parameters that torch has repeated to the shape of the batch.
-_ELEMENTWISE = ("Normal", "Laplace", "Cauchy", "StudentT", "Gamma", "Exponential", "Poisson")
+# Densities that broadcast their parameters, which torch has repeated to the shape of the batch. By the method
+# itself: a class made from one of these, or of the same name, may have another density.
+ELEMENTWISE: dict[Any, tuple[str, ...]] = {
+    Normal.log_prob: ("loc", "scale"),
+    Laplace.log_prob: ("loc", "scale"),
+    Cauchy.log_prob: ("loc", "scale"),
+    StudentT.log_prob: ("df", "loc", "scale"),
+    Gamma.log_prob: ("concentration", "rate"),
+    Exponential.log_prob: ("rate",),
+    Poisson.log_prob: ("rate",),
+    Uniform.log_prob: ("low", "high"),
+}
 
 
 class BadParameter(NamedTuple):
@@ -117,13 +138,12 @@ def thin(values: Tensor) -> Tensor:
 
 def compact(fn: Distribution) -> Distribution:
     """The same density from parameters that are not repeated, so that their logs are taken once."""
-    if type(fn).__name__ not in _ELEMENTWISE:
+    names = ELEMENTWISE.get(type(fn).log_prob)
+    if names is None:
         return fn
     same = copy.copy(fn)
-    for name in fn.arg_constraints:
-        value = vars(fn).get(name)
-        if isinstance(value, Tensor):
-            setattr(same, name, thin(value))
+    for name in names:
+        vars(same)[name] = thin(vars(fn)[name])
     return same
 
 

@@ -742,7 +742,10 @@ def test_torch_still_draws_large_correlation_matrices_from_another_distribution(
     assert abs(error) > 5 * 0.5 / math.sqrt(20_000)
 
 
-@pytest.mark.parametrize("name", parameters._ELEMENTWISE)
+ELEMENTWISE = {method.__qualname__.split(".")[0] for method in parameters.ELEMENTWISE}
+
+
+@pytest.mark.parametrize("name", sorted(ELEMENTWISE - {"Uniform"}))  # its bounds cannot be stretched alone
 def test_repeated_parameters_give_the_density_of_single_ones(name):
     fn = TABLE[name]()
     batch = (50, *fn.batch_shape, 4)

@@ -1016,3 +1016,19 @@ def test_what_a_class_of_the_users_own_asks_of_a_draw_is_not_asked_of_all():
 
     columns = Resampler(program, num_guide_samples=100, seed=0)._particles.columns
     assert (columns["y"].value[:, 0] > 0).all()
+
+
+@pytest.mark.parametrize("title", ["Normal", "Laplace", "StudentT", "Gamma"])
+def test_a_class_of_the_users_own_may_have_a_name_that_torch_has(title):
+    methods = {
+        "arg_constraints": {"loc": constraints.real},
+        "log_prob": lambda self, value: -((value - self.loc) ** 2).sum(-1) - self.loc.sum(-1),
+    }
+    kind = type(title, (Own,), methods)
+
+    def program():
+        pyro.sample("y", kind(torch.ones(()).expand(3)))  # entries that are the same memory
+
+    columns = Resampler(program, num_guide_samples=20, seed=0)._particles.columns
+    expected = -((columns["y"].value - 1.0) ** 2).sum(-1) - 3.0
+    torch.testing.assert_close(columns["y"].log_q.float(), expected, rtol=1e-5, atol=1e-5)
