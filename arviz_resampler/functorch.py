@@ -86,6 +86,11 @@ def unmapped(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def to_rank(rows: Tensor, rank: int) -> Tensor:
+    """Rows of all particles that broadcast as those of one do: axes of one come after the first."""
+    return rows.reshape(len(rows), *(1,) * (rank - rows.dim()), *rows.shape[1:])
+
+
 def first(values: Tensor, flags: Tensor) -> Tensor | None:
     """The value of the first particle that is flagged, the same for all; None: no particle is."""
     chosen = unmapped(flags).flatten().nonzero()

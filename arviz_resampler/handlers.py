@@ -17,7 +17,7 @@ from torch.distributions import Distribution
 
 from arviz_resampler import closed, density, kinds
 from arviz_resampler.errors import MismatchError, ProgramError
-from arviz_resampler.functorch import OneParticle, ParticleMap, unmapped
+from arviz_resampler.functorch import OneParticle, ParticleMap, to_rank, unmapped
 from arviz_resampler.parameters import BadParameter, bad_parameter, nested
 from arviz_resampler.particle_mode import ParticleMode
 from arviz_resampler.records import Column, Found, Invalid
@@ -296,8 +296,7 @@ class Handler:
 
     def _aligned(self, factor: Any, each: Tensor) -> Tensor:
         """A scale or mask with the particles in front, to go with densities ``(n or 1, *batch)``."""
-        rows = self.particles.rows(torch.as_tensor(factor, device=each.device))
-        return rows.reshape(len(rows), *(1,) * (each.dim() - rows.dim()), *rows.shape[1:])
+        return to_rank(self.particles.rows(torch.as_tensor(factor, device=each.device)), each.dim())
 
     def _total(self, each: Tensor) -> Tensor:
         """Sum over all axes but that of the particles, in float64, shape (n,)."""

@@ -28,7 +28,7 @@ from torch.distributions import (
 from torch.distributions.transforms import Transform
 from torch.distributions.utils import lazy_property
 
-from arviz_resampler.functorch import OneParticle, ParticleMap
+from arviz_resampler.functorch import OneParticle, ParticleMap, to_rank
 
 _Dependent: Any = type(constraints.dependent)
 _ALONE = OneParticle()
@@ -229,8 +229,7 @@ def bad_parameter(
         if type(part).__name__ == "Uniform":
             low, high = thin(particles.rows(part.low)), thin(particles.rows(part.high))  # type: ignore[attr-defined]
             rank = max(low.dim(), high.dim())
-            low, high = (t.reshape(len(t), *(1,) * (rank - t.dim()), *t.shape[1:]) for t in (low, high))
-            empty = ~(low < high)
+            empty = ~(to_rank(low, rank) < to_rank(high, rank))
             if empty.any():
                 text = "parameters of Uniform leave nothing between low and high"
                 return BadParameter(text, empty.reshape(len(empty), -1).any(-1))

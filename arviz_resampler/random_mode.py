@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from arviz_resampler.functorch import ParticleMap
+from arviz_resampler.functorch import ParticleMap, to_rank
 from arviz_resampler.streams import Streams
 
 Args = tuple[Any, ...]
@@ -104,7 +104,8 @@ class RandomMode(TorchFunctionMode):
         width = max(1, *(a.numel() for a in given))
 
         def sampler(n: int, rows: list[Tensor]) -> Any:
-            aligned = iter(_aligned(rows) if func in _BROADCAST else rows)
+            rank = max(r.dim() for r in rows)
+            aligned = iter([to_rank(r, rank) for r in rows] if func in _BROADCAST else rows)
             own = [next(aligned) if isinstance(a, Tensor) else a for a in args]
             return func(*own, **{**kwargs, **{k: next(aligned) for k in names}})
 
@@ -183,12 +184,6 @@ def _size(kwargs: Kwargs, args: Args) -> tuple[tuple[int, ...], dict[str, Any]]:
 def _refuse_generator(kwargs: Kwargs) -> None:
     if kwargs.get("generator") is not None:
         raise UnmappableError("random numbers come from a generator of the program's own")
-
-
-def _aligned(rows: list[Tensor]) -> list[Tensor]:
-    """Tensors of all particles that broadcast as those of one do: axes of one come after the first."""
-    rank = max(r.dim() for r in rows)
-    return [r.reshape(r.shape[0], *(1,) * (rank - r.dim()), *r.shape[1:]) for r in rows]
 
 
 T = Tensor

@@ -75,13 +75,9 @@ class Runner:
         self._said_loose = False
         self._said = False
 
-    def first(self, seed: int, replay: Columns, attempt: int = 0) -> dict[str, Found]:
-        """What one particle finds by itself: the structure of the program."""
-        for self._lean in (True, False):
-            found = self._first(seed, replay, attempt)
-            # An auxiliary site is drawn with a density that its transform carries: then it is asked for.
-            if all(site.kind == "factor" or not site.auxiliary for site in found.values()):
-                break
+    def look(self, seed: int, replay: Columns, attempt: int) -> dict[str, Found]:
+        """The sites of one particle by itself; asks whether a further run of it finds the same."""
+        found = self.first(seed, replay, attempt)
         if self.singly_from:
             odd = ways.unsteady(_values(found), lambda: _values(self._first(seed, replay, attempt)))
             if odd:
@@ -90,6 +86,15 @@ class Runner:
             again = self._first(seed, replay, attempt, _drawn(found, 1))
             self._check_loose(ways.differs(_densities(found), _densities(again)) != "")
         return merge_masked(found)
+
+    def first(self, seed: int, replay: Columns, attempt: int = 0) -> dict[str, Found]:
+        """What one particle finds by itself; settles whether the program has to compute densities."""
+        for self._lean in (True, False):
+            found = self._first(seed, replay, attempt)
+            # An auxiliary site is drawn with a density that its transform carries: then it is asked for.
+            if all(site.kind == "factor" or not site.auxiliary for site in found.values()):
+                break
+        return found
 
     def _first(
         self, seed: int, replay: Columns, attempt: int, given: Columns | None = None

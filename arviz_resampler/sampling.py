@@ -167,7 +167,7 @@ class Drawing(Handler):
                 return rows
             if not value.is_floating_point():
                 raise self._no_nan(name)
-            return rows.masked_fill(bad.reshape(-1, *(1,) * (rows.dim() - 1)), torch.nan)
+            return _without(rows, bad)
 
     def _no_nan(self, name: str) -> ProgramError:
         return ProgramError(
@@ -193,7 +193,7 @@ class Drawing(Handler):
             self.invalid[name] = Invalid(
                 f"a draw of {type(fn).__name__} left its support, {shown:.4g}", int(lost.sum())
             )
-            return rows.masked_fill(lost.reshape(-1, *(1,) * (rows.dim() - 1)), torch.nan), lost
+            return _without(rows, lost), lost
 
     def _broadcast(self, name: str, fn: Any, rows: Tensor) -> Tensor:
         shape = fn.shape()
@@ -281,3 +281,8 @@ class Drawing(Handler):
 
         if isinstance(mask, Tensor):  # a program may change a mask after its use
             self._later.append(masked)
+
+
+def _without(rows: Tensor, which: Tensor) -> Tensor:
+    """Values of all particles, NaN for those that are flagged."""
+    return rows.masked_fill(which.reshape(-1, *(1,) * (rows.dim() - 1)), torch.nan)

@@ -74,7 +74,7 @@ def _look(runners: Sequence[Runner], seed: int, attempts: int) -> None:
         try:
             with generators_kept():
                 for runner in runners:
-                    replay = _columns(runner.first(seed, replay, attempt), 1)
+                    replay = _columns(runner.look(seed, replay, attempt), 1)
             return
         except ProgramError as error:
             if error.__cause__ is None or attempt + 1 == attempts:
