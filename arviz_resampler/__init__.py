@@ -5,9 +5,7 @@ importance, with an honest verdict on whether they can carry that prior.
 """
 
 from arviz_resampler._version import __version__
-from arviz_resampler.batched import batched
-from arviz_resampler.compare import Comparison
-from arviz_resampler.coverage import Coverage
+from arviz_resampler.analysis.comparison import Comparison
 from arviz_resampler.errors import (
     ArgumentError,
     DrawWarning,
@@ -21,11 +19,13 @@ from arviz_resampler.errors import (
     WeightError,
     WeightWarning,
 )
+from arviz_resampler.mapping.batched import batched
 from arviz_resampler.planning import plan
 from arviz_resampler.resampler import Resampler
 from arviz_resampler.sites import Site
-from arviz_resampler.tuner import Tuner
-from arviz_resampler.weights import Weights
+from arviz_resampler.tuning.coverage import Coverage
+from arviz_resampler.tuning.tuner import Tuner
+from arviz_resampler.weights.weights import Weights
 
 __all__ = [
     "ArgumentError",

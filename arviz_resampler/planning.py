@@ -15,7 +15,7 @@ import pandas as pd
 from arviz_resampler.arguments import as_count, as_variants
 from arviz_resampler.errors import about
 from arviz_resampler.resampler import Resampler
-from arviz_resampler.weights import Weights
+from arviz_resampler.weights.weights import Weights
 
 _HEAVY = 0.5  # Pareto shape from which the ESS grows more slowly than the number of particles
 

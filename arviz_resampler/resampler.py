@@ -10,21 +10,21 @@ import pandas as pd
 import xarray as xr
 from torch import Tensor
 
-from arviz_resampler import container as containers
+from arviz_resampler.analysis.comparison import Comparison, side_by_side
+from arviz_resampler.analysis.quantities import Statistic
+from arviz_resampler.analysis.sensitivity import power_scaling
 from arviz_resampler.arguments import as_count, as_mapping, as_optional, as_variants
-from arviz_resampler.choosing import Chooser, global_seed
-from arviz_resampler.compare import Comparison, side_by_side
-from arviz_resampler.drawing import particle_dataset, take, to_container
+from arviz_resampler.containers import container as containers
+from arviz_resampler.draws.chooser import Chooser, global_seed
+from arviz_resampler.draws.race import Ints
 from arviz_resampler.errors import ArgumentError, ProgramWarning, WeightError, WeightWarning, quoted, warn
-from arviz_resampler.program import Program
-from arviz_resampler.quantities import Statistic
-from arviz_resampler.race import Ints
-from arviz_resampler.sensitivity import power_scaling
-from arviz_resampler.simulation import simulate, simulate_one
+from arviz_resampler.particles.simulation import simulate, simulate_one
+from arviz_resampler.pipeline import particle_dataset, take, to_container
+from arviz_resampler.programs.program import Program
+from arviz_resampler.scoring.score_model import Spare, Weighed, weigh
 from arviz_resampler.sites import Site
-from arviz_resampler.tuner import Tuner
-from arviz_resampler.weighing import Spare, Weighed, weigh
-from arviz_resampler.weights import Weights
+from arviz_resampler.tuning.tuner import Tuner
+from arviz_resampler.weights.weights import Weights
 
 
 class Resampler:
@@ -293,7 +293,7 @@ class Resampler:
         num_samples : int, default 1000
             How many draws, S.
         scheme : {"stable", "multinomial", "stratified", "systematic", "residual"}
-            How particles are chosen: see :mod:`arviz_resampler.schemes`.
+            How particles are chosen: see :mod:`arviz_resampler.draws.schemes`.
         name : str, optional
             Name of the variant; the name of the program if absent.
         container : {"auto", "inferencedata", "datatree"}
@@ -436,7 +436,7 @@ class Resampler:
     ) -> pd.DataFrame:
         """How means and standard deviations move when the prior of one site is power-scaled.
 
-        See :func:`arviz_resampler.sensitivity.power_scaling`, which has the definitions and sources.
+        See :func:`arviz_resampler.analysis.sensitivity.power_scaling`, which has the definitions and sources.
 
         Parameters
         ----------

@@ -30,7 +30,7 @@ import torch
 from pyro.infer.resampler import Resampler as PyroResampler
 
 from arviz_resampler import Resampler, ResamplerWarning
-from arviz_resampler.race import Race, _blocks
+from arviz_resampler.draws.race import Race, _blocks
 
 HERE = Path(__file__).parent
 REPEATS = 9

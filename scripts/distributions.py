@@ -26,13 +26,14 @@ from families import CASES, TRANSFORMED, WIDE, Case, vec
 from pyro import poutine
 from torch import Tensor
 
-from arviz_resampler import ProgramError, Resampler, kinds
-from arviz_resampler.program import Program
-from arviz_resampler.random_mode import UnmappableError
-from arviz_resampler.sampling import Drawing
-from arviz_resampler.scoring import Scoring
-from arviz_resampler.streams import Streams, generators_kept
-from arviz_resampler.ways import score
+from arviz_resampler import ProgramError, Resampler
+from arviz_resampler.densities import kinds
+from arviz_resampler.mapping.random_mode import UnmappableError
+from arviz_resampler.mapping.streams import Streams, generators_kept
+from arviz_resampler.programs.program import Program
+from arviz_resampler.programs.sample_handler import Drawing
+from arviz_resampler.programs.score_handler import Scoring
+from arviz_resampler.programs.ways import score
 
 NUM_PARTICLES = 13  # no size of any program
 NUM_MAPPED, NUM_PLAIN = 6000, 2000

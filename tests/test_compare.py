@@ -27,7 +27,7 @@ from arviz_resampler import (
     Weights,
     WeightWarning,
 )
-from arviz_resampler.container import groups_of
+from arviz_resampler.containers.container import groups_of
 
 GUIDE = 4.0
 A, B = (0.5, 1.0), (0.0, 1.3)  # mean and sd of two variants

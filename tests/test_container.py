@@ -17,7 +17,7 @@ import xarray as xr
 from schema import check_container, groups_of
 
 from arviz_resampler import ArgumentError, DrawWarning, NameWarning, ProgramWarning, Resampler
-from arviz_resampler import container as containers
+from arviz_resampler.containers import container as containers
 
 OLD = containers.major_version() == 0
 old = pytest.mark.skipif(not OLD, reason="InferenceData and plot_ppc are ArviZ 0.x")

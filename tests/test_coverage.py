@@ -9,8 +9,8 @@ import pyro.distributions as dist
 import pytest
 
 from arviz_resampler import Resampler
-from arviz_resampler.coverage import Step, cover, safe_range
-from arviz_resampler.ranges import Range
+from arviz_resampler.tuning.coverage import Step, cover, safe_range
+from arviz_resampler.tuning.ranges import Range
 
 matplotlib.use("Agg")
 

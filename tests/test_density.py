@@ -9,8 +9,8 @@ import pytest
 import torch
 from pyro.distributions import constraints, transforms
 
-from arviz_resampler import density, kinds, parameters, support
-from arviz_resampler.functorch import map_particles
+from arviz_resampler.densities import density, kinds, parameters, support
+from arviz_resampler.mapping.functorch import map_particles
 
 N = 64
 ZERO = torch.zeros(())

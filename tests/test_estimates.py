@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from arviz_resampler.estimates import cjs_distance, contrast, derivatives, moments, overlap, quantiles
+from arviz_resampler.analysis.estimates import (
+    cjs_distance,
+    contrast,
+    derivatives,
+    moments,
+    overlap,
+    quantiles,
+)
 
 Q = np.array([0.05, 0.5, 0.95])
 

@@ -13,16 +13,16 @@ import pyro.distributions as dist
 import pytest
 
 from arviz_resampler import ExtraError, Resampler, WeightError, WeightWarning
-from arviz_resampler.coverage import Step
-from arviz_resampler.ranges import Range
-from arviz_resampler.weights import Weights
+from arviz_resampler.tuning.coverage import Step
+from arviz_resampler.tuning.ranges import Range
+from arviz_resampler.weights.weights import Weights
 
 pytest.importorskip("ipywidgets")
 import matplotlib
 from matplotlib import pyplot as plt
 
-from arviz_resampler import explore
-from arviz_resampler.explore import Explorer
+from arviz_resampler.tuning import widget as explore
+from arviz_resampler.tuning.widget import Explorer
 
 matplotlib.use("Agg")
 
@@ -355,7 +355,7 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(missing, monke
             raise ModuleNotFoundError(f"No module named {missing!r}")
         return real(name, *rest)
 
-    for module in [m for m in sys.modules if m == "arviz_resampler.explore"]:
+    for module in [m for m in sys.modules if m == "arviz_resampler.tuning.widget"]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ExtraError, match=rf"{missing}.*pip install 'arviz-resampler\[widgets\]'"):

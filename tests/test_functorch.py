@@ -5,8 +5,9 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from arviz_resampler import Resampler, functorch
-from arviz_resampler.functorch import NestedMapError, OneParticle, map_particles
+from arviz_resampler import Resampler
+from arviz_resampler.mapping import functorch
+from arviz_resampler.mapping.functorch import NestedMapError, OneParticle, map_particles
 
 N = 5
 ROWS = torch.arange(15.0).reshape(N, 3)

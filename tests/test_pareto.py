@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from arviz_resampler.pareto import fit_pareto
+from arviz_resampler.weights.pareto import fit_pareto
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.5, 0.7])

@@ -7,7 +7,7 @@ import torch
 from pyro.distributions import constraints
 
 from arviz_resampler import DrawWarning, ProgramError, Resampler
-from arviz_resampler.particle_mode import _RULES
+from arviz_resampler.mapping.particle_mode import _RULES
 
 INDEX = torch.tensor([0, 2])
 

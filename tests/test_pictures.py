@@ -8,7 +8,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from arviz_resampler import ArgumentError
-from arviz_resampler.pictures import Easel, draw
+from arviz_resampler.plots.figures import Easel, draw
 
 matplotlib.use("Agg")
 

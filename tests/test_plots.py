@@ -9,8 +9,15 @@ import torch
 from matplotlib import pyplot as plt
 
 from arviz_resampler import ArgumentError, Resampler
-from arviz_resampler.pictures import draw
-from arviz_resampler.plots import PLOTS, plot_curves, plot_default, plot_predictive, plot_prior, resolve
+from arviz_resampler.plots.figures import draw
+from arviz_resampler.plots.priors import (
+    PLOTS,
+    plot_curves,
+    plot_default,
+    plot_predictive,
+    plot_prior,
+    resolve,
+)
 
 matplotlib.use("Agg")
 

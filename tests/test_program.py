@@ -14,14 +14,7 @@ from pyro.nn import PyroModule, PyroParam, PyroSample
 from torch import tensor
 from torch.distributions import constraints
 
-from arviz_resampler import (
-    DrawWarning,
-    MismatchError,
-    ProgramError,
-    ProgramWarning,
-    Resampler,
-    WeightError,
-)
+from arviz_resampler import DrawWarning, MismatchError, ProgramError, ProgramWarning, Resampler, WeightError
 
 
 def normal(name, sd=1.0, mean=0.0):

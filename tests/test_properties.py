@@ -18,9 +18,9 @@ from pyro import poutine
 from schema import check_container
 
 from arviz_resampler import ProgramError, ProgramWarning, Resampler, WeightError, Weights, WeightWarning
-from arviz_resampler.program import Program
+from arviz_resampler.programs.program import Program
+from arviz_resampler.programs.source import Unwritable, written
 from arviz_resampler.sites import describe_axes, match_axes, name_axes
-from arviz_resampler.source import Unwritable, written
 
 quick = settings(
     derandomize=True,

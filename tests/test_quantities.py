@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from arviz_resampler import ArgumentError
-from arviz_resampler.quantities import Elements, evaluate, split
+from arviz_resampler.analysis.quantities import Elements, evaluate, split
 
 N = 50
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from arviz_resampler.race import Race
+from arviz_resampler.draws.race import Race
 
 
 def share(p, q):

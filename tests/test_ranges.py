@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from arviz_resampler import ArgumentError
-from arviz_resampler.ranges import Range
+from arviz_resampler.tuning.ranges import Range
 
 
 def test_two_whole_numbers_give_whole_numbers_only():

@@ -1,4 +1,4 @@
-"""One room for each foreign library, and arrows that point one way."""
+"""Rooms: which folder may know which, one home for each foreign library, and files that can be read."""
 
 import ast
 import subprocess
@@ -10,138 +10,104 @@ import pytest
 import arviz_resampler
 
 PACKAGE = Path(arviz_resampler.__file__).parent
-ROOMS = sorted(path.stem for path in PACKAGE.glob("*.py"))
-HOMES = {
-    "pyro": {"program"},
-    "arviz": {"container", "plots"},
-    "ipywidgets": {"explore"},
-    "zarr": {"store"},
-    "dask": {"store"},
-}
+FILES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
+# Everybody may import these, and they import at most each other.
+GROUND = {"_version", "arguments", "errors", "sites"}
 MAY_IMPORT = {
-    "_version": set(),
-    "errors": set(),
-    "arguments": {"errors"},
-    "sites": set(),
-    "functorch": set(),
-    "streams": set(),
-    "random_mode": {"functorch", "streams"},
-    "particle_mode": {"errors", "functorch", "random_mode", "streams"},
-    "batched": {"errors"},
-    "parameters": {"functorch"},
-    "kinds": {"functorch", "parameters"},
-    "support": {"kinds", "parameters"},
-    "closed": {"parameters"},
-    "density": {"closed", "functorch", "kinds", "parameters", "support"},
-    "race": set(),
-    "schemes": {"race"},
-    "pareto": set(),
-    "weights": {"errors", "pareto"},
-    "records": {"kinds", "sites"},
-    "handlers": {
-        "closed",
-        "density",
-        "errors",
-        "functorch",
-        "kinds",
-        "parameters",
-        "particle_mode",
-        "records",
-        "sites",
-    },
-    "sampling": {
-        "density",
-        "errors",
-        "handlers",
-        "kinds",
-        "parameters",
-        "random_mode",
-        "records",
-        "streams",
-        "support",
-    },
-    "scoring": {"errors", "handlers", "kinds", "records"},
-    "program": {"errors", "functorch", "handlers", "particle_mode", "random_mode", "scoring", "streams"},
-    "ways": {"errors", "handlers", "program", "random_mode", "records", "scoring", "streams"},
-    "runner": {"errors", "program", "random_mode", "records", "sampling", "streams", "ways"},
-    "particles": {"errors", "records", "sites"},
-    "checks": {"errors", "records"},
-    "simulation": {"checks", "errors", "particles", "program", "records", "runner", "streams"},
-    "weighing": {"errors", "particles", "program", "records", "ways", "weights"},
-    "container": {"_version", "errors", "sites"},
-    "ranges": {"errors"},
-    "source": {"handlers", "program", "records", "scoring"},
-    "coverage": {"errors", "ranges", "weights"},
-    "pictures": {"errors"},
-    "plots": {"container", "errors", "pictures"},
-    "explore": {"coverage", "errors", "pictures", "ranges"},
-    "tuner": {
-        "coverage",
-        "explore",
-        "errors",
-        "plots",
+    "mapping": set(),
+    "densities": {"mapping"},
+    "programs": {"densities", "mapping"},
+    "particles": {"mapping", "programs"},
+    "weights": set(),
+    "draws": {"weights"},
+    "scoring": {"particles", "programs", "weights"},
+    "containers": {"weights"},
+    "plots": {"containers"},
+    "pipeline": {"containers", "draws", "particles", "programs", "scoring", "weights"},
+    "analysis": {"containers", "pipeline", "scoring", "weights"},
+    "tuning": {"particles", "pipeline", "plots", "programs", "scoring", "weights"},
+    "resampler": {
+        "analysis",
+        "containers",
+        "draws",
         "particles",
-        "program",
-        "ranges",
-        "records",
-        "source",
-        "weighing",
+        "pipeline",
+        "programs",
+        "scoring",
+        "tuning",
         "weights",
     },
-    "choosing": {"errors", "race", "schemes", "weights"},
-    "drawing": {"container", "race", "records", "weighing", "weights"},
-    "estimates": set(),
-    "quantities": {"arguments", "errors"},
-    "compare": {"container", "drawing", "errors", "estimates", "quantities", "weighing", "weights"},
-    "sensitivity": {"estimates", "quantities", "weighing", "weights"},
-    "resampler": set(ROOMS) - {"__init__", "planning"},
-    "planning": {"arguments", "errors", "resampler", "weights"},
-    "__init__": {
-        "_version",
-        "batched",
-        "compare",
-        "coverage",
-        "errors",
-        "planning",
-        "resampler",
-        "sites",
-        "tuner",
-        "weights",
-    },
+    "planning": {"resampler", "weights"},
+    "__init__": {"analysis", "mapping", "planning", "resampler", "tuning", "weights"},
+}
+HOMES = {
+    "pyro": {"programs/program.py", "tuning/tuner.py"},
+    "arviz": {"containers/container.py", "plots/priors.py"},
+    "ipywidgets": {"tuning/widget.py"},
 }
 
 
-def imports(room):
-    tree = ast.parse((PACKAGE / f"{room}.py").read_text())
+def room(file):
+    """The folder of a file, or the file itself where it stands beside the folders."""
+    return Path(file).parts[0].removesuffix(".py")
+
+
+def imports(file):
+    tree = ast.parse((PACKAGE / file).read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
-            yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_foreign_library_is_known_in_its_room_only(room):
-    for name in imports(room):
-        top = name.split(".")[0]
-        assert room in HOMES.get(top, {room}), f"{room} imports {name}"
+def known_files(file):
+    """Files of the package that a file imports."""
+    for name in imports(file):
+        parts = name.split(".")
+        if parts[0] != "arviz_resampler":
+            continue
+        for end in range(len(parts), 0, -1):
+            stem = "/".join(parts[1:end])
+            found = {f"{stem}.py", f"{stem}/__init__.py".lstrip("/")} & set(FILES)
+            if found:
+                yield found.pop()
+                break
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_knows_only_the_rooms_below_it(room):
-    known = {n.split(".")[1] for n in imports(room) if n.startswith("arviz_resampler.")}
-    assert known & set(ROOMS) <= MAY_IMPORT[room]
+@pytest.mark.parametrize("file", FILES)
+def test_a_foreign_library_is_known_in_its_home_only(file):
+    for name in imports(file):
+        assert file in HOMES.get(name.split(".")[0], {file}), f"{file} imports {name}"
 
 
-# The documentation of the front door, and the verdict, which is to have a room of its own.
-LONGER = {"resampler": 510, "weights": 470}
+@pytest.mark.parametrize("file", FILES)
+def test_a_room_knows_only_the_rooms_that_it_may_know(file):
+    own = room(file)
+    known = {room(f) for f in known_files(file)} - {own, "__init__"}
+    assert known <= (GROUND if own in GROUND else GROUND | MAY_IMPORT[own])
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_is_of_a_size_to_be_read(room):
-    assert len((PACKAGE / f"{room}.py").read_text().splitlines()) <= LONGER.get(room, 450)
+def test_every_room_stands_in_the_table_and_no_other():
+    assert {room(file) for file in FILES} == GROUND | set(MAY_IMPORT)
+
+
+def test_no_files_import_each_other_in_a_circle():
+    left = {file: set(known_files(file)) - {file} for file in FILES}
+    while free := [file for file, known in left.items() if not known & left.keys()]:
+        for file in free:
+            del left[file]
+    assert not left
+
+
+# The documentation of the front door, and the verdict, which is to have a file of its own.
+LONGER = {}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_is_of_a_size_to_be_read(file):
+    assert len((PACKAGE / file).read_text().splitlines()) <= LONGER.get(file, 350)
 
 
 def test_importing_the_package_imports_neither_arviz_nor_matplotlib_nor_ipywidgets():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from arviz_resampler.race import Race
-from arviz_resampler.schemes import SCHEMES
+from arviz_resampler.draws.race import Race
+from arviz_resampler.draws.schemes import SCHEMES
 
 N, S = 400, 1000
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from arviz_resampler import ArgumentError, DrawWarning, NameWarning, Resampler, WeightError, WeightWarning
-from arviz_resampler.container import major_version
-from arviz_resampler.sensitivity import COLUMNS, GRID, STEP
+from arviz_resampler.analysis.sensitivity import COLUMNS, GRID, STEP
+from arviz_resampler.containers.container import major_version
 
 S = 2.0
 RATE = 3.0

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from arviz_resampler import DrawWarning, ProgramError, ProgramWarning, Resampler
-from arviz_resampler.streams import BLOCK
+from arviz_resampler.mapping.streams import BLOCK
 
 
 def prior(sd=2.0):

@@ -9,9 +9,9 @@ from pyro import poutine
 from torch import tensor
 
 from arviz_resampler import Resampler
-from arviz_resampler.program import Program
-from arviz_resampler.records import rows
-from arviz_resampler.source import Unwritable, literal, written
+from arviz_resampler.programs.program import Program
+from arviz_resampler.programs.runs import rows
+from arviz_resampler.programs.source import Unwritable, literal, written
 
 
 def source(model, guide=None, size=400):

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from arviz_resampler.streams import BLOCK, Streams, generators_kept, permuted, seed_particle, seed_stream
+from arviz_resampler.mapping.streams import (
+    BLOCK,
+    Streams,
+    generators_kept,
+    permuted,
+    seed_particle,
+    seed_stream,
+)
 
 CPU = torch.device("cpu")
 

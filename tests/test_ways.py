@@ -12,16 +12,9 @@ import pytest
 import torch
 from pyro import poutine
 
-from arviz_resampler import (
-    DrawWarning,
-    MismatchError,
-    ProgramError,
-    ProgramWarning,
-    Resampler,
-    WeightError,
-    ways,
-)
-from arviz_resampler.ways import duration
+from arviz_resampler import DrawWarning, MismatchError, ProgramError, ProgramWarning, Resampler, WeightError
+from arviz_resampler.programs import ways
+from arviz_resampler.programs.ways import duration
 
 SAID = pytest.mark.filterwarnings("ignore:the .* runs one particle at a time")
 

@@ -9,7 +9,8 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from arviz_resampler import DrawWarning, MismatchError, ProgramWarning, Resampler, WeightError, weighing
+from arviz_resampler import DrawWarning, MismatchError, ProgramWarning, Resampler, WeightError
+from arviz_resampler.scoring import score_model as weighing
 
 N = 2000
 

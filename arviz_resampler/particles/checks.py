@@ -1,0 +1,175 @@
+"""What is asked of a run of guide and simulator before its draws are kept.
+
+Knows records; nothing of how programs are run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from arviz_resampler.errors import (
+    ArgumentError,
+    DrawWarning,
+    ProgramError,
+    ProgramWarning,
+    WeightError,
+    quoted,
+    suggestion,
+    warn,
+)
+from arviz_resampler.programs.runs import Column, Found, example
+
+
+@dataclass(frozen=True)
+class Run:
+    """Guide and simulator over the same particles: what each found, and the columns of both."""
+
+    guide: Mapping[str, Found]
+    simulator: Mapping[str, Found] | None
+    columns: dict[str, Column]
+    failed: Mapping[int, str] = field(default_factory=dict)  # particles whose run raised, and what
+
+    @property
+    def found(self) -> dict[str, Found]:
+        """What both found; the simulator has the last word."""
+        return {**self.guide, **(self.simulator or {})}
+
+
+def unpredicted(run: Run, chosen: frozenset[str], data_names: frozenset[str]) -> frozenset[str]:
+    """Names of data that no site predicts, where the programs predict nothing at all."""
+    unknown = data_names - run.columns.keys()
+    predicts = (
+        chosen
+        or data_names - unknown
+        or any(
+            found.kind == "observed"
+            or (run.simulator is not None and found.kind == "latent" and not found.replayed)
+            for found in (run.simulator or run.guide).values()
+        )
+    )
+    if unknown and not predicts:
+        warn(
+            f"observed data {quoted(unknown)} belong to no site; they are kept as they are, with "
+            f"nothing to compare them with. Add a site of that name to the simulator to predict them.",
+            ProgramWarning,
+        )
+        return unknown
+    return frozenset()
+
+
+def check_structure(run: Run, predictive: frozenset[str]) -> None:
+    """Refuse programs without latents, densities or the named sites; warn of what does not act."""
+    check_factors(run.columns, {n for n, f in run.guide.items() if f.kind == "factor"})
+    if not any(f.kind == "latent" for f in run.guide.values()):
+        raise ProgramError(
+            "the guide has no latent sample site: there is nothing to resample. Draw in it what the "
+            "models are priors of."
+        )
+    for name, column in run.columns.items():
+        observed = run.found[name].kind == "observed"
+        if column.from_guide and column.reason not in (None, "deterministic") and not observed:
+            raise ProgramError(f"site {name!r} of the guide: {column.reason}, so it has no weights")
+    if run.simulator is not None:
+        _check_shared(run)
+        factors = [n for n, f in run.simulator.items() if f.kind == "factor"]
+        if factors:
+            warn(
+                f"pyro.factor site {quoted(factors)} in the simulator does not act on the draws; it "
+                f"counts where a model has it",
+                ProgramWarning,
+            )
+    for name, found in run.found.items():
+        why = found.kind_of.drawn_otherwise
+        if why is not None and not found.replayed:
+            warn(
+                f"site {name!r} is not drawn as its density says: {why}. Weights of models that have the "
+                f"site are off.",
+                DrawWarning,
+            )
+    for name, found in run.found.items():
+        if found.kind == "observed" and found.data is None:
+            warn(
+                f"site {name!r} has obs= that depends on what was drawn, so it is not data: the site is "
+                f"simulated, and observed_data does not hold it. Pass data with observed=.",
+                ProgramWarning,
+            )
+    for name in sorted(predictive):
+        if name not in run.columns:
+            raise ArgumentError(
+                f"predictive or observed names {name!r}, which is no site of the programs; they have "
+                f"{quoted(run.columns)}.{suggestion(name, run.columns)}"
+            )
+
+
+def _check_shared(run: Run) -> None:
+    """Warn of a simulator that does not use what the guide draws, as one with a misspelt name."""
+    assert run.simulator is not None
+    drawn = {name for name, found in run.guide.items() if found.kind == "latent"}
+    left = drawn - run.simulator.keys()
+    new = [n for n, f in run.simulator.items() if f.kind == "latent" and not f.replayed]
+    close = "".join(suggestion(name, left) for name in new)
+    if left == drawn or close:
+        warn(
+            f"the simulator does not use {quoted(left)}, which the guide draws: priors of it do not reach "
+            f"the simulation.{close}",
+            ProgramWarning,
+        )
+
+
+def check_factors(columns: dict[str, Column], factors: set[str]) -> None:
+    """A factor in a guide is the Jacobian of an auxiliary site, or the same for all particles."""
+    if any(c.site.role == "auxiliary" and n not in factors for n, c in columns.items()):
+        return
+    for name in sorted(factors):
+        if not bool((columns[name].value == columns[name].value[0]).all()):
+            raise ProgramError(
+                f"pyro.factor site {name!r} in the guide changes the score of its draws, not where "
+                f"they are. Put it in the model, where it counts."
+            )
+
+
+def warn_infinite(columns: Mapping[str, Column], num_particles: int) -> None:
+    """Say which draws of the guide left the range of their dtype and can carry no weight."""
+    for name, column in columns.items():
+        if column.log_q is None or not column.from_guide or column.site.role in ("auxiliary", "predictive"):
+            continue
+        if not column.finite:
+            lost = ~torch.isfinite(column.log_q)
+            text = (
+                f"site {name!r} of the guide has no finite density for {int(lost.sum())} of "
+                f"{num_particles} particles, {example(column.value, lost)}"
+            )
+            if lost.all():
+                raise WeightError(f"{text}: no weight is positive. Use a narrower guide, or float64.")
+            warn(f"{text}; they get weight zero. Use a narrower guide, or float64.", DrawWarning)
+
+
+def warn_failed(
+    columns: dict[str, Column], failed: Mapping[int, str], num_particles: int
+) -> torch.Tensor | None:
+    """Mark the predictive values of particles whose run failed; say how many did, and why the first did.
+
+    Returns which particles they are, shape (N,), or None where none failed.
+    """
+    if not failed:
+        return None
+    flags = torch.zeros(num_particles, dtype=torch.bool)
+    flags[list(failed)] = True
+    for name, column in columns.items():
+        if column.site.role != "predictive":
+            continue
+        # There is no NaN in whole numbers.
+        value = column.value.clone() if column.value.is_floating_point() else column.value.double()
+        value[flags.to(value.device)] = torch.nan
+        site = replace(column.site, dtype=str(value.dtype).removeprefix("torch."))
+        columns[name] = replace(column, value=value, site=site)
+    first = min(failed)
+    warn(
+        f"the run of {len(failed)} of {num_particles} particles failed; their predictive values are NaN, "
+        f"and they keep their weight. Particle {first}: {failed[first]}",
+        DrawWarning,
+    )
+    return flags

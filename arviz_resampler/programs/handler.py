@@ -1,0 +1,350 @@
+"""What to do at each site of a program that is run: see it as one particle does, and draw it.
+
+Sites come as the messages of Pyro's effect handlers, which are dicts; Pyro itself is not needed. Knows
+densities and records; nothing of weights or batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from arviz_resampler.densities import closed_form
+from arviz_resampler.densities import density, kinds
+from arviz_resampler.densities.parameters import BadParameter, bad_parameter, nested
+from arviz_resampler.errors import MismatchError, ProgramError
+from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, to_rank, unmapped
+from arviz_resampler.mapping.particle_mode import ParticleMode
+from arviz_resampler.programs.runs import Column, Found, Invalid
+from arviz_resampler.sites import describe_axes, match_axes
+
+Message = dict[str, Any]
+Axes = list[tuple[str | None, int]]
+# What a distribution may raise where it does not know that there are many particles.
+FAILURES = (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError)
+
+
+Ask = Callable[[Any, Tensor], Tensor | None]  # of a distribution, and a value or rows of them
+
+
+def density_of(known: Any, masks: bool) -> Ask:
+    """The question for a log density; ``known`` and ``masks`` are those of :mod:`~arviz_resampler.densities.density`."""
+    return lambda fn, value: density.native_log_prob(fn, value, known=known, masks=masks)
+
+
+class ChangedInPlaceError(RuntimeError):
+    """A program has changed a value after it was drawn: it has to be given copies."""
+
+
+class Handler:
+    """What running and scoring have in common. Outermost: sees a site after all other handlers.
+
+    Parameters
+    ----------
+    role : str
+        The word for the program in messages.
+    """
+
+    lean = False  # whether a program need not compute densities
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self.found: dict[str, Found] = {}
+        self.invalid: dict[str, Invalid] = {}
+        self.sound: list[str] = []  # sites before linear algebra first failed
+        self.looped: dict[str, str] = {}  # sites done one particle at a time, and why
+        self.raised: Exception | None = None  # at a site, whether the program caught it or not
+        self.current: str | None = None
+        self.last: str | None = None
+        self.particles: ParticleMap | OneParticle = OneParticle()
+        self.row: int | None = None  # which of the cached particles, where one runs by itself
+        self._mode: ParticleMode | None = None
+        self._later: list[Callable[[], None]] = []
+
+    @property
+    def failed(self) -> Tensor | None:
+        """Particles for which linear algebra failed in the map, shape (n,)."""
+        return None if self._mode is None else self._mode.failed
+
+    @property
+    def loose(self) -> bool:
+        """Whether the program has drawn random numbers outside its sites."""
+        return self._mode is not None and self._mode.loose
+
+    @property
+    def failed_at(self) -> str:
+        """The line where it first failed."""
+        return "" if self._mode is None else self._mode.failed_at
+
+    @property
+    def n(self) -> int:
+        """How many particles the run has."""
+        return self.particles.num_particles
+
+    def begin(
+        self,
+        particles: ParticleMap | OneParticle,
+        mode: ParticleMode | None = None,
+        *,
+        row: int | None = None,
+    ) -> None:
+        """Forget what an earlier run has found."""
+        self.particles, self._mode, self.row = particles, mode, row
+        self.found, self.invalid, self.looped, self._later = {}, {}, {}, []
+        self.sound = []
+        self.current = self.last = self.raised = None
+
+    def hint(self) -> str:
+        """What was odd about parameters, for the message of a failure."""
+        return "".join(f". At site {site!r}, {what.describe(self.n)}" for site, what in self.invalid.items())
+
+    def at(self, msg: Message) -> None:
+        """Meet a site."""
+        self.current = name = msg["name"]
+        mode = self._mode
+        if mode is not None:
+            mode.busy = True
+        try:
+            if torch.is_grad_enabled():  # the program computes gradients
+                with torch.no_grad():
+                    self._at(msg)
+            else:
+                self._at(msg)
+        except Exception as error:
+            # A program that catches what its own distribution raises goes on; what is refused, it cannot.
+            if self.raised is None and (mode is not None or isinstance(error, ProgramError)):
+                self.raised = error
+            raise
+        finally:
+            if mode is not None:
+                mode.busy = False
+        if self.failed is None:
+            self.sound.append(name)
+        self.current, self.last = None, name
+
+    def _at(self, msg: Message) -> None:
+        name, fn = msg["name"], msg["fn"]
+        if self._mode is not None and self._mode.fresh:
+            for key in ("value", "mask", "scale"):
+                msg[key] = self._mode.shared(msg[key])
+        if is_kind(msg, "_Subsample"):
+            self._check_plate(msg)
+            return
+        if name in self.found:
+            raise ProgramError(f"the {self.role} has two sites named {name!r}: give each its own name")
+        if not isinstance(fn, Distribution) or not hasattr(fn, "event_dim"):
+            raise ProgramError(
+                f"site {name!r} of the {self.role} samples from a {type(fn).__name__}, which is not a "
+                f"Pyro distribution; take one of pyro.distributions"
+            )
+        if is_kind(msg, "Unit"):
+            self._factor(msg)
+        elif self._is_deterministic(msg):
+            self._deterministic(msg)
+        else:
+            # Of what most priors are there is nothing else to ask.
+            with self.particles.outside():
+                sound = closed_form.is_sound(fn, self.particles.varies)
+            parts = [] if sound else nested(fn)
+            if kinds.is_improper(parts):
+                raise ProgramError(
+                    f"site {name!r} of the {self.role} has an improper distribution (ImproperUniform): "
+                    f"nothing can be drawn from it, and it cannot be resampled to. Use a proper one."
+                )
+            self._stochastic(msg, parts)
+
+    def _check_plate(self, msg: Message) -> None:
+        fn = msg["fn"]
+        size = fn.size if fn.subsample_size is None else fn.subsample_size
+        if msg["value"] is not None:
+            size = len(msg["value"])
+        if size < fn.size:
+            raise ProgramError(
+                f"plate {msg['name']!r} of the {self.role} takes a subsample of {size} of "
+                f"{fn.size}: every run picks other rows, so particles cannot be scored. Remove "
+                f"subsample_size."
+            )
+
+    def _is_deterministic(self, msg: Message) -> bool:
+        """Whether a site holds a computed value, by pyro.deterministic or by poutine.reparam."""
+        fn = msg["fn"]
+        if not msg["infer"].get("_deterministic") and msg["is_observed"] and kinds.is_kind(fn, "Delta"):
+            point, log_density = kinds.point_of(fn)
+            point = point if self._mode is None else self._mode.shared(point)
+            if _is_same(point, msg["value"]):  # not by value: what was drawn must not decide
+                with self.particles.outside():
+                    changes = bool((self.particles.rows(log_density) != 0).any())
+                if changes:
+                    raise ProgramError(
+                        f"site {msg['name']!r} of the {self.role} is reparametrised in a way that changes "
+                        f"the density of other sites; pass the {self.role} without this poutine.reparam"
+                    )
+                msg["infer"]["_deterministic"] = True
+        return bool(msg["infer"].get("_deterministic"))
+
+    def _deterministic(self, msg: Message) -> None:
+        value, fn = torch.as_tensor(msg["value"]), msg["fn"]
+        frames = frames_of(msg)
+        batch = value.dim() - fn.event_dim
+        if not batch and frames:  # the event is not declared: plates stand to its left
+            batch = min(-min(frames), value.dim())
+        axes = named(value.shape[:batch], frames)
+        with self.particles.outside():
+            rows = self.particles.rows(value).detach()
+            # The program may change it afterwards, and external code may use its memory again.
+            self._keep(msg, "deterministic", rows.clone(), axes)
+
+    def _stochastic(self, msg: Message, parts: list[Distribution]) -> None:
+        raise NotImplementedError
+
+    def _factor(self, msg: Message) -> None:
+        raise NotImplementedError
+
+    def _keep(self, msg: Message, kind: str, rows: Tensor, axes: Axes, **more: Any) -> Found:
+        found = Found(msg["name"], kind, rows, axes, **more)
+        self.found[msg["name"]] = found
+        return found
+
+    def end(self) -> None:
+        """Do what could not be done before the program has ended."""
+        for work in self._later:
+            work()
+
+    # ---------------------------------------------------------------- values
+
+    def _column(self, name: str, columns: Mapping[str, Column]) -> Column | None:
+        """The cached site of that name, or the whole that ``obs_mask=`` made it a part of."""
+        column = columns.get(name)
+        if column is None:
+            for suffix in ("_observed", "_unobserved"):
+                whole = name.removesuffix(suffix)
+                if whole != name and whole in columns and _is_split():
+                    return columns[whole]
+        return column
+
+    def _place(self, msg: Message, column: Column) -> Tensor:
+        """Cached values in the shape that this program's site expects, particles in front."""
+        axes = named(msg["fn"].batch_shape, frames_of(msg))
+        wanted = axes + [(None, size) for size in msg["fn"].event_shape]
+        site = column.site
+        sizes = tuple(size for _, size in wanted)
+        # Most often the axes are the same; to see that is three times as fast as to match them.
+        same = sizes == site.shape and all(
+            plate in (None, dim) for (plate, _), dim in zip(wanted, site.dims, strict=True)
+        )
+        order = tuple(range(len(sizes))) if same else match_axes(site.dims, site.shape, wanted)
+        if order is None:
+            kept = [(n, s) for n, s in wanted if n is not None or s != 1]
+            raise MismatchError(
+                f"site {site.name!r} has axes {describe_axes([n for n, _ in kept], [s for _, s in kept])} "
+                f"in the {self.role}, but {describe_axes(site.dims, site.shape)} in the particles. "
+                f"Plates and events must keep their sizes; build a new Resampler for other ones."
+            )
+        value = column.value if self.row is None else column.value[self.row : self.row + 1]
+        if order != tuple(range(len(order))):
+            value = value.permute(0, *(1 + i for i in order))
+        return value.reshape(value.shape[0], *sizes)
+
+    def _check_parameters(self, name: str, parts: list[Distribution]) -> BadParameter | None:
+        bad = bad_parameter(parts, self.particles)
+        if bad is not None:
+            self.invalid[name] = Invalid(bad.text, int(bad.bad.expand(self.n).sum()))
+        return bad
+
+    # ---------------------------------------------------------------- densities
+
+    def _asked(self, name: str, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
+        """What a distribution says of each value, particles in front, shape ``(n or 1, *batch)``."""
+        with self.particles.outside():
+            each = self._asked_outside(fn, rows, ask)
+        return self._asked_inside(name, fn, rows, ask) if each is None else each
+
+    def _asked_outside(self, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
+        """The answer of one distribution for all particles, outside the map; None: there is none."""
+        whole = density.of_all(fn, self.particles)
+        if whole is not None:
+            with contextlib.suppress(*FAILURES):
+                each = ask(whole, rows)
+                if each is not None and each.shape in ((len(rows), *fn.batch_shape), (1, *fn.batch_shape)):
+                    return each
+        return None
+
+    def _asked_inside(self, name: str, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
+        """The answer of the distribution as a particle sees it; one after the other if it has to be."""
+        particles, mode = self.particles, self._mode
+        if mode is None or not isinstance(particles, ParticleMap):
+            each = ask(fn, particles.enter(rows))
+            return None if each is None else particles.rows(each)
+        with mode.at_site(name):
+            try:
+                each = ask(fn, particles.enter(rows))
+                return None if each is None else particles.rows(each)
+            except NotImplementedError:
+                raise
+            except FAILURES as error:
+                self.looped[name] = f"{type(error).__name__}: {error}"
+
+        def one(own: Any, i: int) -> Tensor:
+            return cast(Tensor, ask(own, rows[min(i, len(rows) - 1)]))
+
+        return particles.rows(density.each(fn, particles, one))
+
+    def _aligned(self, factor: Any, each: Tensor) -> Tensor:
+        """A scale or mask with the particles in front, to go with densities ``(n or 1, *batch)``."""
+        return to_rank(self.particles.rows(torch.as_tensor(factor, device=each.device)), each.dim())
+
+    def _total(self, each: Tensor) -> Tensor:
+        """Sum over all axes but that of the particles, in float64, shape (n,)."""
+        if each.dim() == 1 and len(each) == self.n:
+            return each
+        flat = each.reshape(each.shape[0], -1)
+        total = flat[:, 0] if flat.shape[1] == 1 else density.summed(flat, 1)
+        return total.expand(self.n)
+
+
+def is_masked(msg: Message, parts: list[Distribution]) -> bool:
+    """Whether a site is drawn under a mask, of a handler or of its distribution."""
+    if not (msg["mask"] is None or msg["mask"] is True):
+        return True
+    return any(type(part).__name__ == "MaskedDistribution" for part in parts)
+
+
+def _is_split() -> bool:
+    """Whether Pyro is about to split a statement by its ``obs_mask=``: a site may have such a name, too."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_name == "_masked_observe" and frame.f_globals["__name__"] == "pyro.primitives":
+            return True
+    return False
+
+
+def _is_same(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors are the same memory, expanded or not."""
+    return unmapped(first).data_ptr() == unmapped(second).data_ptr()
+
+
+def is_kind(msg: Message, kind: str) -> bool:
+    """Whether the distribution at a site is of a class that Pyro makes for its own primitives."""
+    return type(msg["fn"]).__name__ == kind
+
+
+def frames_of(msg: Message) -> dict[int, tuple[str, int]]:
+    """Name and size of each vectorised plate around a site, by dim."""
+    stack = msg["cond_indep_stack"]
+    return {f.dim: (f.name, f.size) for f in stack if f.dim is not None} if stack else {}
+
+
+def named(batch: torch.Size | tuple[int, ...], frames: Mapping[int, tuple[str, int]]) -> Axes:
+    """Plate and size of each axis of a batch."""
+    rank = len(batch)
+    return [
+        (frames[i - rank][0] if i - rank in frames and frames[i - rank][1] == size else None, size)
+        for i, size in enumerate(batch)
+    ]

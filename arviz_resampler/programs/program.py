@@ -1,0 +1,266 @@
+"""A Pyro program seen from outside: running it over many particles, and scoring particles under it.
+
+The only file that knows Pyro. It knows nothing of weights, draws or containers.
+
+A program runs as it is written: a map over particles (``torch.vmap``) shows each of them one draw.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pyro
+import torch
+from pyro.poutine.messenger import Messenger
+from torch.distributions import Distribution
+
+from arviz_resampler.errors import ArgumentError, ProgramError, source_line
+from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, is_mapped_around, map_particles
+from arviz_resampler.mapping.particle_mode import ParticleMode, forward_alone
+from arviz_resampler.mapping.random_mode import UnmappableError
+from arviz_resampler.mapping.streams import Streams
+from arviz_resampler.programs.handler import Handler
+from arviz_resampler.programs.score_handler import EnoughError
+
+# Pyro has one stack of handlers for all threads: one program runs at a time.
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def untouched_params() -> Iterator[Callable[[], dict[str, torch.Tensor]]]:
+    """Leave the param store as it was found: what a program adds to it goes when its work is done.
+
+    Gives a function that says what was added so far.
+    """
+    store = pyro.get_param_store()
+    with _LOCK:
+        before = set(store.keys())
+        try:
+            yield lambda: {name: store[name].detach() for name in set(store.keys()) - before}
+        finally:
+            for name in set(store.keys()) - before:
+                del store[name]
+
+
+@contextmanager
+def plain_tensors() -> Iterator[None]:
+    """Neither gradients nor inference mode, in which tensors do not count how often they are changed."""
+    if is_mapped_around():
+        raise UnmappableError("a Resampler is used in the program")
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+def _check_signature(fn: Callable[..., Any], role: str) -> None:
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind()
+    except TypeError as error:
+        raise ArgumentError(
+            f"{role} must run without arguments: {error}. Bind them with functools.partial."
+        ) from None
+
+
+class Program:
+    """A callable without required arguments, and the word for it in messages."""
+
+    def __init__(
+        self, fn: Callable[[], Any], role: str, params: Mapping[str, torch.Tensor] | None = None
+    ) -> None:
+        if not callable(fn):
+            raise ArgumentError(
+                f"{role} must be a callable, got {type(fn).__name__}: pass the program, not its result"
+            )
+        code = getattr(fn, "__code__", None)
+        if code is None or code.co_argcount or code.co_kwonlyargcount:
+            _check_signature(fn.forward if isinstance(fn, torch.nn.Module) else fn, role)
+        self.fn = fn
+        self.role = role
+        self.params = params or {}  # of guide and simulator, where they start at random
+
+    def run_one(self, handler: Handler, row: int | None = None) -> Any:
+        """Run once, as it is written; return what the program returns.
+
+        Parameters
+        ----------
+        handler : Handler
+            Meets the sites.
+        row : int, optional
+            Which cached particle to run.
+        """
+        handler.begin(OneParticle(), row=row)
+        try:
+            with _LOCK, _unvalidated(), _Listener(handler, self.params):
+                result = self._call()
+                if handler.raised is not None:
+                    raise handler.raised
+                handler.end()
+        except (ProgramError, UnmappableError):  # a map around this run may refuse something
+            raise
+        except Exception as error:
+            raise self._explain(error, handler) from error
+        self._check_result(handler, result)
+        return result
+
+    def _call_mapped(self, handler: Handler, mode: ParticleMode) -> Any:
+        """The same in a map, where the program must not catch what the map refuses."""
+        result = None
+        try:
+            result = self._call()
+        except BaseException as error:
+            if mode.raised is None or isinstance(error, Exception | KeyboardInterrupt | SystemExit):
+                raise
+        refused = mode.raised or handler.raised
+        if refused is not None:
+            raise refused
+        return result
+
+    def _call(self) -> Any:
+        """What the program returns, if it comes to its end."""
+        try:
+            return self.fn()
+        except EnoughError:
+            return None
+
+    def _check_result(self, handler: Handler, result: Any) -> None:
+        """Refuse a function that makes a program, passed instead of what it makes."""
+        if callable(result) and not handler.found and not isinstance(result, torch.Tensor):
+            name = getattr(self.fn, "__name__", type(self.fn).__name__)
+            raise ProgramError(
+                f"the {self.role} draws nothing and returns a {type(result).__name__}: did you mean {name}()?"
+            )
+
+    def run_mapped(self, handler: Handler, num_particles: int, streams: Streams) -> Any:
+        """Run once, mapped over particles; return what the program returns, inside the map.
+
+        Raises
+        ------
+        UnmappableError
+            If the program does something that particles cannot do together.
+        """
+        # The second time each tensor is a particle's own: the program may change one in place.
+        for fresh in (False, True):
+            try:
+                return self._map(handler, num_particles, streams, fresh=fresh)
+            except (ProgramError, UnmappableError):
+                raise
+            except Exception as error:
+                # Tensor.set_ is no torch function for a mode, and would set a copy of each particle's row.
+                if fresh or not isinstance(error, RuntimeError) or "aten::set_(" in str(error):
+                    raise UnmappableError(f"{type(error).__name__}: {error}") from error
+        raise AssertionError
+
+    def _map(self, handler: Handler, num_particles: int, streams: Streams, *, fresh: bool) -> Any:
+        returned: list[Any] = []
+
+        def work(particles: ParticleMap) -> None:
+            mode = ParticleMode(particles, streams, handler.role, fresh)
+            handler.begin(particles, mode)
+            before = torch.get_rng_state()
+            try:
+                with mode:
+                    with _Listener(handler, self.params):
+                        returned.append(self._call_mapped(handler, mode))
+                    handler.end()
+            finally:  # some functions draw by ways that no mode sees, such as dropout
+                mode.loose = mode.loose or _has_drawn(before)
+                torch.set_rng_state(before)
+
+        with _LOCK, _unvalidated(), forward_alone():
+            map_particles(work, num_particles)
+        self._check_result(handler, returned[0])
+        return returned[0]
+
+    def _explain(self, error: Exception, handler: Handler) -> ProgramError:
+        where = source_line(error, outside=("pyro", "torch"))
+        site = f", after site {handler.last!r}" if handler.last else ""
+        if handler.current is not None:
+            site = f", at site {handler.current!r}"
+        place = f"{where}{site}".lstrip(", ")
+        return ProgramError(
+            f"the {self.role} failed ({place}): {type(error).__name__}: {error}{handler.hint()}"
+        )
+
+
+def _has_drawn(before: torch.Tensor) -> bool:
+    """Whether torch's generator has moved, and not because a program has set its seed."""
+    now = torch.get_rng_state()
+    if torch.equal(now, before):
+        return False
+    seed = torch.Generator()
+    seed.set_state(before)
+    return seed.initial_seed() == torch.initial_seed()
+
+
+class _Listener(Messenger):  # type: ignore[misc]
+    """Hands each site to a handler. Outermost: sees a site after all handlers of the program."""
+
+    def __init__(self, handler: Handler, params: Mapping[str, torch.Tensor]) -> None:
+        super().__init__()
+        self._handler = handler
+        self._params = params
+        self._thread = threading.get_ident()
+
+    def _process_message(self, msg: dict[str, Any]) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        if msg["type"] == "sample":
+            self._handler.at(msg)
+        elif msg["type"] == "param":
+            self._param(msg)
+        elif msg["type"] == "inspect" and self._handler.lean:
+            msg["mask"] = False  # what poutine.get_mask() asks for
+        msg["stop"] = True  # as poutine.block does: handlers around the call see nothing of it
+
+    def _param(self, msg: dict[str, Any]) -> None:
+        """Make a parameter at first sight outside the map, which it outlives."""
+        if msg["done"] or msg["value"] is not None:
+            return
+        name, *args = msg["args"]
+        particles = self._handler.particles
+        if args and name not in pyro.get_param_store():
+            random = callable(args[0]) or particles.varies(args[0])
+            if random and name in self._params:
+                msg["value"], msg["done"] = self._params[name], True
+                return
+            if not callable(args[0]):
+                args[0] = particles.rows(args[0])[0]
+        with particles.outside():
+            msg["value"] = msg["fn"](name, *args, **msg["kwargs"])
+        msg["done"] = True
+
+
+class _Unvalidated:
+    """In place of the flag of torch's distributions: off in one thread, as it was in all others."""
+
+    def __init__(self, flag: bool) -> None:
+        self.flag = flag
+        self.thread = threading.get_ident()
+
+    def __get__(self, *_: Any) -> bool:
+        return self.flag and threading.get_ident() != self.thread
+
+
+@contextmanager
+def _unvalidated() -> Iterator[None]:
+    """Leave the check of parameters to the handlers, who know at which site they are.
+
+    A map decides it for all particles at once.
+    """
+    before = vars(Distribution)["_validate_args"]
+    if isinstance(before, _Unvalidated):
+        yield
+        return
+    own = Distribution._validate_args = _Unvalidated(before)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if vars(Distribution)["_validate_args"] is own:
+            Distribution._validate_args = before

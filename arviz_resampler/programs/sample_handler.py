@@ -1,0 +1,288 @@
+"""What to do at each site of a guide or simulator: draw it, for all particles or for one.
+
+Sites come as the messages of Pyro's effect handlers, as in :mod:`~arviz_resampler.programs.handler`. Knows densities and records;
+nothing of weights or batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from arviz_resampler.densities import density, kinds, support
+from arviz_resampler.densities.parameters import any_tensor
+from arviz_resampler.errors import MismatchError, ProgramError
+from arviz_resampler.mapping.streams import Streams, seed_torch
+from arviz_resampler.programs.handler import (
+    FAILURES,
+    ChangedInPlaceError,
+    Handler,
+    Message,
+    density_of,
+    frames_of,
+    is_masked,
+    named,
+)
+from arviz_resampler.programs.runs import Column, Found, Invalid
+
+_WHOLE = ("Categorical", "OrderedLogistic")  # draw integers, which have no NaN
+
+
+class Drawing(Handler):
+    """Run a guide or simulator: sample every site for all particles at once, or for one.
+
+    Parameters
+    ----------
+    role : str
+        The word for the program in messages.
+    replay : mapping of str to Column
+        Sites that have their values already.
+    predictive : collection of str
+        Sites that are simulated whatever they are in the guide.
+    streams : Streams
+        Where random numbers come from.
+    given : mapping of str to Column
+        Sites that an earlier try of this run has drawn.
+    lean : bool
+        Whether the program is told, by ``poutine.get_mask()``, that it need not compute densities.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        replay: Mapping[str, Column],
+        predictive: Collection[str],
+        streams: Streams,
+        *,
+        given: Mapping[str, Column] | None = None,
+        lean: bool = False,
+    ) -> None:
+        super().__init__(role)
+        self.given = given or {}
+        self.lean = lean
+        self.replay = replay
+        self.predictive = predictive
+        self.streams = streams
+        self._kinds: dict[Any, kinds.Kind] = {}
+
+    def _deterministic(self, msg: Message) -> None:
+        name = msg["name"]
+        if name in self.replay and f"{name}_unobserved" not in self.found:
+            raise MismatchError(f"site {name!r} is deterministic in the {self.role}, but the guide draws it")
+        super()._deterministic(msg)
+
+    def _stochastic(self, msg: Message, parts: list[Distribution]) -> None:
+        name, fn = msg["name"], msg["fn"]
+        replayed = self._column(name, self.replay)
+        column = self._column(name, self.given) if replayed is None else replayed
+        with self.particles.outside():
+            bad = self._check_parameters(name, parts)
+            flags = None if bad is None else bad.bad.expand(self.n)
+            # What failed before has no parameters.
+            lost = flags if flags is None or self.failed is None else flags & ~self.failed
+            kind = "observed" if msg["is_observed"] else "latent"
+            simulated = self.role == "simulator" or kind == "observed" or name in self.predictive
+            if lost is not None and lost.any() and not simulated:
+                raise ProgramError(
+                    f"site {name!r} of the {self.role}: {self.invalid[name].describe(self.n)}. Keep the "
+                    f"parameter in range: a particle without a value of a latent has no weight."
+                )
+            data = self._data(msg) if kind == "observed" else None
+            if column is not None:
+                rows = self._place(msg, column)
+            elif msg["value"] is not None and kind == "latent":
+                rows = self.particles.rows(torch.as_tensor(msg["value"])).detach()
+        if column is None and (msg["value"] is None or kind == "observed"):
+            rows = self._draw(name, fn, flags)
+            if rows.shape[1:] != fn.shape():  # some distributions leave out axes of a batch
+                rows = self._broadcast(name, fn, rows)
+            if simulated and flags is None:
+                rows, flags = self._within_support(name, fn, rows)
+        # A program that is known to change values in place is handed copies.
+        copies = column is not None or self._mode is None or self._mode.fresh
+        with self.particles.outside():
+            given = rows.clone(memory_format=torch.contiguous_format) if copies else rows
+        found = self._keep(
+            msg,
+            kind,
+            rows,
+            named(fn.batch_shape, frames_of(msg)),
+            auxiliary=bool(msg["infer"].get("is_auxiliary")),
+            data=data,
+            replayed=replayed is not None,
+            masked=is_masked(msg, parts),
+            kind_of=self._kind_of(name, fn),
+        )
+        if flags is not None:
+            found.bad, found.bad_text = flags, self.invalid[name].text
+        self._score(found, fn, rows, msg["mask"])
+        if not copies:
+            version = rows._version
+
+            def unchanged() -> None:
+                if rows._version != version:
+                    raise ChangedInPlaceError(f"site {name!r} is changed in place after it was drawn")
+
+            self._later.append(unchanged)
+        msg["value"] = self.particles.enter(given)
+        msg["done"] = True
+
+    def _kind_of(self, name: str, fn: Any) -> kinds.Kind:
+        """What kind of distribution a site has: asked once where particles run one at a time."""
+        key = name, type(fn), type(getattr(fn, "base_dist", None))
+        if self._mode is not None or key not in self._kinds:
+            self._kinds[key] = kinds.kind_of(fn)
+        return self._kinds[key]
+
+    def _draw(self, name: str, fn: Any, bad: Tensor | None) -> Tensor:
+        """Draws of all particles, NaN where parameters are invalid."""
+        if self._mode is None:
+            if bad is None:
+                return self.particles.rows(fn())
+            if kinds.is_discrete(fn) and type(fn).__name__ in _WHOLE:
+                raise self._no_nan(name)
+            return torch.full((1, *fn.shape()), torch.nan)
+        particles = self._mode.particles
+        self._mode.spared = bad
+        try:
+            with self._mode.at_site(name):
+                value = self._mode.own(fn())
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            raise
+        except FAILURES as error:
+            value = self._draw_alike(name, fn)
+            if value is None:
+                self.looped[name] = f"{type(error).__name__}: {error}"
+                value = density.each(fn, particles, self._draw_one(name))
+        finally:
+            self._mode.spared = None
+        with particles.outside():
+            rows = particles.rows(value).detach().contiguous()  # as they are when they are scored
+            if bad is None:
+                return rows
+            if not value.is_floating_point():
+                raise self._no_nan(name)
+            return _without(rows, bad)
+
+    def _no_nan(self, name: str) -> ProgramError:
+        return ProgramError(
+            f"site {name!r} of the {self.role}: {self.invalid[name].describe(self.n)}; there is no NaN in "
+            f"whole numbers to mark them with. Keep the parameter in range."
+        )
+
+    def _within_support(self, name: str, fn: Any, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Draws, NaN where they left the support of their own distribution, and which particles' that are.
+
+        A Poisson of a very large rate gives negative counts.
+        """
+        if support.is_everywhere(fn) or not rows.is_floating_point():
+            return rows, None
+        inside = self._asked(name, fn, rows, support.inside)
+        if inside is None:
+            return rows, None
+        with self.particles.outside():
+            lost = ~inside.reshape(len(inside), -1).all(-1).expand(self.n)
+            if not lost.any():
+                return rows, None
+            shown = rows[~inside.expand(self.n, *inside.shape[1:])].flatten()[0].item()
+            self.invalid[name] = Invalid(
+                f"a draw of {type(fn).__name__} left its support, {shown:.4g}", int(lost.sum())
+            )
+            return _without(rows, lost), lost
+
+    def _broadcast(self, name: str, fn: Any, rows: Tensor) -> Tensor:
+        shape = fn.shape()
+        wide = rows.reshape(len(rows), *(1,) * (len(shape) - rows.dim() + 1), *rows.shape[1:])
+        try:
+            return wide.expand(len(rows), *shape)
+        except RuntimeError:
+            raise ProgramError(
+                f"site {name!r} of the {self.role}: draws of its {type(fn).__name__} have shape "
+                f"{tuple(rows.shape[1:])}, but it says {tuple(shape)}"
+            ) from None
+
+    def _draw_alike(self, name: str, fn: Any) -> Tensor | None:
+        """Draws from one distribution for all particles, outside the map; None: it is not one."""
+        shape, particles = fn.shape(), self.particles
+        if any_tensor(fn, particles.varies) or not kinds.draws_alike(fn):
+            return None
+        with contextlib.suppress(*FAILURES), particles.outside():
+            draws = self.streams.draw(
+                f"site {name}/alike",
+                self.n,
+                [],
+                max(shape.numel(), 1),
+                torch.get_default_device(),
+                lambda n, rows: fn(torch.Size((n,))),
+            )
+            if draws.shape == (self.n, *shape):
+                with particles.inside():
+                    return particles.enter(draws)
+        return None
+
+    def _draw_one(self, name: str) -> Callable[[Any, int], Tensor]:
+        """A draw of one particle, from its own stream at this site."""
+
+        def draw(own: Any, i: int) -> Tensor:
+            seed_torch(self.streams.seed, f"site {name}", self.streams.first + i)
+            value: Tensor = own()
+            return value
+
+        return draw
+
+    def _factor(self, msg: Message) -> None:
+        with self.particles.outside():
+            total = self._total(self.particles.rows(msg["fn"].log_factor)).clone()
+        self._keep(msg, "factor", total, [], auxiliary=True, log_density=total)
+
+    def _data(self, msg: Message) -> Tensor | None:
+        """The data of ``obs=``, in the shape of one particle, ``(*batch, *event)``; None: no data.
+
+        A value that depends on what was drawn is no data.
+        """
+        name, fn = msg["name"], msg["fn"]
+        value = torch.as_tensor(msg["value"])
+        if self.particles.varies(value):
+            return None
+        shape = (*fn.batch_shape, *fn.event_shape)
+        extra = max(value.dim() - len(shape), 0)
+        try:
+            return value.detach().reshape(value.shape[extra:]).expand(shape).clone()
+        except RuntimeError:
+            raise ProgramError(
+                f"site {name!r} of the {self.role} has obs= of shape {tuple(value.shape)}, but "
+                f"one particle has shape {shape}"
+            ) from None
+
+    def _score(self, found: Found, fn: Any, rows: Tensor, mask: Any) -> None:
+        """The density that a site was drawn with."""
+        own = self.replay.get(found.name)
+        if own is not None and found.kind == "latent" and found.name not in self.predictive:
+            return
+        found.support = support.support_key(fn)
+        try:
+            each = self._asked(found.name, fn, rows, density_of(None, masks=False))
+        except NotImplementedError as error:
+            found.unscorable = str(error) or f"{type(fn).__name__} has no density"
+            return
+        assert each is not None
+        with self.particles.outside():
+            found.log_density = self._total(each)
+
+        def masked() -> None:
+            with self.particles.outside():
+                found.mask = self._aligned(mask, each)
+                found.log_density_masked = self._total(torch.where(found.mask, each, 0.0))
+
+        if isinstance(mask, Tensor):  # a program may change a mask after its use
+            self._later.append(masked)
+
+
+def _without(rows: Tensor, which: Tensor) -> Tensor:
+    """Values of all particles, NaN for those that are flagged."""
+    return rows.masked_fill(which.reshape(-1, *(1,) * (rows.dim() - 1)), torch.nan)
