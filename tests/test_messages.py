@@ -320,7 +320,7 @@ def invented(messages, page):
 
 
 def package():
-    return Source({str(path): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}).messages()
+    return Source({path.stem: path.read_text() for path in sorted(PACKAGE.rglob("[!_]*.py"))}).messages()
 
 
 # ---------------------------------------------------------------- tests

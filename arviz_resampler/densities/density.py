@@ -22,8 +22,7 @@ from torch.distributions import (
 )
 from torch.nn.functional import logsigmoid
 
-from arviz_resampler.densities import closed_form
-from arviz_resampler.densities import kinds, support
+from arviz_resampler.densities import closed_form, kinds, support
 from arviz_resampler.densities.parameters import ELEMENTWISE, any_tensor, compact, nested, with_tensors
 from arviz_resampler.mapping import functorch
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap

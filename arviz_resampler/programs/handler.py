@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from arviz_resampler.densities import closed_form
-from arviz_resampler.densities import density, kinds
+from arviz_resampler.densities import closed_form, density, kinds
 from arviz_resampler.densities.parameters import BadParameter, bad_parameter, nested
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, to_rank, unmapped
@@ -34,7 +33,7 @@ Ask = Callable[[Any, Tensor], Tensor | None]  # of a distribution, and a value o
 
 
 def density_of(known: Any, masks: bool) -> Ask:
-    """The question for a log density; ``known`` and ``masks`` are those of :mod:`~arviz_resampler.densities.density`."""
+    """The question for a log density; ``known`` and ``masks`` are those of :mod:`.density`."""
     return lambda fn, value: density.native_log_prob(fn, value, known=known, masks=masks)
 
 

@@ -1,6 +1,6 @@
 """What a run of a program leaves behind, in plain tensors: the records that rooms hand on.
 
-Knows torch and :mod:`~arviz_resampler.sites`; neither Pyro nor what the records are used for.
+Knows torch and :mod:`.sites`; neither Pyro nor what the records are used for.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What to do at each site of a guide or simulator: draw it, for all particles or for one.
 
-Sites come as the messages of Pyro's effect handlers, as in :mod:`~arviz_resampler.programs.handler`. Knows densities and records;
+Sites come as the messages of Pyro's effect handlers, as in :mod:`.handler`. Knows densities and records;
 nothing of weights or batches.
 """
 

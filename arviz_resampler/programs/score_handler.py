@@ -1,6 +1,6 @@
 """What to do at each site of a model: score the cached values, and refuse what does not fit them.
 
-Sites come as the messages of Pyro's effect handlers, as in :mod:`~arviz_resampler.programs.handler`. Knows densities and
+Sites come as the messages of Pyro's effect handlers, as in :mod:`.handler`. Knows densities and
 records; nothing of weights or draws.
 """
 

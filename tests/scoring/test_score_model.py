@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from arviz_resampler import DrawWarning, MismatchError, ProgramWarning, Resampler, WeightError
-from arviz_resampler.scoring import score_model as weighing
+from arviz_resampler.scoring import score_model
 
 N = 2000
 
@@ -36,7 +36,7 @@ def short(monkeypatch):
     """Many stretches, of lengths that do not divide the particles."""
 
     def shorten(length):
-        monkeypatch.setattr(weighing, "_LONGEST", length)
+        monkeypatch.setattr(score_model, "_LONGEST", length)
 
     return shorten
 
@@ -47,7 +47,7 @@ def test_stretches_change_no_bit(short, length):
     whole = cache._weigh(model)
     short(length)
     pieces = cache._weigh(model)
-    assert len(list(weighing._stretches(cache._particles))) == -(-N // length)
+    assert len(list(score_model._stretches(cache._particles))) == -(-N // length)
     for name, ratio in whole.weights.log_ratio_by_site.items():
         assert np.array_equal(pieces.weights.log_ratio_by_site[name], ratio)
         assert torch.equal(pieces.scored[name], whole.scored[name])
@@ -160,9 +160,9 @@ def test_no_stretch_is_longer_than_its_arrays_should_be():
 
     for width in (1, 8, 1000):
         cache = Resampler(wide(width), num_guide_samples=9000, seed=0)
-        lengths = [rows.stop - rows.start for rows in weighing._stretches(cache._particles)]
+        lengths = [rows.stop - rows.start for rows in score_model._stretches(cache._particles)]
         assert sum(lengths) == 9000
-        assert max(lengths) * width <= weighing._WIDEST
+        assert max(lengths) * width <= score_model._WIDEST
         assert max(lengths) - min(lengths) <= 1
 
 
@@ -189,7 +189,7 @@ def test_memory_is_used_again_once_nobody_looks_at_it(short):
     block = weakref.ref(cache._spare._blocks[0])  # a view would keep it from being used again
     assert cache.weigh(other).log_ratio.ctypes.data == gone
     assert block() is cache._spare._blocks[0]
-    assert pickle.loads(pickle.dumps(weighing.Spare()))._blocks == []
+    assert pickle.loads(pickle.dumps(score_model.Spare()))._blocks == []
 
 
 def test_log_ratios_by_site_are_a_mapping_that_adds_up():

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arviz_resampler import Resampler
-from arviz_resampler.densities import closed_form
-from arviz_resampler.densities import density
+from arviz_resampler.densities import closed_form, density
 
 N = 50
 KINDS = {
