@@ -5,9 +5,12 @@ Knows nothing of programs, particles or weights.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from arviz_resampler.errors import ArgumentError, quoted
 
@@ -25,8 +28,21 @@ def as_count(name: str, value: Any) -> int:
 
 
 def as_optional(name: str, value: Any) -> int | None:
-    """A seed or a depth, or nothing."""
+    """A depth, or nothing."""
     return None if value is None else as_integer(name, value, 0, "a non-negative integer or None")
+
+
+def as_seed(value: Any) -> int | None:
+    """A seed of any size, one that a generator gives, or none."""
+    if value is None:
+        return None
+    if isinstance(value, np.random.Generator):
+        return int(value.integers(2**63))
+    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 0:
+        raise ArgumentError(
+            f"random_seed must be a non-negative integer, a numpy.random.Generator or None, got {value!r}"
+        )
+    return operator.index(value)
 
 
 def as_mapping(name: str, value: Any) -> dict[str, Any]:

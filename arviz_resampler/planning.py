@@ -26,7 +26,7 @@ def plan(
     num_samples: int,
     *,
     pilot: int = 10_000,
-    seed: int | None = None,
+    random_seed: int | np.random.Generator | None = None,
     max_plate_nesting: int | None = None,
     batch_size: int | None = None,
     partial: bool = False,
@@ -43,7 +43,7 @@ def plan(
         The effective sample size (ESS) that is wanted: the number of draws that will be asked for.
     pilot : int, default 10_000
         How many guide samples to learn from. The simulator is not run.
-    seed, max_plate_nesting, batch_size, partial
+    random_seed, max_plate_nesting, batch_size, partial
         As for :class:`Resampler`.
 
     Returns
@@ -67,7 +67,8 @@ def plan(
     >>> import pyro, pyro.distributions as dist
     >>> def prior(scale):
     ...     return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
-    >>> table = plan(prior(10.0), {"vague": prior(8.0), "informed": prior(1.0)}, num_samples=1000, seed=0)
+    >>> models = {"vague": prior(8.0), "informed": prior(1.0)}
+    >>> table = plan(prior(10.0), models, num_samples=1000, random_seed=0)
     >>> table["num_guide_samples"].tolist()
     [1100, 7500]
     """
@@ -78,7 +79,7 @@ def plan(
     resampler = Resampler(
         guide,
         num_guide_samples=pilot,
-        seed=seed,
+        random_seed=random_seed,
         max_plate_nesting=max_plate_nesting,
         batch_size=batch_size,
         partial=partial,

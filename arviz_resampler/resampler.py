@@ -13,7 +13,7 @@ from torch import Tensor
 from arviz_resampler.analysis.comparison import Comparison, side_by_side
 from arviz_resampler.analysis.quantities import Statistic
 from arviz_resampler.analysis.sensitivity import power_scaling
-from arviz_resampler.arguments import as_count, as_mapping, as_optional, as_variants
+from arviz_resampler.arguments import as_count, as_mapping, as_optional, as_seed, as_variants
 from arviz_resampler.containers import container as containers
 from arviz_resampler.draws.chooser import Chooser, global_seed
 from arviz_resampler.draws.race import Ints
@@ -42,7 +42,7 @@ class Resampler:
         How many particles to draw; much larger than the draws that will be asked for.
     max_plate_nesting : int, optional
         Accepted, as in the signature of Pyro's class, and not needed: programs run as they are written.
-    seed : int, optional
+    random_seed : int or numpy.random.Generator, optional
         With a seed the particles depend on the seed and the programs alone: the first ones are the same
         whatever their number, and no global generator is touched. Without one, a seed is drawn from
         torch's global generator.
@@ -83,7 +83,7 @@ class Resampler:
     ...     mu = prior(10.0)()
     ...     with pyro.plate("school", 8):
     ...         pyro.sample("y", dist.Normal(mu, 1.0))
-    >>> resampler = Resampler(prior(10.0), simulator, num_guide_samples=20_000, seed=0)
+    >>> resampler = Resampler(prior(10.0), simulator, num_guide_samples=20_000, random_seed=0)
     >>> draws = resampler.sample(prior(3.0), num_samples=500)
     >>> draws["mu"].shape, draws["y"].shape
     (torch.Size([500]), torch.Size([500, 8]))
@@ -98,7 +98,7 @@ class Resampler:
         *,
         num_guide_samples: int,
         max_plate_nesting: int | None = None,
-        seed: int | None = None,
+        random_seed: int | np.random.Generator | None = None,
         batch_size: int | None = None,
         vectorize: bool | str = "auto",
         on_error: str = "raise",
@@ -119,7 +119,7 @@ class Resampler:
         if on_error not in ("raise", "mask"):
             raise ArgumentError(f'on_error must be "raise" or "mask", got {on_error!r}')
         programs = Program(guide, "guide"), None if simulator is None else Program(simulator, "simulator")
-        seed = as_optional("seed", seed)
+        seed = as_seed(random_seed)
         self._partial = partial
         self._coords, self._dims = as_mapping("coords", coords), as_mapping("dims", dims)
         if not isinstance(predictive, str | Iterable | None):
@@ -232,7 +232,7 @@ class Resampler:
         >>> import pyro, pyro.distributions as dist
         >>> def guide():
         ...     return pyro.sample("mu", dist.Normal(0.0, 1.0))
-        >>> resampler = Resampler(guide, num_guide_samples=100, seed=0)
+        >>> resampler = Resampler(guide, num_guide_samples=100, random_seed=0)
         >>> one = resampler.simulate_one(7)
         >>> one["mu"].shape
         torch.Size([])
@@ -282,7 +282,7 @@ class Resampler:
         scheme: str = "stable",
         name: str | None = None,
         container: str = "auto",
-        random_seed: int | None = None,
+        random_seed: int | np.random.Generator | None = None,
     ) -> Any:
         """Draws from a model in an ArviZ container, with the diagnostics of its weights.
 
@@ -298,7 +298,7 @@ class Resampler:
             Name of the variant; the name of the program if absent.
         container : {"auto", "inferencedata", "datatree"}
             What to build; "auto" is ``InferenceData`` with ArviZ 0.x, ``DataTree`` with ArviZ 1.x.
-        random_seed : int, optional
+        random_seed : int or numpy.random.Generator, optional
             Seed of the choice of particles. Stable draws of two models share it.
 
         Returns
@@ -313,10 +313,9 @@ class Resampler:
         called ``a``, ``b``, ``i`` or the like, pass it ``cols=["__variable__"]``.
         """
         num_samples = as_count("num_samples", num_samples)
-        random_seed = as_optional("random_seed", random_seed)
         kind = containers.resolve(container)
         name = name or str(getattr(model, "__name__", type(model).__name__))
-        return self._draw(self._weigh(model), num_samples, name, scheme, random_seed, kind)[1]
+        return self._draw(self._weigh(model), num_samples, name, scheme, as_seed(random_seed), kind)[1]
 
     def _labels_of(self, weighed: Weighed) -> containers.Labels:
         sites = {name: column.site for name, column in weighed.columns.items()}
@@ -340,7 +339,11 @@ class Resampler:
             self._labels_of(weighed),
             observed=self._observed,
             constant=self._constant,
-            attrs={"name": name, "scheme": scheme, "seed": self._seed if seed is None else seed},
+            attrs={
+                "name": name,
+                "scheme": scheme,
+                "random_seed": _attribute(self._seed if seed is None else seed),
+            },
             container=containers.resolve(kind),
         )
 
@@ -404,7 +407,7 @@ class Resampler:
         >>> import pyro, pyro.distributions as dist
         >>> def prior(scale):
         ...     return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
-        >>> resampler = Resampler(prior(10.0), num_guide_samples=20_000, seed=0)
+        >>> resampler = Resampler(prior(10.0), num_guide_samples=20_000, random_seed=0)
         >>> particles, weights = resampler.weighted(prior(3.0))
         >>> float(particles["mu"].weighted(weights).std("particle").round(1))
         3.0
@@ -461,7 +464,7 @@ class Resampler:
         *,
         scheme: str = "stable",
         container: str = "auto",
-        random_seed: int | None = None,
+        random_seed: int | np.random.Generator | None = None,
     ) -> Comparison:
         """Several priors on the same particles, side by side.
 
@@ -491,17 +494,22 @@ class Resampler:
         >>> import pyro, pyro.distributions as dist
         >>> def prior(scale):
         ...     return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
-        >>> resampler = Resampler(prior(10.0), num_guide_samples=20_000, seed=0)
+        >>> resampler = Resampler(prior(10.0), num_guide_samples=20_000, random_seed=0)
         >>> comparison = resampler.compare({"vague": prior(8.0), "informed": prior(4.0)})
         >>> float(comparison.summary().loc[("mu", "informed"), "sd"].round(1))
         4.0
         """
         variants = as_variants(models, 2)
         num_samples = as_count("num_samples", num_samples)
-        seed = self._chooser.common_seed(scheme, as_optional("random_seed", random_seed))
+        seed = self._chooser.common_seed(scheme, as_seed(random_seed))
         kind = containers.resolve(container)
 
         def draw(name: str, weighed: Weighed) -> tuple[Ints, Any]:
             return self._draw(weighed, num_samples, name, scheme, seed, kind, name)
 
         return side_by_side(variants, num_samples, self._weigh, draw, self._labels_of)
+
+
+def _attribute(seed: int) -> int | str:
+    """A seed as an attribute: files have no integers of more than 64 bits."""
+    return seed if seed < 2**63 else str(seed)

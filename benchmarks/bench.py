@@ -187,7 +187,7 @@ def time_one(name: str, n: int, s: int) -> dict[str, Any]:
     """Seconds of each contestant on one program and size."""
     make, guide_scale, model_scale = PROGRAMS[name]
     guide, model = make(guide_scale), make(model_scale)
-    ours = Resampler(guide, num_guide_samples=n, seed=0, progressbar=False)
+    ours = Resampler(guide, num_guide_samples=n, random_seed=0, progressbar=False)
     limit = Limit(name, guide_scale, ours)
     contestants: dict[str, Callable[[], Any]] = {
         "ours": lambda: ours.sample(model, s),
@@ -224,8 +224,8 @@ def time_growth(quick: bool) -> dict[str, float]:
     """How time grows with particles and draws, and the race of a hundred thousand draws."""
     large = 10**6 if quick else 10**7
     guide, model = log_normals(2.0), log_normals(1.0)
-    small = Resampler(guide, num_guide_samples=large // 10, seed=0)
-    big = Resampler(guide, num_guide_samples=large, seed=0, batch_size=10**6, progressbar=False)
+    small = Resampler(guide, num_guide_samples=large // 10, random_seed=0)
+    big = Resampler(guide, num_guide_samples=large, random_seed=0, batch_size=10**6, progressbar=False)
     seconds = take_turns({"small": lambda: small.sample(model, 1000), "big": lambda: big.sample(model, 1000)})
     million = small if not quick else big
     many = take_turns(
@@ -247,7 +247,7 @@ def time_ways(quick: bool) -> dict[str, float]:
 
     def build(program: Program, n: int, vectorize: bool) -> float:
         start = time.perf_counter()
-        Resampler(program, num_guide_samples=n, seed=0, vectorize=vectorize, progressbar=False)
+        Resampler(program, num_guide_samples=n, random_seed=0, vectorize=vectorize, progressbar=False)
         return time.perf_counter() - start
 
     def alone() -> float:
@@ -294,7 +294,7 @@ def memory_case(case: str) -> None:
 
         def build(size: int) -> Resampler:
             return Resampler(
-                guide, simulator, num_guide_samples=size, batch_size=1000, seed=0, progressbar=False
+                guide, simulator, num_guide_samples=size, batch_size=1000, random_seed=0, progressbar=False
             )
 
         build(2000)
@@ -308,7 +308,9 @@ def memory_case(case: str) -> None:
     if kind == "Pyro":
         resampler = PyroResampler(guide, num_guide_samples=size)
     else:
-        resampler = Resampler(guide, num_guide_samples=size, seed=0, batch_size=10**6, progressbar=False)
+        resampler = Resampler(
+            guide, num_guide_samples=size, random_seed=0, batch_size=10**6, progressbar=False
+        )
     forget_peak()
     before = peak()
     resampler.sample(model, 1000)
@@ -359,7 +361,7 @@ def count_operations() -> dict[str, float]:
     n = 10**5
     result = {}
     for name, (make, guide_scale, model_scale) in PROGRAMS.items():
-        resampler = Resampler(make(guide_scale), num_guide_samples=n, seed=0)
+        resampler = Resampler(make(guide_scale), num_guide_samples=n, random_seed=0)
         model = make(model_scale)
         with Count() as count:
             resampler.sample(model, 1000)

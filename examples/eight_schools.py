@@ -51,7 +51,12 @@ def simulator():
 def simulate(program):
     """Particles of a program, extended by the simulator."""
     return Resampler(
-        program, simulator, num_guide_samples=PARTICLES, seed=0, coords={"school": SCHOOLS}, progressbar=False
+        program,
+        simulator,
+        num_guide_samples=PARTICLES,
+        random_seed=0,
+        coords={"school": SCHOOLS},
+        progressbar=False,
     )
 
 

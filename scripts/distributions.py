@@ -244,14 +244,14 @@ def particles(cell: Cell, run: Runs, base: Runs, n: int) -> Resampler:
 def mapped(cell: Cell, programs: tuple[Runs, ...], n: int) -> Resampler:
     """Particles of programs, mapped, or one at a time where they cannot be."""
     try:
-        return Resampler(*programs, num_guide_samples=n, seed=SEED, vectorize=True)
+        return Resampler(*programs, num_guide_samples=n, random_seed=SEED, vectorize=True)
     except ProgramError as error:
         if "cannot be mapped" not in str(error):
             raise
         cell.looped.append(f"program ({said(error)})")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Resampler(*programs, num_guide_samples=n, seed=SEED, progressbar=False)
+        return Resampler(*programs, num_guide_samples=n, random_seed=SEED, progressbar=False)
 
 
 def _compare_draws(cell: Cell, case: Case, run: Runs, trace: Any, resampler: Resampler) -> None:

@@ -585,7 +585,7 @@ def failures(written: Written) -> list[str]:
                 guide if written.simulator else None,
                 num_guide_samples=n,
                 batch_size=written.batch_size,
-                seed=5,
+                random_seed=5,
                 progressbar=False,
             )
             mapped = resampler.weigh(model).log_ratio_by_site

@@ -141,7 +141,7 @@ def site(name: str, make: Callable[[], Any]) -> Callable[[], Any]:
 def as_guide(case: Case) -> None:
     zero = torch.zeros(())
     guide = site("x", lambda: case.at(zero))
-    resampler = Resampler(guide, num_guide_samples=case.size, seed=1)
+    resampler = Resampler(guide, num_guide_samples=case.size, random_seed=1)
     check_equal(resampler.weigh(guide))
     if case.shift:
         make = partial(case.at, torch.tensor(case.shift))
@@ -150,7 +150,7 @@ def as_guide(case: Case) -> None:
 
 def as_model(case: Case) -> None:
     wide = WIDE[case.wide] if isinstance(case.wide, str) else case.wide
-    resampler = Resampler(site("x", wide), num_guide_samples=case.size, seed=2)
+    resampler = Resampler(site("x", wide), num_guide_samples=case.size, random_seed=2)
     make = partial(case.at, torch.zeros(()))
     _same_draws(resampler, site("x", make), partial(case.direct or case.at, torch.zeros(())))
 
@@ -173,7 +173,7 @@ def as_simulator(case: Case) -> None:
         z = guide()
         pyro.sample("y", case.at(0.5 * z))
 
-    resampler = Resampler(guide, simulator, num_guide_samples=case.size, seed=4)
+    resampler = Resampler(guide, simulator, num_guide_samples=case.size, random_seed=4)
     drawn = draw(resampler, model)
     torch.manual_seed(5)
     z = dist.Normal(0.2, 0.4).sample((min(NUM_DIRECT, case.size),))
@@ -211,7 +211,7 @@ def pairs() -> list[tuple[Case, Case]]:
 def cached(guide: Case) -> Resampler:
     """Particles of a guide, kept while it goes through its models."""
     make = partial(guide.at, torch.zeros(()))
-    return Resampler(site("x", make), num_guide_samples=1000, seed=8)
+    return Resampler(site("x", make), num_guide_samples=1000, random_seed=8)
 
 
 def as_pair(guide: Case, model: Case) -> None:
@@ -241,7 +241,7 @@ class Kind:
 
 def run_kind(kind: Kind) -> None:
     size = NUM_PARTICLES
-    resampler = Resampler(kind.guide, kind.simulator, num_guide_samples=size, seed=6)
+    resampler = Resampler(kind.guide, kind.simulator, num_guide_samples=size, random_seed=6)
     if kind.same:
         check_equal(resampler.weigh(kind.guide))
     drawn = draw(resampler, kind.model)
@@ -890,7 +890,7 @@ def way_of(idiom: Idiom) -> tuple[str, str]:
     guide, model = idiom.program(GUIDE), idiom.program(MODEL)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        resampler = Resampler(guide, num_guide_samples=NUM_TRACED, seed=9, progressbar=False)
+        resampler = Resampler(guide, num_guide_samples=NUM_TRACED, random_seed=9, progressbar=False)
         ratios = resampler.weigh(model).log_ratio_by_site
     columns = resampler._particles.columns
     for i in range(NUM_TRACED):

@@ -31,7 +31,7 @@ ROOT = {
     "inference_library": str,
     "inference_library_version": str,
     "format_version": numbers.Integral,
-    "seed": numbers.Integral,
+    "random_seed": numbers.Integral,
     "scheme": str,
 }
 

@@ -27,7 +27,7 @@ def test_bad_arguments_are_value_errors():
 
 
 def test_a_warning_points_at_the_line_of_the_caller():
-    resampler = arviz_resampler.Resampler(prior, num_guide_samples=50, seed=0)
+    resampler = arviz_resampler.Resampler(prior, num_guide_samples=50, random_seed=0)
     with pytest.warns(arviz_resampler.WeightWarning) as caught:
         resampler.sample(prior, 100)
     assert caught[0].filename == __file__

@@ -46,7 +46,7 @@ def expected_warnings(idiom: Idiom, *, drawn: bool = True) -> Iterator[None]:
 @functools.cache
 def resampler_of(idiom: Idiom, n: int) -> Resampler:
     with expected_warnings(idiom):
-        return Resampler(idiom.program(), num_guide_samples=n, seed=1, progressbar=False)
+        return Resampler(idiom.program(), num_guide_samples=n, random_seed=1, progressbar=False)
 
 
 def weigh(resampler: Resampler, idiom: Idiom, scale: float) -> Weights:
@@ -126,8 +126,8 @@ def test_what_is_computed_belongs_to_the_values_of_its_particle(idiom):
 def test_a_seed_fixes_every_bit(idiom):
     first = columns(resampler_of(idiom, FEW))
     with expected_warnings(idiom):
-        again = Resampler(idiom.program(), num_guide_samples=FEW, seed=1, progressbar=False)
-        other = Resampler(idiom.program(), num_guide_samples=FEW, seed=2, progressbar=False)
+        again = Resampler(idiom.program(), num_guide_samples=FEW, random_seed=1, progressbar=False)
+        other = Resampler(idiom.program(), num_guide_samples=FEW, random_seed=2, progressbar=False)
     for name, column in first.items():
         assert torch.equal(column.value, columns(again)[name].value)
         if column.continuous:
@@ -148,7 +148,7 @@ def test_a_simulator_keeps_what_the_guide_has_drawn(idiom):
     alone = columns(resampler_of(idiom, FEW))
     with expected_warnings(idiom):
         both = Resampler(
-            idiom.program(), idiom.program(), num_guide_samples=FEW, seed=1, progressbar=False
+            idiom.program(), idiom.program(), num_guide_samples=FEW, random_seed=1, progressbar=False
         )  # fmt: skip
     for name, column in columns(both).items():
         if column.reason != "deterministic":
@@ -169,7 +169,7 @@ def test_an_automatic_guide_is_drawn_and_scored_as_pyro_does(kind):
 
     guide = kind(model, init_scale=0.5)
     guide()
-    resampler = Resampler(guide, num_guide_samples=MAPPED, seed=1, progressbar=False, vectorize=True)
+    resampler = Resampler(guide, num_guide_samples=MAPPED, random_seed=1, progressbar=False, vectorize=True)
     found = columns(resampler)
     expected = draw_one_by_one(guide, PLAIN, seed=2)
     assert_same_law({name: found[name].value for name in expected}, expected)
@@ -224,7 +224,7 @@ def test_a_mask_that_differs_between_particles_leaves_out_their_own_elements(dra
         with pyro.plate("row", 3), poutine.mask(mask=a > 0 if drawn else data):
             pyro.sample("x", dist.Normal(a, 1.0))
 
-    resampler = Resampler(guide, num_guide_samples=FEW, seed=1, progressbar=False)
+    resampler = Resampler(guide, num_guide_samples=FEW, random_seed=1, progressbar=False)
     found = resampler.weigh(model).log_ratio_by_site
     for i in range(FEW):
         values = {name: column.value[i] for name, column in columns(resampler).items()}
@@ -238,7 +238,7 @@ def test_a_mask_that_differs_between_particles_leaves_out_their_own_elements(dra
 @each_idiom
 @pytest.mark.filterwarnings("ignore:the guide draws random numbers outside its sites")
 def test_what_cannot_be_mapped_is_refused_where_nothing_else_is_allowed(idiom):
-    options = {"num_guide_samples": FEW, "seed": 1, "progressbar": False}
+    options = {"num_guide_samples": FEW, "random_seed": 1, "progressbar": False}
     if idiom.mapped:
         with expected_warnings(idiom):
             Resampler(idiom.program(), vectorize=True, **options)
@@ -325,7 +325,7 @@ def test_a_row_that_is_looked_up_is_a_view(change, place, made):
         change(x, {"number": 1, "tensor": torch.tensor(1), "drawn": z}[place], a)
         pyro.deterministic("x", x, event_dim=2)
 
-    found = columns(Resampler(program, num_guide_samples=7, seed=1, progressbar=False))
+    found = columns(Resampler(program, num_guide_samples=7, random_seed=1, progressbar=False))
     for i in range(7):
         values = {name: column.value[i] for name, column in found.items()}
         torch.testing.assert_close(values["x"], run_one(program, values).deterministic["x"])

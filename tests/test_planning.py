@@ -41,7 +41,7 @@ TRUTHS = {
 
 def test_fractions_are_those_of_the_closed_form_and_within_their_error():
     priors = {name: prior(*spec) for name, spec in MODELS.items()}
-    table = plan(prior(0.0, GUIDE), priors, 1000, pilot=20_000, seed=0)
+    table = plan(prior(0.0, GUIDE), priors, 1000, pilot=20_000, random_seed=0)
     assert table.index.name == "model"
     for name, truth in TRUTHS.items():
         row = table.loc[name]
@@ -55,7 +55,7 @@ def test_fractions_are_those_of_the_closed_form_and_within_their_error():
 
 
 def test_errors_of_fractions_are_those_of_repeated_pilots():
-    cache = [Resampler(normal(0.0, GUIDE), num_guide_samples=2000, seed=seed) for seed in range(200)]
+    cache = [Resampler(normal(0.0, GUIDE), num_guide_samples=2000, random_seed=seed) for seed in range(200)]
     found = np.array([ess_fraction(resampler.weigh(normal(1.0, 2.0))) for resampler in cache])
     truth = fraction(1.0, 2.0, GUIDE)
     values, errors = found.T
@@ -67,8 +67,8 @@ def test_a_run_of_the_planned_size_gives_the_effective_samples():
     model = prior(2.0, 3.0, 0.6)
     enough = 0
     for seed in range(40):
-        count = plan(prior(0.0, GUIDE), model, 500, pilot=3000, seed=seed)["num_guide_samples"].iloc[0]
-        run = Resampler(prior(0.0, GUIDE), num_guide_samples=int(count), seed=1000 + seed)
+        count = plan(prior(0.0, GUIDE), model, 500, pilot=3000, random_seed=seed)["num_guide_samples"].iloc[0]
+        run = Resampler(prior(0.0, GUIDE), num_guide_samples=int(count), random_seed=1000 + seed)
         ess = run.weigh(model).ess
         assert ess < 1000
         enough += ess >= 500
@@ -80,21 +80,21 @@ def test_one_model_goes_by_the_name_of_its_program():
     def informed():
         pyro.sample("mu", dist.Normal(0.0, 5.0))
 
-    table = plan(normal(0.0, GUIDE), informed, 100, seed=0)
+    table = plan(normal(0.0, GUIDE), informed, 100, random_seed=0)
     assert list(table.index) == ["informed"]
-    same = plan(normal(0.0, GUIDE), {"informed": informed}, 100, seed=0)
+    same = plan(normal(0.0, GUIDE), {"informed": informed}, 100, random_seed=0)
     assert table.equals(same)
 
 
 def test_the_guide_itself_needs_as_many_particles_as_draws():
-    row = plan(normal(0.0, GUIDE), normal(0.0, GUIDE), 1200, seed=0).iloc[0]
+    row = plan(normal(0.0, GUIDE), normal(0.0, GUIDE), 1200, random_seed=0).iloc[0]
     assert row["ess_fraction"] == pytest.approx(1.0)
     assert row["num_guide_samples"] == 1200
     assert row["costliest_site"] is None or row["costliest_site"] != row["costliest_site"]
 
 
 def test_a_pilot_that_is_too_small_gives_a_lower_bound_and_says_so():
-    row = plan(normal(0.0, GUIDE), normal(0.0, 0.02), 1000, pilot=2000, seed=0).iloc[0]
+    row = plan(normal(0.0, GUIDE), normal(0.0, 0.02), 1000, pilot=2000, random_seed=0).iloc[0]
     assert row["verdict"] == "unreliable"
     assert row["advice"].startswith("at least so many, and the pilot does not tell how many more: effective")
     assert row["num_guide_samples"] == pytest.approx(1000 / row["ess_fraction"], rel=0.1)
@@ -103,14 +103,16 @@ def test_a_pilot_that_is_too_small_gives_a_lower_bound_and_says_so():
 def test_a_heavy_tail_gives_a_lower_bound_and_says_so():
     # Normal(0, 2) under Normal(0, 1): the shape of the tail is 1 - 1 / 4 = 0.75, the ESS fraction zero.
     for sd in (1.55, 2.0):
-        row = plan(normal(0.0, 1.0), normal(0.0, sd), 1000, pilot=100_000, seed=1).iloc[0]
+        row = plan(normal(0.0, 1.0), normal(0.0, sd), 1000, pilot=100_000, random_seed=1).iloc[0]
         assert row["verdict"] == "unreliable"
         assert row["advice"].startswith("at least so many")
         assert "k-hat" in row["advice"]
 
 
 def test_a_model_outside_the_pilot_gives_the_bound_of_three():
-    row = plan(normal(0.0, 1.0), lambda: pyro.sample("mu", dist.Uniform(900, 901)), 500, seed=0).iloc[0]
+    row = plan(normal(0.0, 1.0), lambda: pyro.sample("mu", dist.Uniform(900, 901)), 500, random_seed=0).iloc[
+        0
+    ]
     assert row["ess_fraction"] == 0.0
     assert math.isnan(row["mcse_ess_fraction"])
     assert row["num_guide_samples"] == 1_700_000  # 500 * 10,000 / 3 with two digits
@@ -131,7 +133,7 @@ def test_options_reach_the_resampler():
             pyro.sample("x", dist.Normal(0.0, 1.0))
         pyro.sample("mu", dist.Normal(0.0, GUIDE))
 
-    row = plan(guide, normal(0.0, 5.0), 100, pilot=500, seed=0, partial=True, batch_size=100).iloc[0]
+    row = plan(guide, normal(0.0, 5.0), 100, pilot=500, random_seed=0, partial=True, batch_size=100).iloc[0]
     assert row["costliest_site"] == "mu"
     with pytest.raises(ArgumentError, match="max_plate_nesting must be a non-negative integer"):
         plan(guide, guide, 100, max_plate_nesting="deep")

@@ -197,7 +197,7 @@ def make(structure: Structure, n: int, simulator: bool = False, **kwargs) -> Res
         guide if simulator else structure.program(),
         structure.program() if simulator else None,
         num_guide_samples=n,
-        seed=3,
+        random_seed=3,
         progressbar=False,
         **kwargs,
     )
@@ -356,7 +356,7 @@ def test_a_factor_that_is_the_same_for_all_changes_no_weight_whatever_its_shape(
         with pyro.plate("item", n) if plated else contextlib.nullcontext():
             pyro.factor("constant", torch.arange(float(n)) + 1)
 
-    resampler = Resampler(guide, num_guide_samples=n, seed=0)
+    resampler = Resampler(guide, num_guide_samples=n, random_seed=0)
     assert resampler.weigh(model).ess == pytest.approx(n)
 
 
@@ -368,7 +368,7 @@ def test_a_model_cannot_change_the_particles():
         x = pyro.sample("x", dist.Normal(0.0, 1.0))
         x += 100.0
 
-    resampler = Resampler(guide, num_guide_samples=2000, seed=0)
+    resampler = Resampler(guide, num_guide_samples=2000, random_seed=0)
     before = resampler.sample(guide, 5)
     with contextlib.suppress(ProgramError):
         resampler.weigh(careless)
@@ -401,7 +401,7 @@ OF_ONE_DRAW = {
 @pytest.mark.parametrize("n", [1, 4, 2000])
 @pytest.mark.parametrize("program", OF_ONE_DRAW)
 def test_a_program_that_reduces_a_draw_reduces_each_particle_by_itself(program, n):
-    resampler = Resampler(program, num_guide_samples=n, seed=0)
+    resampler = Resampler(program, num_guide_samples=n, random_seed=0)
     a, x = (resampler._particles.columns[name].value for name in "ax")
     assert (x - OF_ONE_DRAW[program](a)).abs().max() < 0.1 * 6
     scored = resampler._weigh(program).scored["x"]
@@ -477,7 +477,7 @@ def test_axes_may_be_plates_in_one_program_and_events_in_the_other(shape, data, 
 
     guide = program(first, range(-first, 0), torch.zeros(shape), 2.0)
     model = program(second, list(free), location, 1.5)
-    resampler = Resampler(guide, num_guide_samples=n, seed=0)
+    resampler = Resampler(guide, num_guide_samples=n, random_seed=0)
     with quietly():
         tree = resampler.sample_prior_predictive(model, 5, container="datatree")
     x = torch.as_tensor(tree["prior"]["x"].values[0])

@@ -77,7 +77,7 @@ def test_moments_of_a_dirichlet_and_its_simulation_are_right(stable):
     def model():
         return pyro.sample("p", dist.Dirichlet(tensor([2.0, 1.5])))
 
-    resampler = Resampler(guide, simulator, num_guide_samples=200_000, seed=0)
+    resampler = Resampler(guide, simulator, num_guide_samples=200_000, random_seed=0)
     draws = resampler.sample(model, 100_000, stable=stable)
     assert draws["p"].shape == (100_000, 2)
     assert draws["x"].shape == (100_000, 3)
@@ -110,7 +110,7 @@ def walk(steps, spread):
 
 def test_the_random_walk_of_the_tutorial_runs_as_written():
     simulator = functools.partial(walk, 100, 2.0)
-    resampler = Resampler(random_walk(2.0), simulator, num_guide_samples=20_000, seed=1)
+    resampler = Resampler(random_walk(2.0), simulator, num_guide_samples=20_000, random_seed=1)
     draws = resampler.sample(random_walk(1.0), num_samples=20)
     assert draws["trend"].shape == (20, 100)
     assert draws["obs"].shape == (20, 100)
@@ -125,7 +125,7 @@ def test_the_random_walk_of_the_tutorial_runs_as_written():
 @pytest.mark.parametrize("scheme", ["stable", "multinomial", "stratified", "systematic", "residual"])
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (4.0, 3.0)])
 def test_draws_have_the_mean_and_spread_of_the_model(scheme, mean, sd):
-    resampler = Resampler(normal(0, 10), num_guide_samples=100_000, seed=2)
+    resampler = Resampler(normal(0, 10), num_guide_samples=100_000, random_seed=2)
     model = normal(mean, sd)
     prior = resampler.sample_prior_predictive(model, 4000, scheme=scheme, container="datatree")
     x = prior["prior"]["x"].values.ravel()
@@ -142,7 +142,7 @@ def test_float32_particles_are_drawn_from_by_float64_weights():
     def model():
         pyro.sample("x", dist.Normal(torch.full((2000,), 0.02), 1.0).to_event(1))
 
-    resampler = Resampler(guide, num_guide_samples=20_000, seed=0)
+    resampler = Resampler(guide, num_guide_samples=20_000, random_seed=0)
     weights = resampler.weigh(model)
     x = resampler._particles.columns["x"].value.double()
     exact = (0.02 * x - 0.0002).sum(1).numpy()
@@ -153,13 +153,13 @@ def test_float32_particles_are_drawn_from_by_float64_weights():
 
 
 def test_more_draws_than_particles_are_possible():
-    resampler = Resampler(normal(), num_guide_samples=50, seed=0)
+    resampler = Resampler(normal(), num_guide_samples=50, random_seed=0)
     with pytest.warns(WeightWarning, match="thin"):
         assert resampler.sample(normal(), 300)["x"].shape == (300,)
 
 
 def test_one_particle_is_every_draw():
-    resampler = Resampler(normal(), num_guide_samples=1, seed=0)
+    resampler = Resampler(normal(), num_guide_samples=1, random_seed=0)
     with pytest.warns(WeightWarning):
         assert len(resampler.sample(normal(), 5)["x"].unique()) == 1
 
@@ -168,7 +168,7 @@ def test_no_particle_in_the_support_is_an_error_and_not_a_draw():
     def model():
         pyro.sample("x", dist.Uniform(20.0, 21.0))
 
-    resampler = Resampler(normal(), num_guide_samples=100, seed=0)
+    resampler = Resampler(normal(), num_guide_samples=100, random_seed=0)
     assert resampler.weigh(model).num_supported == 0
     for stable in (True, False):
         with pytest.raises(WeightError, match="no particle has positive weight; site 'x'"):
@@ -177,7 +177,7 @@ def test_no_particle_in_the_support_is_an_error_and_not_a_draw():
 
 @pytest.mark.parametrize("sd", [1e-3, 30.0])
 def test_weights_below_good_are_warned_about_once_a_call(sd):
-    resampler = Resampler(normal(0, 1), num_guide_samples=2000, seed=0)
+    resampler = Resampler(normal(0, 1), num_guide_samples=2000, random_seed=0)
     with pytest.warns(WeightWarning, match=r"unreliable.*'x'") as caught:
         resampler.sample(normal(0, sd), 100)
     assert len(caught) == 1
@@ -207,7 +207,9 @@ def test_a_seed_gives_the_same_bits_and_leaves_the_generators_alone(stable):
         pytest.warns(ProgramWarning, match="random numbers of NumPy or Python"),
     ):
         first, second = (
-            Resampler(noisy, num_guide_samples=200, seed=5, progressbar=False).sample(normal(), 50, stable)
+            Resampler(noisy, num_guide_samples=200, random_seed=5, progressbar=False).sample(
+                normal(), 50, stable
+            )
             for _ in range(2)
         )
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -233,15 +235,32 @@ def test_stable_draws_use_no_global_randomness():
     assert torch.equal(resampler.sample(normal(), 50)["x"], first)
 
 
+def test_a_seed_is_an_integer_of_any_size_or_comes_from_a_generator():
+    def draws(seed):
+        resampler = Resampler(normal(0, 2), num_guide_samples=500, random_seed=seed)
+        idata = resampler.sample_prior_predictive(normal(), 50)
+        return resampler.sample(normal(), 50)["x"], idata.attrs["random_seed"]
+
+    first, attribute = draws(3)
+    assert attribute == 3
+    for same_seed in (np.int64(3), np.uint8(3), tensor(3)):
+        assert torch.equal(draws(same_seed)[0], first)
+    large, attribute = draws(3 + 2**64)
+    assert attribute == str(3 + 2**64)  # netCDF has no integers of more than 64 bits
+    assert not torch.equal(large, first)
+    drawn = np.random.default_rng(0).integers(2**63)
+    assert torch.equal(draws(np.random.default_rng(0))[0], draws(drawn)[0])
+
+
 @pytest.mark.parametrize("seed", [None, 3])
 def test_independent_draws_are_fresh_at_each_call(seed):
-    resampler = Resampler(normal(0, 2), num_guide_samples=5000, seed=seed)
+    resampler = Resampler(normal(0, 2), num_guide_samples=5000, random_seed=seed)
     first, second = (resampler.sample(normal(), 50, stable=False)["x"] for _ in range(2))
     assert not torch.equal(first, second)
 
 
 def test_a_random_seed_repeats_and_changes_the_choice_of_particles():
-    resampler = Resampler(normal(0, 2), num_guide_samples=5000, seed=0)
+    resampler = Resampler(normal(0, 2), num_guide_samples=5000, random_seed=0)
 
     def chosen(scheme, seed):
         prior = resampler.sample_prior_predictive(
@@ -255,7 +274,7 @@ def test_a_random_seed_repeats_and_changes_the_choice_of_particles():
 
 
 def test_the_first_draws_stay_when_more_are_asked_for():
-    resampler = Resampler(normal(0, 2), num_guide_samples=5000, seed=0)
+    resampler = Resampler(normal(0, 2), num_guide_samples=5000, random_seed=0)
     assert torch.equal(resampler.sample(normal(), 1000)["x"][:100], resampler.sample(normal(), 100)["x"])
 
 
@@ -268,7 +287,7 @@ def test_a_resampler_pickles_without_its_programs():
     def guide():
         pyro.sample("x", dist.Normal(0 * offset.sum(), 2.0))
 
-    resampler = Resampler(guide, num_guide_samples=10_000, seed=0)
+    resampler = Resampler(guide, num_guide_samples=10_000, random_seed=0)
     draws = resampler.sample(normal(), 100)["x"]
     packed = pickle.dumps(resampler)
     # Values and one log density: 12 bytes a particle.
@@ -284,14 +303,14 @@ def test_no_autograd_graph_is_kept():
         pyro.deterministic("twice", 2 * x * scale)
         pyro.deterministic("scale", scale)
 
-    resampler = Resampler(guide, num_guide_samples=100, seed=0)
+    resampler = Resampler(guide, num_guide_samples=100, random_seed=0)
     draws = resampler.sample(guide, 10)
     assert not any(value.requires_grad for value in draws.values())
     assert not any(c.value.requires_grad for c in resampler._particles.columns.values())
 
 
 def test_draws_are_copies_of_the_particles():
-    resampler = Resampler(normal(0, 2), num_guide_samples=1000, seed=0)
+    resampler = Resampler(normal(0, 2), num_guide_samples=1000, random_seed=0)
     first = resampler.sample(normal(), 10)["x"]
     kept = first.clone()
     first.zero_()
@@ -300,7 +319,7 @@ def test_draws_are_copies_of_the_particles():
 
 def test_the_caller_inside_a_plate_or_a_trace_is_not_seen_by_the_programs():
     with pyro.plate("outer", 7), pyro.poutine.trace() as trace:
-        draws = Resampler(normal(0, 2), num_guide_samples=500, seed=0).sample(normal(), 10)
+        draws = Resampler(normal(0, 2), num_guide_samples=500, random_seed=0).sample(normal(), 10)
     assert draws["x"].shape == (10,)
     assert not [name for name in trace.trace.nodes if name == "x"]
 
@@ -312,7 +331,7 @@ def test_the_caller_inside_a_plate_or_a_trace_is_not_seen_by_the_programs():
 def test_counts_must_be_positive_integers(bad):
     with pytest.raises(ArgumentError, match="num_guide_samples must be a positive integer, got"):
         Resampler(normal(), num_guide_samples=bad)
-    resampler = Resampler(normal(), num_guide_samples=100, seed=0)
+    resampler = Resampler(normal(), num_guide_samples=100, random_seed=0)
     with pytest.raises(ArgumentError, match="num_samples must be a positive integer, got"):
         resampler.sample(normal(), bad)
     with pytest.raises(ArgumentError, match="num_samples"):
@@ -321,7 +340,14 @@ def test_counts_must_be_positive_integers(bad):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("seed", -1), ("seed", 2**63), ("seed", "a"), ("max_plate_nesting", -1), ("batch_size", 0)],
+    [
+        ("random_seed", -1),
+        ("random_seed", True),
+        ("random_seed", "a"),
+        ("random_seed", 1.0),
+        ("max_plate_nesting", -1),
+        ("batch_size", 0),
+    ],
 )
 def test_other_numbers_are_checked_too(name, value):
     with pytest.raises(ArgumentError, match=name):
@@ -330,7 +356,7 @@ def test_other_numbers_are_checked_too(name, value):
 
 @pytest.mark.parametrize("number", [np.int64(20), tensor(20)])
 def test_whole_numbers_of_other_libraries_are_numbers(number):
-    resampler = Resampler(normal(), num_guide_samples=number, seed=0)
+    resampler = Resampler(normal(), num_guide_samples=number, random_seed=0)
     assert resampler.sample(normal(), number)["x"].shape == (20,)
 
 
@@ -346,20 +372,20 @@ def test_programs_must_be_callable_without_arguments():
 
 
 def test_an_unknown_scheme_is_named_with_the_closest_one():
-    resampler = Resampler(normal(), num_guide_samples=100, seed=0)
+    resampler = Resampler(normal(), num_guide_samples=100, random_seed=0)
     with pytest.raises(ArgumentError, match=r"'sytematic'.*Did you mean 'systematic'"):
         resampler.sample_prior_predictive(normal(), 10, scheme="sytematic")
 
 
 def test_the_repr_lists_the_sites():
-    text = repr(Resampler(normal(), num_guide_samples=100, seed=3))
+    text = repr(Resampler(normal(), num_guide_samples=100, random_seed=3))
     assert "100 particles, seed 3" in text
     assert "x" in text
     assert "latent" in text
 
 
 def test_a_partial_model_without_sites_keeps_the_guide():
-    cache = Resampler(normal(), num_guide_samples=500, seed=0, partial=True)
+    cache = Resampler(normal(), num_guide_samples=500, random_seed=0, partial=True)
     assert cache.weigh(lambda: None).ess == pytest.approx(500)
     prior = cache.sample_prior_predictive(lambda: None, 20, container="datatree")
     assert (prior["sample_stats_prior"]["lp"] == 0).all()
@@ -370,7 +396,7 @@ def test_sites_of_any_precision_reach_the_container(dtype):
     def guide():
         pyro.deterministic("d", pyro.sample("x", dist.Normal(0.0, 1.0)).to(dtype))
 
-    cache = Resampler(guide, num_guide_samples=500, seed=0)
+    cache = Resampler(guide, num_guide_samples=500, random_seed=0)
     prior = cache.sample_prior_predictive(guide, 20, container="datatree")["prior"]
     assert prior["d"].dtype == np.float64
     np.testing.assert_allclose(prior["d"], prior["x"], rtol=1e-2)

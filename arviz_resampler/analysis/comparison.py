@@ -78,7 +78,7 @@ class Comparison:
     ...     mu = prior(10.0)()
     ...     with pyro.plate("school", 8):
     ...         pyro.sample("y", dist.Normal(mu, 1.0))
-    >>> resampler = Resampler(prior(10.0), simulator, num_guide_samples=20_000, seed=0)
+    >>> resampler = Resampler(prior(10.0), simulator, num_guide_samples=20_000, random_seed=0)
     >>> comparison = resampler.compare({"vague": prior(6.0), "informed": prior(2.0)}, num_samples=500)
     >>> list(comparison.priors)
     ['vague', 'informed']

@@ -107,6 +107,8 @@ class Race:
         self._bars: dict[int, _Bars] = {}
         # What the hash starts from in each block; there are never more blocks than that.
         root = _mix(np.array([seed % 2**64], np.uint64) + _STEP)
+        while seed := seed >> 64:
+            root = _mix(root ^ (np.uint64(seed % 2**64) + _STEP))
         self._roots = _mix(root ^ _mix(np.arange(32, dtype=np.uint64) + _STEP))
 
     def __getstate__(self) -> dict[str, Any]:

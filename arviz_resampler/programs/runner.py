@@ -269,7 +269,7 @@ def _check_seed(role: str, seed: int, states: list[Any]) -> None:
     if repeats:
         raise ProgramError(
             f"the {role} sets a seed of its own, so that every particle would get the same random numbers. "
-            f"Remove it, and pass seed= to the Resampler."
+            f"Remove it, and pass random_seed= to the Resampler."
         )
 
 

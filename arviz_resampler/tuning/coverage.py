@@ -197,7 +197,7 @@ class Coverage:
     >>> from arviz_resampler import Resampler
     >>> def make_model(scale):
     ...     return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
-    >>> resampler = Resampler(make_model(10.0), num_guide_samples=20_000, seed=0)
+    >>> resampler = Resampler(make_model(10.0), num_guide_samples=20_000, random_seed=0)
     >>> coverage = resampler.tune(make_model, scale=(0.01, 10.0)).coverage(num_points=16)
     >>> print(coverage)
     Coverage: 50% of the box is good

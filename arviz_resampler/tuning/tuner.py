@@ -74,7 +74,7 @@ class Tuner:
     >>> from arviz_resampler import Resampler
     >>> def make_model(scale):
     ...     return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
-    >>> resampler = Resampler(make_model(10.0), num_guide_samples=20_000, seed=0)
+    >>> resampler = Resampler(make_model(10.0), num_guide_samples=20_000, random_seed=0)
     >>> tuner = resampler.tune(make_model, scale=(1.0, 9.0))
     >>> prior, weights = tuner.update(scale=3.0)
     >>> weights.verdict

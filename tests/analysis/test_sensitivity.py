@@ -35,7 +35,7 @@ def simulator():
 
 @pytest.fixture(scope="module")
 def cache():
-    return Resampler(guide, simulator, num_guide_samples=100_000, seed=0)
+    return Resampler(guide, simulator, num_guide_samples=100_000, random_seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def reference(values, log_p, powers):
 @pytest.fixture(scope="module")
 def equal():
     """A model that is its own guide: weights are equal, as those of draws in priorsense."""
-    resampler = Resampler(prior(), num_guide_samples=4000, seed=0)
+    resampler = Resampler(prior(), num_guide_samples=4000, random_seed=0)
     particles, _ = resampler.weighted(prior())
     mu = particles["mu"].values.astype(np.float64)
     return mu, -(((mu - 1.0) / S) ** 2) / 2, resampler.sensitivity(prior(), var_names="mu").loc[("mu", "mu")]
@@ -149,7 +149,7 @@ def test_a_column_says_whether_the_weights_carried_the_scaling(cache, table):
     assert (table.loc["mu", "ess"] < cache.weigh(prior()).ess).all()
     # As wide as the guide: to the power 0.8 it is wider, with the shape 1 - 0.8 = 0.2 for its tail. A site
     # that is as narrow as the guide can be scaled only to be narrower.
-    few = Resampler(guide, num_guide_samples=300, seed=0)
+    few = Resampler(guide, num_guide_samples=300, random_seed=0)
     with pytest.warns(WeightWarning, match="weights are unreliable"):
         thin = few.sensitivity(prior(0.5, 1.0))
     assert not thin["carried"].any()
@@ -175,7 +175,7 @@ def test_only_latent_sites_are_scaled():
         with pyro.plate("n", 2):
             pyro.sample("y", dist.Normal(mu, tau + 0.2))
 
-    table = Resampler(guide, simulator, num_guide_samples=50_000, seed=0).sensitivity(model)
+    table = Resampler(guide, simulator, num_guide_samples=50_000, random_seed=0).sensitivity(model)
     assert list(table.index.get_level_values("site").unique()) == ["mu", "tau"]
 
 
@@ -208,7 +208,7 @@ def test_simulations_that_failed_are_not_scaled():
         pyro.sample("z", dist.Normal(0.0, 0.9))
 
     with pytest.warns(DrawWarning):
-        cache = Resampler(guide, failing, num_guide_samples=20_000, seed=0)
+        cache = Resampler(guide, failing, num_guide_samples=20_000, random_seed=0)
     with pytest.warns(DrawWarning, match="NaN or infinite in 'z'"):
         table = cache.sensitivity(model)
     assert table.loc["z"].loc["mu"].notna().all()
@@ -221,7 +221,7 @@ def test_values_that_are_not_finite_leave_the_rest():
         pyro.sample("y", dist.Normal(torch.where(mu > 3.0, torch.nan, mu), tau))
 
     with pytest.warns(DrawWarning):
-        cache = Resampler(guide, failing, num_guide_samples=20_000, seed=0)
+        cache = Resampler(guide, failing, num_guide_samples=20_000, random_seed=0)
     with pytest.warns(DrawWarning, match="particles with weight are NaN or infinite in 'y', which get NaN"):
         table = cache.sensitivity(prior())
     assert table.loc[("mu", "y"), list(COLUMNS)].isna().all()
@@ -233,5 +233,5 @@ def test_renamed_sites_are_said():
         pyro.sample("draw", dist.Normal(0.0, 1.0))
 
     with pytest.warns(NameWarning, match="'draw' is 'draw_site'"):
-        table = Resampler(program, num_guide_samples=2000, seed=0).sensitivity(program)
+        table = Resampler(program, num_guide_samples=2000, random_seed=0).sensitivity(program)
     assert list(table.index) == [("draw", "draw_site")]

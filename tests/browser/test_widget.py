@@ -57,7 +57,7 @@ def simulator():
         pyro.sample("y", dist.Normal(theta, errors), obs=effects)
 
 
-resampler = Resampler(guide, simulator, num_guide_samples=50_000, seed=0, progressbar=False)
+resampler = Resampler(guide, simulator, num_guide_samples=50_000, random_seed=0, progressbar=False)
 tuner = resampler.tune(make_model, 500, location=(0.05, 40.0), spread=(1.0, 40.0))
 tuner.widget()
 """

@@ -56,7 +56,7 @@ def simulator(y=None, c=None):
 
 def variants(*data):
     resampler = Resampler(
-        latents(3.0), simulator(*data), num_guide_samples=4000, seed=0, coords={"school": SCHOOLS}
+        latents(3.0), simulator(*data), num_guide_samples=4000, random_seed=0, coords={"school": SCHOOLS}
     )
     return {
         name: resampler.sample_prior_predictive(latents(scale), NUM_DRAWS, name=name)
@@ -604,7 +604,7 @@ def test_matching_containers_are_built_from_the_same_datasets(container):
     def program():
         pyro.sample("mu", dist.Normal(0.0, 1.0))
 
-    resampler = Resampler(program, num_guide_samples=500, seed=0)
+    resampler = Resampler(program, num_guide_samples=500, random_seed=0)
     tree = resampler.sample_prior_predictive(program, 50, container="datatree")
     other = resampler.sample_prior_predictive(program, 50, container=container)
     for name, group in groups_of(tree).items():
@@ -617,7 +617,7 @@ def test_matching_containers_are_built_from_the_same_datasets(container):
 @pytest.fixture(scope="module")
 def compared():
     resampler = Resampler(
-        latents(3.0), simulator(Y, C), num_guide_samples=4000, seed=0, coords={"school": SCHOOLS}
+        latents(3.0), simulator(Y, C), num_guide_samples=4000, random_seed=0, coords={"school": SCHOOLS}
     )
     return resampler.compare({"wide": latents(2.0), "narrow": latents(1.0)}, NUM_DRAWS)
 

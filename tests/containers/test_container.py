@@ -54,7 +54,9 @@ def schools(data=None):
 
 def build(guide=prior, simulator=None, *, model=None, container="auto", **options):
     """A checked container, as datasets by group, and its root attributes."""
-    resampler = Resampler(guide, simulator, num_guide_samples=400, seed=0, progressbar=False, **options)
+    resampler = Resampler(
+        guide, simulator, num_guide_samples=400, random_seed=0, progressbar=False, **options
+    )
     made = resampler.sample_prior_predictive(model or guide, S, container=container)
     return check_container(made), made.attrs
 
@@ -129,11 +131,11 @@ def test_deterministic_sites_are_prior_and_an_axis_of_one_stays():
 
 
 def test_root_attributes_name_the_variant_the_seed_and_the_scheme():
-    resampler = Resampler(prior, num_guide_samples=400, seed=7)
+    resampler = Resampler(prior, num_guide_samples=400, random_seed=7)
     made = resampler.sample_prior_predictive(prior, S, name="vague", scheme="systematic")
-    assert (made.attrs["name"], made.attrs["seed"], made.attrs["scheme"]) == ("vague", 7, "systematic")
+    assert (made.attrs["name"], made.attrs["random_seed"], made.attrs["scheme"]) == ("vague", 7, "systematic")
     assert ("arviz_version" in made.attrs) == OLD
-    assert resampler.sample_prior_predictive(prior, S, random_seed=3).attrs["seed"] == 3
+    assert resampler.sample_prior_predictive(prior, S, random_seed=3).attrs["random_seed"] == 3
 
 
 @pytest.mark.parametrize("model", [prior, lambda: normal("mu"), functools.partial(normal, "mu")])
@@ -143,7 +145,7 @@ def test_a_variant_without_a_name_is_called_after_its_program(model):
 
 
 def test_stats_point_at_the_particles_of_the_draws_and_their_densities():
-    resampler = Resampler(lambda: normal("mu", 0.0, 2.0), num_guide_samples=4000, seed=0)
+    resampler = Resampler(lambda: normal("mu", 0.0, 2.0), num_guide_samples=4000, random_seed=0)
     groups = check_container(resampler.sample_prior_predictive(prior, S))
     stats, mu = groups["sample_stats_prior"], groups["prior"]["mu"].values
     log_p = dist.Normal(0.0, 1.0).log_prob(torch.as_tensor(mu)).numpy()
@@ -157,7 +159,7 @@ def test_stats_point_at_the_particles_of_the_draws_and_their_densities():
 def test_draws_are_weighted_once():
     num_draws = 2000
     guide = functools.partial(normal, "x", 0.0, 5.0)
-    resampler = Resampler(guide, num_guide_samples=40_000, seed=0)
+    resampler = Resampler(guide, num_guide_samples=40_000, random_seed=0)
     made = resampler.sample_prior_predictive(lambda: normal("x"), num_draws)
     groups = check_container(made)
     names = [name for group in groups.values() for name in group.data_vars]
@@ -172,19 +174,19 @@ def test_draws_are_weighted_once():
 
 
 def test_auto_builds_what_the_installed_arviz_has():
-    made = Resampler(prior, num_guide_samples=400, seed=0).sample_prior_predictive(prior, S)
+    made = Resampler(prior, num_guide_samples=400, random_seed=0).sample_prior_predictive(prior, S)
     assert isinstance(made, az.InferenceData if OLD else xr.DataTree)
 
 
 def test_a_data_tree_can_be_had_with_either_generation():
-    resampler = Resampler(prior, num_guide_samples=400, seed=0)
+    resampler = Resampler(prior, num_guide_samples=400, random_seed=0)
     made = resampler.sample_prior_predictive(prior, S, container="datatree")
     assert isinstance(made, xr.DataTree)
     check_container(made)
 
 
 def test_inference_data_is_built_by_arviz_0_and_refused_with_arviz_1():
-    resampler = Resampler(prior, num_guide_samples=400, seed=0)
+    resampler = Resampler(prior, num_guide_samples=400, random_seed=0)
     if OLD:
         made = resampler.sample_prior_predictive(prior, S, container="inferencedata")
         assert isinstance(made, az.InferenceData)
@@ -197,7 +199,7 @@ def test_inference_data_is_built_by_arviz_0_and_refused_with_arviz_1():
     ("given", "close"), [("inference_data", "inferencedata"), ("DataTree", "datatree"), (None, None)]
 )
 def test_an_unknown_container_is_named_with_the_closest_one(given, close):
-    resampler = Resampler(prior, num_guide_samples=400, seed=0)
+    resampler = Resampler(prior, num_guide_samples=400, random_seed=0)
     with pytest.raises(ArgumentError, match="container must be one of 'auto'") as caught:
         resampler.sample_prior_predictive(prior, S, container=given)
     assert repr(given) in str(caught.value)
@@ -213,7 +215,7 @@ import arviz_resampler
 assert "arviz" not in sys.modules and "matplotlib" not in sys.modules
 def prior():
     pyro.sample("mu", dist.Normal(0.0, 1.0))
-resampler = arviz_resampler.Resampler(prior, num_guide_samples=200, seed=0)
+resampler = arviz_resampler.Resampler(prior, num_guide_samples=200, random_seed=0)
 tree = resampler.sample_prior_predictive(prior, 10, container="datatree")
 assert tree["prior"]["mu"].shape == (1, 10)
 assert "arviz" not in sys.modules and "matplotlib" not in sys.modules
@@ -228,7 +230,11 @@ assert "arviz" not in sys.modules and "matplotlib" not in sys.modules
 def test_sorting_a_container_in_place_leaves_the_cache_and_other_containers_alone():
     data = torch.tensor([3.0, 1.0, 2.0])
     resampler = Resampler(
-        prior, schools(data), num_guide_samples=400, seed=0, constant_data={"x": np.array([3.0, 1.0, 2.0])}
+        prior,
+        schools(data),
+        num_guide_samples=400,
+        random_seed=0,
+        constant_data={"x": np.array([3.0, 1.0, 2.0])},
     )
     first = groups_of(resampler.sample_prior_predictive(prior, S))
     before = {name: value.clone() for name, value in resampler.sample(prior, 400).items()}
@@ -249,7 +255,7 @@ def test_sorting_a_container_in_place_leaves_the_cache_and_other_containers_alon
 
 @old
 def test_plot_ecdf_of_arviz_0_which_sorts_in_place_does_not_reach_the_cache():
-    resampler = Resampler(prior, num_guide_samples=400, seed=0)
+    resampler = Resampler(prior, num_guide_samples=400, random_seed=0)
     made = resampler.sample_prior_predictive(prior, S)
     unsorted = made.prior["mu"].values.copy()
     az.plot_ecdf(made.prior["mu"].values.ravel(), eval_points=np.linspace(-3, 3))
@@ -324,7 +330,7 @@ def test_counts_beyond_32_bits_are_exact():
         with pyro.plate("n", 2):
             pyro.sample("k", dist.Poisson(torch.tensor(2.0**40, dtype=torch.float64)))
 
-    resampler = Resampler(guide, num_guide_samples=400, seed=0)
+    resampler = Resampler(guide, num_guide_samples=400, random_seed=0)
     groups = check_container(resampler.sample_prior_predictive(guide, S))
     drawn = resampler.sample(guide, S)["k"]
     assert groups["prior"]["k"].values.min() > 2**39
@@ -347,7 +353,7 @@ def test_values_at_the_ends_of_float32_are_plotted_as_float64(scale):
             e = normal("e", mu)
         pyro.deterministic("y", e * scale)
 
-    resampler = Resampler(prior, simulator, num_guide_samples=400, seed=0, predictive=["y"])
+    resampler = Resampler(prior, simulator, num_guide_samples=400, random_seed=0, predictive=["y"])
     made = resampler.sample_prior_predictive(prior, S)
     assert check_container(made)["prior_predictive"]["y"].dtype == np.float64
     assert len(plot_predictive(made)[0]) >= S
@@ -418,7 +424,7 @@ RENAMES = {
 @pytest.mark.parametrize("case", RENAMES)
 def test_a_name_that_arviz_cannot_hold_is_changed_with_one_warning(case, tmp_path):
     program, dims, renamed = RENAMES[case]
-    resampler = Resampler(program, num_guide_samples=400, seed=0, dims=dims)
+    resampler = Resampler(program, num_guide_samples=400, random_seed=0, dims=dims)
     with pytest.warns(NameWarning) as caught:
         made = resampler.sample_prior_predictive(program, S)
     assert len(caught) == 1
@@ -445,7 +451,7 @@ def test_plates_with_names_that_arviz_reserves_can_be_plotted(plate):
         with pyro.plate(plate, 4):
             normal("y", mu)
 
-    resampler = Resampler(prior, simulator, num_guide_samples=400, seed=0)
+    resampler = Resampler(prior, simulator, num_guide_samples=400, random_seed=0)
     with pytest.warns(NameWarning, match=f"'dim {plate}' is '{plate}_plate'") as caught:
         made = resampler.sample_prior_predictive(prior, S)
     assert len(caught) == 1
@@ -457,7 +463,7 @@ def test_plates_with_names_that_arviz_reserves_can_be_plotted(plate):
 @pytest.mark.parametrize("name", sorted(containers.RESERVED))
 def test_sites_with_names_that_arviz_reserves_can_be_summarised_and_plotted(name):
     program = functools.partial(normal, name)
-    resampler = Resampler(program, num_guide_samples=400, seed=0)
+    resampler = Resampler(program, num_guide_samples=400, random_seed=0)
     with pytest.warns(NameWarning) as caught:
         made = resampler.sample_prior_predictive(program, S)
     assert len(caught) == 1
@@ -484,7 +490,7 @@ def test_a_site_named_like_a_plate_of_another_program_keeps_its_values():
         mu = normal("mu")
         pyro.deterministic("school", 2 * mu)
 
-    resampler = Resampler(guide, simulator, num_guide_samples=400, seed=0)
+    resampler = Resampler(guide, simulator, num_guide_samples=400, random_seed=0)
     with pytest.warns(NameWarning, match="'school' is 'school_site'") as caught:
         groups = check_container(resampler.sample_prior_predictive(model, S))
     assert len(caught) == 1
@@ -499,7 +505,7 @@ def test_a_new_name_for_a_plate_makes_way_for_a_plate_that_has_it():
         with pyro.plate("draw_plate", 2):
             normal("b")
 
-    resampler = Resampler(program, num_guide_samples=400, seed=0)
+    resampler = Resampler(program, num_guide_samples=400, random_seed=0)
     with pytest.warns(NameWarning):
         groups = check_container(resampler.sample_prior_predictive(program, S))
     assert groups["prior"]["a"].dims == ("chain", "draw", "draw_plate_")
@@ -512,7 +518,7 @@ def test_unusual_names_that_arviz_can_hold_stay_as_they_are(names, tmp_path):
         for name in names:
             normal(name)
 
-    resampler = Resampler(program, num_guide_samples=400, seed=0)
+    resampler = Resampler(program, num_guide_samples=400, random_seed=0)
     made = resampler.sample_prior_predictive(program, S)
     assert "renamed" not in made.attrs
     assert list(check_container(made)["prior"].data_vars) == list(names)
@@ -546,7 +552,7 @@ def test_labels_of_a_plate_reach_latents_predictions_and_data_alike(labels, tmp_
         prior,
         schools(torch.zeros(3)),
         num_guide_samples=400,
-        seed=0,
+        random_seed=0,
         coords={"school": labels},
         dims={"x": ["school"]},
         constant_data={"x": [1.0, 2.0, 3.0]},
@@ -560,7 +566,9 @@ def test_labels_of_a_plate_reach_latents_predictions_and_data_alike(labels, tmp_
 
 
 def test_labels_of_several_types_become_text_that_a_file_can_hold(tmp_path):
-    resampler = Resampler(prior, schools(), num_guide_samples=400, seed=0, coords={"school": [1, "b", None]})
+    resampler = Resampler(
+        prior, schools(), num_guide_samples=400, random_seed=0, coords={"school": [1, "b", None]}
+    )
     made = resampler.sample_prior_predictive(prior, S)
     back = check_container(reload(made, tmp_path / "coords.nc"), own=False)
     assert back["prior_predictive"].coords["school"].values.tolist() == ["1", "b", "None"]
@@ -672,7 +680,9 @@ def test_missing_observations_stay_missing_and_plots_leave_them_out(masked):
             pyro.sample("n", dist.Poisson(mu.exp()))
 
     given = np.ma.masked_array([1, 2, 3, 4], mask=[0, 1, 0, 0]) if masked else [1.0, np.nan, 3.0, 4.0]
-    resampler = Resampler(prior, simulator, num_guide_samples=400, seed=0, observed={"y": given, "n": given})
+    resampler = Resampler(
+        prior, simulator, num_guide_samples=400, random_seed=0, observed={"y": given, "n": given}
+    )
     made = resampler.sample_prior_predictive(prior, S)
     groups = check_container(made)
     for name in ("y", "n"):
@@ -736,7 +746,9 @@ def test_a_model_whose_prediction_has_another_shape_than_its_data_is_refused():
 
         return fn
 
-    resampler = Resampler(prior, program(3), num_guide_samples=400, seed=0, observed={"y": torch.zeros(3)})
+    resampler = Resampler(
+        prior, program(3), num_guide_samples=400, random_seed=0, observed={"y": torch.zeros(3)}
+    )
     with pytest.raises(ArgumentError, match=r"data 'y' has shape \(3,\), but site 'y' has shape \(5,\)"):
         resampler.sample_prior_predictive(program(5), S)
 
@@ -754,7 +766,12 @@ def test_draws_that_are_not_finite_are_kept_counted_and_warned_about(tmp_path):
         pyro.deterministic("y", torch.where(torch.arange(8) < 4, growth + noise, noise))
 
     resampler = Resampler(
-        prior, simulator, num_guide_samples=400, seed=0, predictive=["y"], observed={"y": torch.zeros(8)}
+        prior,
+        simulator,
+        num_guide_samples=400,
+        random_seed=0,
+        predictive=["y"],
+        observed={"y": torch.zeros(8)},
     )
     with pytest.warns(DrawWarning) as caught:
         made = resampler.sample_prior_predictive(prior, S)
@@ -788,7 +805,7 @@ def test_constant_draws_are_plotted_by_the_cumulative_kind(discrete):
         value = (mu > 0).long() if discrete else mu.clamp(-0.5, 0.5)
         pyro.deterministic("y", value[..., None] * torch.ones(8, dtype=value.dtype), event_dim=1)
 
-    resampler = Resampler(prior, simulator, num_guide_samples=400, seed=0, predictive=["y"])
+    resampler = Resampler(prior, simulator, num_guide_samples=400, random_seed=0, predictive=["y"])
     made = resampler.sample_prior_predictive(prior, S)
     y = check_container(made)["prior_predictive"]["y"]
     assert y.dtype == (np.int64 if discrete else np.float64)

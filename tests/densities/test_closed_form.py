@@ -111,6 +111,6 @@ def test_particles_have_equal_weights_to_the_last_bit_under_their_own_guide():
             theta = pyro.sample("theta", dist.Normal(scale, tau))
         pyro.sample("x", dist.Normal(theta[..., None, :], 1.0).to_event(1))
 
-    weights = Resampler(guide, num_guide_samples=1000, seed=0).weigh(guide)
+    weights = Resampler(guide, num_guide_samples=1000, random_seed=0).weigh(guide)
     assert (weights.log_ratio == 0).all()
     assert all((ratio == 0).all() for ratio in weights.log_ratio_by_site.values())

@@ -107,3 +107,9 @@ def test_a_pickled_race_is_small_and_runs_the_same():
     packed = pickle.dumps(race)
     assert len(packed) < 1000
     assert np.array_equal(pickle.loads(packed).winners(weights, 100), draws)
+
+
+def test_seeds_that_differ_beyond_64_bits_give_different_races():
+    weights = some_weights(500)
+    winners = [tuple(Race(seed, 500).winners(weights, 50)) for seed in (7, 7 + 2**64, 7 + 2**65, 7 + 2**128)]
+    assert len(set(winners)) == 4

@@ -14,7 +14,7 @@ Both = collections.namedtuple("Both", ["first", "second"])
 
 
 def values(program, n=50, **options):
-    resampler = Resampler(program, num_guide_samples=n, seed=0, progressbar=False, **options)
+    resampler = Resampler(program, num_guide_samples=n, random_seed=0, progressbar=False, **options)
     return {name: column.value for name, column in resampler._particles.columns.items()}
 
 
@@ -96,7 +96,7 @@ def test_models_score_through_it():
 
         return program
 
-    resampler = Resampler(make(2.0), num_guide_samples=200, seed=0)
+    resampler = Resampler(make(2.0), num_guide_samples=200, random_seed=0)
     assert (resampler.weigh(make(2.0)).log_ratio == 0).all()
     a, y = (resampler._particles.columns[name].value for name in "ay")
     expected = dist.Normal(a.exp(), 1.0).log_prob(y) - dist.Normal(a.exp(), 2.0).log_prob(y)
@@ -145,7 +145,7 @@ def test_a_function_that_mixes_particles_is_refused(name, seed):
         pyro.deterministic("out", batched(MIXING[name])(drawn()[0]))
 
     with pytest.raises(ProgramError, match=r"gives particle .* among others something else"):
-        Resampler(program, num_guide_samples=50, seed=seed)
+        Resampler(program, num_guide_samples=50, random_seed=seed)
 
 
 def test_rounding_is_allowed_as_far_as_it_is_said():

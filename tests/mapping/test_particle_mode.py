@@ -113,7 +113,7 @@ def test_a_mapped_program_computes_what_each_particle_computes_by_itself(name, n
     def program():
         return pyro.deterministic("out", PROGRAMS[name]())
 
-    columns = Resampler(program, num_guide_samples=n, seed=0, vectorize=True)._particles.columns
+    columns = Resampler(program, num_guide_samples=n, random_seed=0, vectorize=True)._particles.columns
     for i in range(n):
         drawn = {k: c.value[i] for k, c in columns.items() if k != "out"}
         expected = by_itself(PROGRAMS[name], drawn)
@@ -129,7 +129,7 @@ def test_a_change_through_a_reshape_that_may_be_a_copy_is_that_of_each_particle(
         x.reshape(-1)[0] = 5.0
         return pyro.deterministic("out", x + 0.0)
 
-    columns = Resampler(program, num_guide_samples=6, seed=0)._particles.columns
+    columns = Resampler(program, num_guide_samples=6, random_seed=0)._particles.columns
     expected = 2 * columns["a"].value.permute(0, *(1 + i for i in axes))
     if axes == (0, 1):  # a view; of what is transposed it is a copy
         expected = expected.clone().flatten(1).index_fill(1, torch.tensor(0), 5.0).reshape(6, 2, 3)
@@ -173,7 +173,7 @@ def test_random_numbers_outside_sites_are_those_of_each_particle(name):
         normal("a")
         pyro.deterministic("out", RANDOM[name]().float() + 0.0)
 
-    options = {"seed": 0, "vectorize": True}
+    options = {"random_seed": 0, "vectorize": True}
     many = Resampler(program, num_guide_samples=30, **options)._particles.columns["out"].value
     few = Resampler(program, num_guide_samples=8, **options)._particles.columns["out"].value
     torch.manual_seed(0)
@@ -190,7 +190,7 @@ def test_a_generator_of_the_programs_own_is_not_mapped():
         torch.rand(3, generator=own)
 
     with pytest.raises(ProgramError, match="a generator of the program's own"):
-        Resampler(program, num_guide_samples=5, seed=0, vectorize=True)
+        Resampler(program, num_guide_samples=5, random_seed=0, vectorize=True)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_what_differs_between_particles_is_not_read_as_a_python_number(use):
         use(normal("x"))
 
     with pytest.raises(ProgramError, match=r"cannot be mapped.*test_particle_mode\.py:\d+"):
-        Resampler(program, num_guide_samples=5, seed=0, vectorize=True)
+        Resampler(program, num_guide_samples=5, random_seed=0, vectorize=True)
 
 
 @pytest.mark.parametrize("on_error", ["raise", "mask"])
@@ -227,7 +227,7 @@ def test_linear_algebra_that_fails_for_single_particles_names_them(on_error):
         pyro.sample("y", dist.MultivariateNormal(torch.zeros(2), scale_tril=scale), obs=torch.zeros(2))
 
     def build():
-        return Resampler(guide, simulator, num_guide_samples=200, seed=0, on_error=on_error)
+        return Resampler(guide, simulator, num_guide_samples=200, random_seed=0, on_error=on_error)
 
     if on_error == "raise":
         with pytest.raises(
@@ -255,9 +255,9 @@ def test_validation_that_a_program_asks_for_holds_for_all_particles():
 
         return run
 
-    Resampler(program(0.5), num_guide_samples=20, seed=0, vectorize=True)
+    Resampler(program(0.5), num_guide_samples=20, random_seed=0, vectorize=True)
     with pytest.raises(ProgramError, match="scale"):
-        Resampler(program(-1.0), num_guide_samples=20, seed=0)
+        Resampler(program(-1.0), num_guide_samples=20, random_seed=0)
 
 
 def test_a_parameter_is_made_outside_the_map():
@@ -265,7 +265,7 @@ def test_a_parameter_is_made_outside_the_map():
         loc = pyro.param("loc", torch.tensor(0.5), constraint=constraints.positive)
         pyro.sample("x", dist.Normal(loc, 1.0))
 
-    resampler = Resampler(lambda: normal("x"), num_guide_samples=20, seed=0)
+    resampler = Resampler(lambda: normal("x"), num_guide_samples=20, random_seed=0)
     x = resampler._particles.columns["x"].value.double()
     expected = -((x - 0.5) ** 2) / 2 + x**2 / 2
     torch.testing.assert_close(torch.tensor(resampler.weigh(program).log_ratio), expected, rtol=0, atol=1e-5)

@@ -34,7 +34,7 @@ def simulate(n=100, **options):
 
 
 def test_particles_are_a_function_of_the_seed():
-    first, second, other = simulate(seed=4), simulate(seed=4), simulate(seed=5)
+    first, second, other = simulate(random_seed=4), simulate(random_seed=4), simulate(random_seed=5)
     for name in first:
         assert torch.equal(first[name], second[name])
         assert not torch.equal(first[name], other[name])
@@ -42,24 +42,30 @@ def test_particles_are_a_function_of_the_seed():
 
 @pytest.mark.parametrize("vectorize", [True, False])
 def test_the_first_particles_do_not_depend_on_how_many_there_are(vectorize):
-    few, many = simulate(30, seed=4, vectorize=vectorize), simulate(70, seed=4, vectorize=vectorize)
+    few, many = (
+        simulate(30, random_seed=4, vectorize=vectorize),
+        simulate(70, random_seed=4, vectorize=vectorize),
+    )
     assert all(torch.equal(few[name], many[name][:30]) for name in few)
 
 
 @pytest.mark.parametrize("size", [BLOCK, BLOCK + 100, 2 * BLOCK])
 def test_particles_do_not_depend_on_batches_that_are_no_shorter_than_a_block(size):
-    whole, parts = simulate(3 * BLOCK + 17, seed=4), simulate(3 * BLOCK + 17, seed=4, batch_size=size)
+    whole, parts = (
+        simulate(3 * BLOCK + 17, random_seed=4),
+        simulate(3 * BLOCK + 17, random_seed=4, batch_size=size),
+    )
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 def test_particles_that_run_one_at_a_time_do_not_depend_on_batches():
-    whole, parts = (simulate(50, seed=4, vectorize=False, batch_size=size) for size in (None, 7))
+    whole, parts = (simulate(50, random_seed=4, vectorize=False, batch_size=size) for size in (None, 7))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 @pytest.mark.parametrize("size", [1, 10, 33])
 def test_batches_are_different_from_each_other(size):
-    assert len(simulate(seed=4, batch_size=size)["x"].unique()) == 100
+    assert len(simulate(random_seed=4, batch_size=size)["x"].unique()) == 100
 
 
 def test_a_site_does_not_depend_on_those_drawn_before_it():
@@ -73,7 +79,7 @@ def test_a_site_does_not_depend_on_those_drawn_before_it():
         return run
 
     first, second = (
-        values(Resampler(program(more), num_guide_samples=100, seed=0)) for more in (True, False)
+        values(Resampler(program(more), num_guide_samples=100, random_seed=0)) for more in (True, False)
     )
     assert all(torch.equal(first[name], second[name]) for name in ("x", "k"))
 
@@ -96,7 +102,7 @@ def test_the_simulator_runs_once_over_the_particles_after_a_look_at_one(plates, 
         else:
             pyro.sample("y", dist.Normal(x, 1.0))
 
-    cache = Resampler(prior(), simulator, num_guide_samples=1000, seed=0, max_plate_nesting=depth)
+    cache = Resampler(prior(), simulator, num_guide_samples=1000, random_seed=0, max_plate_nesting=depth)
     assert calls == [(), (), ()]
     cache.sample(prior(1.0), 10)
     assert calls == [(), (), ()]
@@ -111,7 +117,7 @@ def test_external_code_that_reuses_its_buffer_does_not_reach_the_cache():
         pyro.deterministic("y", torch.from_numpy(buffer))
 
     with pytest.warns(ProgramWarning, match="one particle at a time"):
-        found = values(Resampler(prior(), simulator, num_guide_samples=10, seed=0, progressbar=False))
+        found = values(Resampler(prior(), simulator, num_guide_samples=10, random_seed=0, progressbar=False))
     assert torch.equal(found["x"], found["y"][:, 0])
 
 
@@ -121,7 +127,7 @@ def test_progress_is_shown_over_batches_only_and_can_be_silenced(capsys):
         ({}, False),
         ({"batch_size": 10, "progressbar": False}, False),
     ):
-        Resampler(prior(), num_guide_samples=40, seed=0, **options)
+        Resampler(prior(), num_guide_samples=40, random_seed=0, **options)
         assert ("Simulating" in capsys.readouterr().err) == shown
 
 
@@ -132,7 +138,7 @@ def test_failed_simulations_are_kept_as_nan_counted_and_take_no_weight_away():
 
     with pytest.warns(DrawWarning, match=r"'y': .*'loc'.* is nan.*for \d+ of 5000 particles"):
         cache = Resampler(
-            prior(), simulator, num_guide_samples=5000, seed=0, batch_size=500, progressbar=False
+            prior(), simulator, num_guide_samples=5000, random_seed=0, batch_size=500, progressbar=False
         )
     draws = cache.sample(prior(1.0), 1000)
     # Half of the prior is negative: the share has standard error 0.5 sqrt(1 / S + 1 / ESS).
@@ -149,7 +155,7 @@ def test_a_model_with_the_simulation_in_it_leaves_failed_particles_alone():
         return program
 
     with pytest.warns(DrawWarning):
-        cache = Resampler(prior(), whole(2.0), num_guide_samples=5000, seed=0)
+        cache = Resampler(prior(), whole(2.0), num_guide_samples=5000, random_seed=0)
     weights, plain = cache.weigh(whole(1.0)), cache.weigh(prior(1.0))
     np.testing.assert_allclose(weights.log_ratio, plain.log_ratio)
 
@@ -162,7 +168,7 @@ def test_draws_of_invalid_parameters_are_nan_and_counted(fn, vectorize):
 
     with pytest.warns(DrawWarning, match=r"'y': parameter .* of 500 particles.* NaN"):
         cache = Resampler(
-            prior(), simulator, num_guide_samples=500, seed=0, vectorize=vectorize, progressbar=False
+            prior(), simulator, num_guide_samples=500, random_seed=0, vectorize=vectorize, progressbar=False
         )
     x, y = (values(cache)[name] for name in "xy")
     valid = fn(torch.ones(())).arg_constraints
@@ -178,7 +184,7 @@ def test_draws_that_leave_the_support_of_their_distribution_are_nan_and_counted(
 
     with pytest.warns(DrawWarning, match=r"'y'.*a draw of Poisson left its support, -9.2.* of 500 particles"):
         cache = Resampler(
-            prior(), simulator, num_guide_samples=500, seed=0, vectorize=vectorize, progressbar=False
+            prior(), simulator, num_guide_samples=500, random_seed=0, vectorize=vectorize, progressbar=False
         )
     x, y = (values(cache)[name] for name in "xy")
     assert torch.equal(y.isnan(), (30 * x).exp() > 2**63)
@@ -191,7 +197,9 @@ def test_no_valid_draw_at_all_is_an_error(vectorize):
         pyro.sample("y", dist.Normal(0.0, -prior()().exp()))
 
     with pytest.raises(ProgramError, match="site 'y' has no valid value in any particle: parameter 'scale'"):
-        Resampler(prior(), simulator, num_guide_samples=50, seed=0, vectorize=vectorize, progressbar=False)
+        Resampler(
+            prior(), simulator, num_guide_samples=50, random_seed=0, vectorize=vectorize, progressbar=False
+        )
 
 
 @pytest.mark.parametrize("vectorize", [True, False])
@@ -200,7 +208,9 @@ def test_invalid_parameters_of_whole_numbers_are_an_error(vectorize):
         pyro.sample("y", dist.Categorical(torch.stack([prior()(), torch.tensor(1.0)])))
 
     with pytest.raises(ProgramError, match=r"'y' of the simulator.*there is no NaN in whole numbers"):
-        Resampler(prior(), simulator, num_guide_samples=50, seed=0, vectorize=vectorize, progressbar=False)
+        Resampler(
+            prior(), simulator, num_guide_samples=50, random_seed=0, vectorize=vectorize, progressbar=False
+        )
 
 
 def test_counts_beyond_two_to_the_31_are_kept():
@@ -208,7 +218,7 @@ def test_counts_beyond_two_to_the_31_are_kept():
         rate = prior()().exp() * 0 + 4e9
         pyro.sample("y", dist.Poisson(rate.double()))
 
-    found = Resampler(prior(), simulator, num_guide_samples=100, seed=0)
+    found = Resampler(prior(), simulator, num_guide_samples=100, random_seed=0)
     assert values(found)["y"].min() > 2**31
 
 
@@ -228,7 +238,7 @@ def test_memory_of_a_simulation_in_batches_is_that_of_the_cache():
             return int(status.split("VmHWM:")[1].split()[0]) * 1024
         def simulate(n):
             return Resampler(
-                prior, simulator, num_guide_samples=n, batch_size=1000, progressbar=False, seed=0
+                prior, simulator, num_guide_samples=n, batch_size=1000, progressbar=False, random_seed=0
             )
         simulate(2000)
         open("/proc/self/clear_refs", "w").write("5")  # a process starts with the peak of its parent
@@ -246,7 +256,7 @@ def test_a_constant_is_kept_once_for_all_particles():
         pyro.sample("x", dist.Normal(0.0, 1.0))
         pyro.deterministic("design", torch.arange(6.0).reshape(2, 3))
 
-    cache = Resampler(guide, num_guide_samples=1000, batch_size=300, seed=0, progressbar=False)
+    cache = Resampler(guide, num_guide_samples=1000, batch_size=300, random_seed=0, progressbar=False)
     kept = values(cache)["design"]
     assert kept.untyped_storage().nbytes() == 6 * 4
     assert torch.equal(cache.sample(guide, 5)["design"], torch.arange(6.0).reshape(2, 3).expand(5, 2, 3))
@@ -260,7 +270,7 @@ def test_every_log_density_is_filled_in_also_where_the_values_are_shared():
     # Room for the log densities comes from memory that another tensor has used.
     used = [torch.full((5000,), 7.0, dtype=torch.float64) for _ in range(20)]
     del used
-    cache = Resampler(guide, num_guide_samples=5000, batch_size=1000, seed=0, progressbar=False)
+    cache = Resampler(guide, num_guide_samples=5000, batch_size=1000, random_seed=0, progressbar=False)
     assert (cache._particles.columns["fixed"].log_q == 0).all()
 
 
@@ -282,7 +292,7 @@ AFTER_A_PLATE = {
 @pytest.mark.parametrize("n", [3, 100])
 @pytest.mark.parametrize("name", AFTER_A_PLATE)
 def test_a_site_after_a_plate_has_the_shape_that_one_draw_has(name, n):
-    found = values(Resampler(AFTER_A_PLATE[name], num_guide_samples=n, seed=0))
+    found = values(Resampler(AFTER_A_PLATE[name], num_guide_samples=n, random_seed=0))
     shape = {"kept": (1,), "event": (3,), "vector": (3,)}.get(name, ())
     assert found["y"].shape == (n, *shape)
     total = found["y"].reshape(n, -1).sum(-1)
@@ -297,5 +307,5 @@ def test_a_vector_that_happens_to_be_as_long_as_there_are_particles_is_no_fault(
         pyro.sample("x", dist.Normal(torch.zeros(8), 1.0))
         pyro.sample("z", dist.Normal(torch.zeros(3), 1.0))
 
-    sites = Resampler(program, num_guide_samples=n, seed=0).sites
+    sites = Resampler(program, num_guide_samples=n, random_seed=0).sites
     assert (sites["x"].shape, sites["z"].shape) == ((8,), (3,))

@@ -35,7 +35,7 @@ def line(size, **options):
         with pyro.plate("time", size):
             pyro.sample("y", dist.Normal(mu * torch.arange(float(size)), tau + 0.1))
 
-    resampler = Resampler(guide, simulator, num_guide_samples=2000, seed=0, **options)
+    resampler = Resampler(guide, simulator, num_guide_samples=2000, random_seed=0, **options)
     return resampler.sample_prior_predictive(guide, 100)
 
 
@@ -57,7 +57,9 @@ def test_a_long_tail_does_not_squeeze_the_picture():
         with pyro.plate("time", 6):
             pyro.sample("y", dist.Cauchy(0.0, 1.0))
 
-    prior = Resampler(guide, heavy, num_guide_samples=2000, seed=0).sample_prior_predictive(guide, 1000)
+    prior = Resampler(guide, heavy, num_guide_samples=2000, random_seed=0).sample_prior_predictive(
+        guide, 1000
+    )
     assert np.abs(np.asarray(prior["prior_predictive"]["y"])).max() > 500
     low, high = ends(draw(plot_predictive, prior).axes[0])
     # 0.5 % of a Cauchy lie beyond 64; of 6000 draws that are 30 at either end, with a spread of 18 %.
@@ -85,7 +87,7 @@ def test_a_draw_keeps_its_color_from_prior_to_prior():
         with pyro.plate("time", 4):
             pyro.sample("y", dist.Normal(mu, 1.0))
 
-    resampler = Resampler(guide, simulator, num_guide_samples=20_000, seed=0)
+    resampler = Resampler(guide, simulator, num_guide_samples=20_000, random_seed=0)
 
     def narrower():
         pyro.sample("mu", dist.Normal(0.0, 1.9))
@@ -102,7 +104,7 @@ def test_a_draw_keeps_its_color_from_prior_to_prior():
 
 
 def test_without_a_predictive_the_prior_is_plotted():
-    prior = Resampler(guide, num_guide_samples=2000, seed=0).sample_prior_predictive(guide, 100)
+    prior = Resampler(guide, num_guide_samples=2000, random_seed=0).sample_prior_predictive(guide, 100)
     assert len(draw(plot_default, prior).axes) == 2
     with pytest.raises(ArgumentError, match="no predictive to be plotted"):
         plot_predictive(prior)
@@ -116,7 +118,9 @@ def test_numbers_that_are_predicted_one_by_one_are_plotted_too():
         pyro.sample("total", dist.Normal(mu, tau + 0.1))
         pyro.sample("count", dist.Poisson(tau + 1.0))
 
-    prior = Resampler(guide, simulator, num_guide_samples=2000, seed=0).sample_prior_predictive(guide, 100)
+    prior = Resampler(guide, simulator, num_guide_samples=2000, random_seed=0).sample_prior_predictive(
+        guide, 100
+    )
     assert len(draw(plot_default, prior).axes) == 2
 
 
@@ -126,7 +130,7 @@ def test_of_many_sites_as_many_are_plotted_as_there_is_room_for():
             pyro.sample(f"x{i}", dist.Normal(0.0, 1.0))
         pyro.sample("vector", dist.Normal(torch.zeros(50), 1.0).to_event(1))
 
-    prior = Resampler(many, num_guide_samples=2000, seed=0).sample_prior_predictive(many, 50)
+    prior = Resampler(many, num_guide_samples=2000, random_seed=0).sample_prior_predictive(many, 50)
     assert len([ax for ax in draw(plot_prior, prior).axes if ax.lines]) == 6
 
 
@@ -136,7 +140,9 @@ def test_a_plate_named_with_one_letter_of_variable_is_plotted():
         with pyro.plate("a", 5):
             pyro.sample("y", dist.Normal(mu, 1.0))
 
-    prior = Resampler(guide, simulator, num_guide_samples=2000, seed=0).sample_prior_predictive(guide, 100)
+    prior = Resampler(guide, simulator, num_guide_samples=2000, random_seed=0).sample_prior_predictive(
+        guide, 100
+    )
     assert len(draw(plot_default, prior).axes) == 1
 
 

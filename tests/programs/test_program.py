@@ -22,7 +22,7 @@ def normal(name, sd=1.0, mean=0.0):
 
 
 def resampler(guide, simulator=None, n=5000, **options):
-    return Resampler(guide, simulator, num_guide_samples=n, seed=0, progressbar=False, **options)
+    return Resampler(guide, simulator, num_guide_samples=n, random_seed=0, progressbar=False, **options)
 
 
 def assert_mean(values, mean, sd, weights, draws):
@@ -946,7 +946,7 @@ def test_handlers_around_a_call_see_nothing_of_its_programs():
         pyro.factor("none", torch.zeros(()))
 
     with poutine.trace() as trace, poutine.scale(scale=7.0):
-        resampler = Resampler(program, num_guide_samples=10, seed=0)
+        resampler = Resampler(program, num_guide_samples=10, random_seed=0)
         weights = resampler.weigh(program)
         resampler.sample(program, num_samples=5)
     assert not [name for name in trace.trace.nodes if name not in ("_INPUT", "_RETURN")]
@@ -997,7 +997,7 @@ def test_a_class_of_the_users_own_is_asked_for_one_value(kind, drawn, n):
         x = pyro.sample("x", dist.Normal(0.0, 1.0))
         pyro.sample("y", kind(torch.arange(4.0) + (x if drawn else 0.0)))
 
-    columns = Resampler(program, num_guide_samples=n, seed=0)._particles.columns
+    columns = Resampler(program, num_guide_samples=n, random_seed=0)._particles.columns
     x = columns["x"].value[:, None] if drawn else 0.0
     expected = -0.5 * ((columns["y"].value - torch.arange(4.0) - x) ** 2).sum(-1)
     torch.testing.assert_close(columns["y"].log_q.float(), expected, rtol=1e-5, atol=1e-5)
@@ -1007,7 +1007,7 @@ def test_what_a_class_of_the_users_own_asks_of_a_draw_is_not_asked_of_all():
     def program():
         pyro.sample("y", OneSign(torch.zeros(2) + pyro.sample("x", dist.Normal(0.0, 1.0))))
 
-    columns = Resampler(program, num_guide_samples=100, seed=0)._particles.columns
+    columns = Resampler(program, num_guide_samples=100, random_seed=0)._particles.columns
     assert (columns["y"].value[:, 0] > 0).all()
 
 
@@ -1022,6 +1022,6 @@ def test_a_class_of_the_users_own_may_have_a_name_that_torch_has(title):
     def program():
         pyro.sample("y", kind(torch.ones(()).expand(3)))  # entries that are the same memory
 
-    columns = Resampler(program, num_guide_samples=20, seed=0)._particles.columns
+    columns = Resampler(program, num_guide_samples=20, random_seed=0)._particles.columns
     expected = -((columns["y"].value - 1.0) ** 2).sum(-1) - 3.0
     torch.testing.assert_close(columns["y"].log_q.float(), expected, rtol=1e-5, atol=1e-5)

@@ -16,7 +16,7 @@ from arviz_resampler.programs.source import Unwritable, literal, written
 
 def source(model, guide=None, size=400):
     """The source of a model, and a resampler whose particles it was read on."""
-    resampler = Resampler(guide or model, num_guide_samples=size, seed=0)
+    resampler = Resampler(guide or model, num_guide_samples=size, random_seed=0)
     inside = tensor(resampler.weigh(model).log_ratio > -math.inf).nonzero()[:16, 0]
     columns = rows(resampler._particles.columns, inside)
     return written(Program(model, "model"), columns, len(inside)), resampler
@@ -235,7 +235,7 @@ def test_the_source_can_be_vectorised_as_a_guide():
             pyro.sample("theta", dist.Normal(mu, torch.arange(1.0, 9.0)))
 
     prior = executed(check(model))
-    assert Resampler(prior, num_guide_samples=1000, seed=0).weigh(model).ess == pytest.approx(1000)
+    assert Resampler(prior, num_guide_samples=1000, random_seed=0).weigh(model).ess == pytest.approx(1000)
 
 
 class Odd(dist.Normal):

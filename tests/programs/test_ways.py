@@ -29,7 +29,7 @@ def branching():
 
 
 def build(guide, simulator=None, n=200, **options):
-    return Resampler(guide, simulator, num_guide_samples=n, seed=0, progressbar=False, **options)
+    return Resampler(guide, simulator, num_guide_samples=n, random_seed=0, progressbar=False, **options)
 
 
 def values(resampler):
@@ -243,7 +243,7 @@ def test_every_run_that_fails_is_an_error():
 @pytest.mark.parametrize("seed", range(5))
 def test_the_look_at_one_particle_may_fail_too(seed):
     guide, simulator = failing(-0.5)  # 69 % fail
-    options = {"num_guide_samples": 20, "seed": seed, "on_error": "mask", "progressbar": False}
+    options = {"num_guide_samples": 20, "random_seed": seed, "on_error": "mask", "progressbar": False}
     with pytest.warns(DrawWarning, match="particles failed"):
         Resampler(guide, simulator, **options)
 
@@ -487,7 +487,7 @@ def test_a_particle_is_repeated_as_its_batch_drew_it(seed):
             root = torch.eye(2)
         pyro.sample("y", dist.Normal(root[1, 1], 1.0))
 
-    cache = Resampler(guide, num_guide_samples=160, seed=seed, batch_size=32, progressbar=False)
+    cache = Resampler(guide, num_guide_samples=160, random_seed=seed, batch_size=32, progressbar=False)
     first = cache._particles.singly[0]
     assert 0 < first < 160  # some mapped, some not
     for i in (0, first - 1, first, 159):
@@ -656,7 +656,7 @@ def test_a_particle_that_failed_is_repeated_as_it_was_drawn():
         pyro.sample("y", dist.Normal(c, 1.0), obs=torch.tensor(0.0))
 
     with pytest.warns(DrawWarning, match="the run of .* particles failed"):
-        cache = Resampler(guide, simulator, num_guide_samples=200, seed=1, on_error="mask")
+        cache = Resampler(guide, simulator, num_guide_samples=200, random_seed=1, on_error="mask")
     failed = cache._particles.failed
     assert 3 < failed.sum() < 100
     for i in range(200):

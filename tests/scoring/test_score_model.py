@@ -43,7 +43,7 @@ def short(monkeypatch):
 
 @pytest.mark.parametrize("length", [37, 500, 1999])
 def test_stretches_change_no_bit(short, length):
-    cache = Resampler(guide, num_guide_samples=N, seed=0)
+    cache = Resampler(guide, num_guide_samples=N, random_seed=0)
     whole = cache._weigh(model)
     short(length)
     pieces = cache._weigh(model)
@@ -58,7 +58,7 @@ def test_stretches_change_no_bit(short, length):
 
 def test_log_densities_are_those_of_the_model(short):
     short(300)
-    cache = Resampler(guide, num_guide_samples=N, seed=0)
+    cache = Resampler(guide, num_guide_samples=N, random_seed=0)
     weighed = cache._weigh(model)
     mu, tau = (cache._particles.columns[name].value for name in ("mu", "tau"))
     inside = (mu > -1) & (mu < 3)
@@ -73,7 +73,7 @@ def test_log_densities_are_those_of_the_model(short):
 
 
 def test_messages_count_over_all_stretches(short):
-    cache = Resampler(guide, num_guide_samples=N, seed=0)
+    cache = Resampler(guide, num_guide_samples=N, random_seed=0)
     negative = int((cache._particles.columns["mu"].value < 0).sum())
 
     def bad():
@@ -92,7 +92,7 @@ def test_infinite_densities_are_counted_over_all_stretches(short):
     def point():
         pyro.sample("rate", dist.Beta(1.0, 1.0))
 
-    cache = Resampler(point, num_guide_samples=N, seed=0)
+    cache = Resampler(point, num_guide_samples=N, random_seed=0)
     cache._particles.columns["rate"].value[::200] = 0.0
     short(300)
     with pytest.warns(DrawWarning, match=f"infinite for {N // 200} of {N} particles"):
@@ -114,7 +114,7 @@ def whole(scale, met, then=lambda: None):
 
 def test_the_run_of_a_model_ends_where_nothing_that_counts_is_left():
     met = []
-    cache = Resampler(whole(2.0, met), num_guide_samples=N, seed=0)
+    cache = Resampler(whole(2.0, met), num_guide_samples=N, random_seed=0)
     met.clear()
     with pytest.warns(ProgramWarning, match="'y' of the model carries obs="):
         weights = cache.weigh(whole(1.5, met))
@@ -133,14 +133,14 @@ def test_the_run_of_a_model_ends_where_nothing_that_counts_is_left():
     ],
 )
 def test_the_run_of_a_model_goes_on_where_something_counts_after_its_data(then, changes):
-    cache = Resampler(whole(2.0, []), num_guide_samples=N, seed=0)
+    cache = Resampler(whole(2.0, []), num_guide_samples=N, random_seed=0)
     with pytest.warns(ProgramWarning):
         cache.weigh(whole(1.5, []))
     assert changes(cache._weigh(whole(1.5, [], then)))
 
 
 def test_a_latent_after_the_data_is_refused_though_other_models_ended_before():
-    cache = Resampler(whole(2.0, []), num_guide_samples=N, seed=0)
+    cache = Resampler(whole(2.0, []), num_guide_samples=N, random_seed=0)
     with pytest.warns(ProgramWarning):
         cache.weigh(whole(1.5, []))
     with pytest.raises(MismatchError, match="'extra'"):
@@ -148,7 +148,7 @@ def test_a_latent_after_the_data_is_refused_though_other_models_ended_before():
 
 
 def test_data_in_a_model_are_said_once():
-    cache = Resampler(whole(2.0, []), num_guide_samples=N, seed=0)
+    cache = Resampler(whole(2.0, []), num_guide_samples=N, random_seed=0)
     with pytest.warns(ProgramWarning, match="'y' of the model carries obs="):
         cache.weigh(whole(1.5, []))
     cache.weigh(whole(1.2, []))  # a warning would be an error
@@ -159,7 +159,7 @@ def test_no_stretch_is_longer_than_its_arrays_should_be():
         return lambda: pyro.sample("x", dist.Normal(torch.zeros(width), 1.0).to_event(1))
 
     for width in (1, 8, 1000):
-        cache = Resampler(wide(width), num_guide_samples=9000, seed=0)
+        cache = Resampler(wide(width), num_guide_samples=9000, random_seed=0)
         lengths = [rows.stop - rows.start for rows in score_model._stretches(cache._particles)]
         assert sum(lengths) == 9000
         assert max(lengths) * width <= score_model._WIDEST
@@ -167,7 +167,7 @@ def test_no_stretch_is_longer_than_its_arrays_should_be():
 
 
 def test_memory_is_used_again_once_nobody_looks_at_it(short):
-    cache = Resampler(guide, num_guide_samples=N, seed=0)
+    cache = Resampler(guide, num_guide_samples=N, random_seed=0)
     kept = cache.weigh(model)
     before = kept.log_ratio_by_site["tau"].copy(), kept.normalized.copy()
     array = cache.weigh(model).log_ratio  # its weights are gone, it is not
@@ -193,7 +193,7 @@ def test_memory_is_used_again_once_nobody_looks_at_it(short):
 
 
 def test_log_ratios_by_site_are_a_mapping_that_adds_up():
-    weights = Resampler(guide, num_guide_samples=N, seed=0).weigh(model)
+    weights = Resampler(guide, num_guide_samples=N, random_seed=0).weigh(model)
     by_site = weights.log_ratio_by_site
     assert list(by_site) == ["mu", "tau", "theta", "sum_to_zero"]
     assert len(by_site) == 4

@@ -102,7 +102,7 @@ def tuner():
             raise ValueError("too far")
         return lambda: pyro.sample("mu", dist.Normal(shift, scale))
 
-    resampler = Resampler(make(5.0), num_guide_samples=20_000, seed=0)
+    resampler = Resampler(make(5.0), num_guide_samples=20_000, random_seed=0)
     return resampler.tune(make, 400, scale=(0.01, 20.0), shift=(-20.0, 20.0))
 
 

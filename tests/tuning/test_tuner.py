@@ -30,7 +30,7 @@ def resampler():
         with pyro.plate("school", 3):
             pyro.sample("y", dist.Normal(mu, 1.0))
 
-    return Resampler(guide, simulator, num_guide_samples=20_000, seed=0)
+    return Resampler(guide, simulator, num_guide_samples=20_000, random_seed=0)
 
 
 @pytest.fixture

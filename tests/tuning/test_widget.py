@@ -329,7 +329,7 @@ def test_a_tuner_has_a_widget():
     def make(scale):
         return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
 
-    tuner = Resampler(make(5.0), num_guide_samples=20_000, seed=0).tune(make, 400, scale=(0.001, 8.0))
+    tuner = Resampler(make(5.0), num_guide_samples=20_000, random_seed=0).tune(make, 400, scale=(0.001, 8.0))
     tuner.update(scale=2.0)
     explorer = tuner.widget()
     assert explorer.hyper == {"scale": 2.0}
@@ -347,7 +347,7 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(missing, monke
     def make(scale):
         return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
 
-    tuner = Resampler(make(5.0), num_guide_samples=1000, seed=0).tune(make, scale=(1.0, 4.0))
+    tuner = Resampler(make(5.0), num_guide_samples=1000, random_seed=0).tune(make, scale=(1.0, 4.0))
     real = builtins.__import__
 
     def without(name, *rest):
