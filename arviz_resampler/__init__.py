@@ -1,8 +1,10 @@
 """Prior predictive checks in milliseconds for Pyro and ArviZ.
 
 Simulate once from a diffuse guide, then look at any prior: the cached particles are resampled by
-importance, with an honest verdict on whether they can carry that prior.
+importance, with an honest verdict on whether they are reliable for that prior.
 """
+
+from typing import Any
 
 from arviz_resampler._version import __version__
 from arviz_resampler.analysis.comparison import Comparison
@@ -23,9 +25,11 @@ from arviz_resampler.mapping.batched import batched
 from arviz_resampler.planning import plan
 from arviz_resampler.resampler import Resampler
 from arviz_resampler.sites import Site
-from arviz_resampler.tuning.coverage import Coverage
-from arviz_resampler.tuning.tuner import Tuner
-from arviz_resampler.weights.weights import Weights
+from arviz_resampler.tuning.coverage import Coverage, Step
+from arviz_resampler.tuning.ranges import Range
+from arviz_resampler.tuning.tuner import Tuner, Update
+from arviz_resampler.weights.pareto import ParetoFit
+from arviz_resampler.weights.weights import Judgement, Weights
 
 __all__ = [
     "ArgumentError",
@@ -33,15 +37,20 @@ __all__ = [
     "Coverage",
     "DrawWarning",
     "ExtraError",
+    "Judgement",
     "MismatchError",
     "NameWarning",
+    "ParetoFit",
     "ProgramError",
     "ProgramWarning",
+    "Range",
     "Resampler",
     "ResamplerError",
     "ResamplerWarning",
     "Site",
+    "Step",
     "Tuner",
+    "Update",
     "WeightError",
     "WeightWarning",
     "Weights",
@@ -49,3 +58,16 @@ __all__ = [
     "batched",
     "plan",
 ]
+
+# Tracebacks, documentation and pickles name the package, not the rooms in it.
+for _name in __all__:
+    if _name != "__version__":
+        globals()[_name].__module__ = __name__
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Explorer":  # of ipywidgets, which is an extra
+        from arviz_resampler.tuning.widget import Explorer
+
+        return Explorer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,12 @@
-"""From chosen particles to draws, and to a container that holds them with the diagnostics of their weights.
+"""One cache of particles, and what is made of it: from a model to weights, draws and a container.
 
-Knows weighed particles and containers; nothing of programs, nor of how particles are chosen.
+Knows the rooms that do each step; nothing of the calls of users, of variants or of hyper-parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,34 +14,216 @@ import xarray as xr
 from torch import Tensor
 
 from arviz_resampler.containers import container as containers
+from arviz_resampler.draws.chooser import Chooser
 from arviz_resampler.draws.race import Ints
+from arviz_resampler.errors import ProgramWarning, WeightError, WeightWarning, quoted, warn
+from arviz_resampler.particles.particles import Particles
 from arviz_resampler.programs.runs import Column
-from arviz_resampler.scoring.score_model import Weighed
+from arviz_resampler.scoring.score_model import Spare, Weighed, weigh
+from arviz_resampler.sites import Site
 from arviz_resampler.weights.weights import Weights
+
+Model = Callable[[], Any]
+
+
+class Drawn(NamedTuple):
+    """Draws from a model.
+
+    Attributes
+    ----------
+    particles : ndarray of int
+        Which particle each draw is, shape (S,).
+    container : InferenceData or DataTree
+        The draws.
+    """
+
+    particles: Ints
+    container: Any
+
+
+class Pipeline:
+    """The way from a model to its weights, draws and container, on one cache of particles.
+
+    Parameters
+    ----------
+    particles : Particles
+        The cache.
+    seed : int
+        Of the choice of particles.
+    seeded : bool
+        Whether the seed was given. Otherwise what is not stable follows torch's global generator.
+    partial : bool
+        Whether a model may leave out latents of the guide.
+    vectorize : bool or "auto"
+        Whether models are mapped over particles.
+    progressbar : bool
+        Whether to show progress of models that run one particle at a time.
+    observed, constant : mapping of str to array_like
+        Data of the groups ``observed_data`` and ``constant_data``.
+    coords : mapping of str to array_like
+        Labels by dim.
+    dims : mapping of str to sequence of str
+        Names of axes by site.
+    """
+
+    def __init__(
+        self,
+        particles: Particles,
+        *,
+        seed: int,
+        seeded: bool,
+        partial: bool,
+        vectorize: bool | str,
+        progressbar: bool,
+        observed: Mapping[str, Any],
+        constant: Mapping[str, Any],
+        coords: Mapping[str, Any],
+        dims: Mapping[str, Sequence[str]],
+    ) -> None:
+        self.particles = particles
+        self.seed = seed
+        self.chooser = Chooser(seed, particles.num_particles, own=seeded)
+        self.scratch = Spare()
+        self.partial, self.vectorize, self.progressbar = partial, vectorize, progressbar
+        self._coords, self._dims = coords, dims
+        self.observed, self.constant = containers.data_groups(
+            {**particles.data, **observed}, constant, particles.sites
+        )
+        self._labels = self._make_labels(particles.sites)
+        self._said: set[str] = set()
+
+    def _make_labels(self, sites: Mapping[str, Site]) -> containers.Labels:
+        return containers.Labels(sites, self._coords, self._dims, {**self.observed, **self.constant})
+
+    # ---------------------------------------------------------------- weights
+
+    def score(self, model: Model) -> Weighed:
+        """The particles under a model; what carries ``obs=`` and is left out is said once."""
+        scored = weigh(
+            self.particles,
+            model,
+            partial=self.partial,
+            vectorize=self.vectorize,
+            progressbar=self.progressbar,
+            spare=self.scratch,
+        )
+        if new := set(scored.observed) - self._said:
+            self._said |= new
+            warn(
+                f"site {quoted(new)} of the model carries obs= and is left out of the weights",
+                ProgramWarning,
+            )
+        return scored
+
+    def score_for_numbers(self, model: Model) -> tuple[Weighed, xr.Dataset]:
+        """A model and all particles, with a warning where the weights are unreliable.
+
+        Raises
+        ------
+        WeightError
+            If no particle is in the support of the model.
+        """
+        scored = self.score(model)
+        verdict, advice = scored.weights.judge(1)
+        if not scored.weights.ess:
+            raise WeightError(f"there is nothing to average: {advice}")
+        if verdict == "unreliable":
+            warn(f"weights are {verdict}: {advice}", WeightWarning)
+        self.labels(scored).warn_renamed()
+        return scored, self.dataset(scored)
+
+    # ---------------------------------------------------------------- draws
+
+    def draw(self, model: Model, num_samples: int, scheme: str) -> dict[str, Tensor]:
+        """Draws from a model by site, shape ``(S, *plates, *event)``."""
+        scored = self.score(model)
+        return take(scored.columns, self.chooser.choose(scored.weights, num_samples, scheme))
+
+    def draw_container(
+        self,
+        scored: Weighed,
+        num_samples: int,
+        name: str,
+        *,
+        scheme: str = "stable",
+        seed: int | None = None,
+        container: str | None = None,
+        variant: str | None = None,
+    ) -> Drawn:
+        """Draws from a scored model in a container, with the diagnostics of its weights.
+
+        Parameters
+        ----------
+        scored : Weighed
+            The model on the particles.
+        num_samples : int
+            S.
+        name : str
+            Of the container.
+        scheme : str
+            How particles are chosen.
+        seed : int, optional
+            Of the choice; that of the pipeline if absent.
+        container : {"inferencedata", "datatree"}, optional
+            What to build; that of the installed ArviZ if absent.
+        variant : str, optional
+            Name in the warning about weights.
+        """
+        chosen = self.chooser.choose(scored.weights, num_samples, scheme, seed, variant)
+        columns = scored.columns
+        stats = {
+            "lp": scored.log_density(torch.as_tensor(chosen)).numpy(),
+            "log_importance_ratio": scored.weights.log_ratio[chosen],
+            "particle": chosen,
+        }
+        used = self.seed if seed is None else seed
+        built = containers.build(
+            self.labels(scored),
+            {name: column.site for name, column in columns.items()},
+            take(columns, chosen),
+            stats,
+            stats_attrs=_diagnostics(scored.weights, chosen),
+            observed=self.observed,
+            constant=self.constant,
+            # Files have no integers of more than 64 bits.
+            attrs={"name": name, "scheme": scheme, "random_seed": used if used < 2**63 else str(used)},
+            container=container or containers.resolve("auto"),
+        )
+        return Drawn(chosen, built)
+
+    # ---------------------------------------------------------------- all particles
+
+    def labels(self, scored: Weighed) -> containers.Labels:
+        """Names, dims and coords for the sites that a scored model has."""
+        sites = {name: column.site for name, column in scored.columns.items()}
+        return self._labels if sites == self.particles.sites else self._make_labels(sites)
+
+    def dataset(self, scored: Weighed, views: dict[str, containers.Array] | None = None) -> xr.Dataset:
+        """All particles under the names of the container.
+
+        Parameters
+        ----------
+        scored : Weighed
+            A model, which may have deterministic sites of its own.
+        views : dict of str to ndarray, optional
+            Arrays that several models share; filled here.
+        """
+        shared = {} if views is None else views
+        arrays = {}
+        for name, column in scored.columns.items():
+            if name in scored.own:
+                arrays[name] = containers.view(column.value)
+            else:
+                if name not in shared:
+                    shared[name] = containers.view(column.value)
+                arrays[name] = shared[name]
+        return self.labels(scored).particles(arrays)
 
 
 def take(columns: Mapping[str, Column], chosen: Ints) -> dict[str, Tensor]:
-    """The draws: one row of each column for each chosen particle."""
+    """One row of each column for each chosen particle."""
     index = torch.as_tensor(chosen)
     return {name: c.value.index_select(0, index.to(c.value.device)) for name, c in columns.items()}
-
-
-def to_container(weighed: Weighed, chosen: Ints, labels: containers.Labels, **parts: Any) -> Any:
-    """The draws in a container; ``parts`` are what else :func:`container.build` takes."""
-    columns = weighed.columns
-    stats = {
-        "lp": weighed.log_density(torch.as_tensor(chosen)).numpy(),
-        "log_importance_ratio": weighed.weights.log_ratio[chosen],
-        "particle": chosen,
-    }
-    return containers.build(
-        labels,
-        {name: column.site for name, column in columns.items()},
-        take(columns, chosen),
-        stats,
-        stats_attrs=_diagnostics(weighed.weights, chosen),
-        **parts,
-    )
 
 
 def _diagnostics(weights: Weights, chosen: Ints) -> dict[str, Any]:
@@ -66,19 +248,3 @@ def _diagnostics(weights: Weights, chosen: Ints) -> dict[str, Any]:
         "log_mean_weight": weights.log_mean_weight,
         "log_mean_weight_se": weights.log_mean_weight_se,
     }
-
-
-def particle_dataset(
-    weighed: Weighed, labels: containers.Labels, views: dict[str, containers.Array] | None = None
-) -> xr.Dataset:
-    """All particles under the names of the container; ``views`` keeps the arrays that models share."""
-    shared = {} if views is None else views
-    arrays = {}
-    for name, column in weighed.columns.items():
-        if name in weighed.own:
-            arrays[name] = containers.view(column.value)
-        else:
-            if name not in shared:
-                shared[name] = containers.view(column.value)
-            arrays[name] = shared[name]
-    return labels.particles(arrays)

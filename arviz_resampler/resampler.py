@@ -1,4 +1,4 @@
-"""The front door: owns the particles and hands them down to the rooms."""
+"""`Resampler`, the public entry point: signatures, documentation and checks of arguments."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ import pandas as pd
 import xarray as xr
 from torch import Tensor
 
-from arviz_resampler.analysis.comparison import Comparison, side_by_side
+from arviz_resampler.analysis.compare import compare
+from arviz_resampler.analysis.comparison import Comparison
 from arviz_resampler.analysis.quantities import Statistic
 from arviz_resampler.analysis.sensitivity import power_scaling
 from arviz_resampler.arguments import as_count, as_mapping, as_optional, as_seed, as_variants
 from arviz_resampler.containers import container as containers
-from arviz_resampler.draws.chooser import Chooser, global_seed
-from arviz_resampler.draws.race import Ints
-from arviz_resampler.errors import ArgumentError, ProgramWarning, WeightError, WeightWarning, quoted, warn
+from arviz_resampler.draws.chooser import global_seed
+from arviz_resampler.errors import ArgumentError
 from arviz_resampler.particles.simulation import simulate, simulate_one
-from arviz_resampler.pipeline import particle_dataset, take, to_container
+from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.program import Program
-from arviz_resampler.scoring.score_model import Spare, Weighed, weigh
 from arviz_resampler.sites import Site
 from arviz_resampler.tuning.tuner import Tuner
 from arviz_resampler.weights.weights import Weights
@@ -69,6 +68,18 @@ class Resampler:
         Whether a model may leave out latents of the guide, which then keep the guide's distribution.
     progressbar : bool, default True
         Whether to show progress over batches.
+
+    Attributes
+    ----------
+    pipeline : Pipeline
+        The cache of particles and the steps from a model to draws, for extensions. Its methods may change.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is not usable as given.
+    ProgramError
+        If a program cannot be run, or holds something it may not hold.
 
     See Also
     --------
@@ -119,19 +130,18 @@ class Resampler:
         if on_error not in ("raise", "mask"):
             raise ArgumentError(f'on_error must be "raise" or "mask", got {on_error!r}')
         programs = Program(guide, "guide"), None if simulator is None else Program(simulator, "simulator")
-        seed = as_seed(random_seed)
-        self._partial = partial
-        self._coords, self._dims = as_mapping("coords", coords), as_mapping("dims", dims)
+        given = as_seed(random_seed)
+        coords, dims = as_mapping("coords", coords), as_mapping("dims", dims)
         if not isinstance(predictive, str | Iterable | None):
             raise ArgumentError(f"predictive must be a name or several names, got {predictive!r}")
         observed, constant_data = as_mapping("observed", observed), as_mapping("constant_data", constant_data)
         names = [predictive] if isinstance(predictive, str) else list(predictive or ())
-        self._seed = global_seed() if seed is None else seed
+        seed = global_seed() if given is None else given
         # Observed data without any predictive site has nothing to be compared with; it is kept as it is.
-        self._particles = simulate(
+        particles = simulate(
             *programs,
             num_guide_samples,
-            seed=self._seed,
+            seed=seed,
             batch_size=batch_size,
             vectorize=vectorize,
             on_error=on_error,
@@ -139,23 +149,22 @@ class Resampler:
             data_names=frozenset(observed),
             progressbar=progressbar,
         )
-        self._chooser = Chooser(self._seed, num_guide_samples, own=seed is not None)
-        self._vectorize, self._progressbar = vectorize, progressbar
         self._programs: tuple[Program, Program | None] | None = programs
-        self._said: set[str] = set()
-        self._spare = Spare()
-        if self._particles.data:  # a whole program: models are likely to be of its kind
-            for program in (guide, simulator):
-                self._spare.expect(program)
-        sites = self._particles.sites
-        self._observed, self._constant = containers.data_groups(
-            {**self._particles.data, **observed}, constant_data, sites
+        self.pipeline = Pipeline(
+            particles,
+            seed=seed,
+            seeded=given is not None,
+            partial=partial,
+            vectorize=vectorize,
+            progressbar=progressbar,
+            observed=observed,
+            constant=constant_data,
+            coords=coords,
+            dims=dims,
         )
-        self._labels = self._make_labels(sites)
-
-    def _make_labels(self, sites: Mapping[str, Site]) -> containers.Labels:
-        extra = {**self._observed, **self._constant}
-        return containers.Labels(sites, self._coords, self._dims, extra)
+        if particles.data:  # a whole program: models are likely to be of its kind
+            for program in (guide, simulator):
+                self.pipeline.scratch.expect(program)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_programs": None}  # most programs do not pickle
@@ -163,10 +172,10 @@ class Resampler:
     @property
     def sites(self) -> dict[str, Site]:
         """What was found in the programs: name, role, dims, shape and dtype of each site."""
-        return self._particles.sites
+        return self.pipeline.particles.sites
 
     def __repr__(self) -> str:
-        lines = [f"Resampler of {self._particles.num_particles} particles, seed {self._seed}"]
+        lines = [f"Resampler of {self.pipeline.particles.num_particles} particles, seed {self.pipeline.seed}"]
         for site in self.sites.values():
             axes = ", ".join(f"{d}: {s}" for d, s in zip(site.dims, site.shape, strict=True))
             lines.append(f"  {site.name:<16} {site.role:<13} ({axes}) {site.dtype}")
@@ -174,7 +183,7 @@ class Resampler:
 
     # ---------------------------------------------------------------- weights
 
-    def weigh(self, model: Callable[[], Any]) -> Weights:
+    def weigh(self, model: Model) -> Weights:
         """Importance weights of a model on the particles.
 
         Parameters
@@ -187,26 +196,17 @@ class Resampler:
         -------
         Weights
             Log ratios by site, ESS, k-hat, verdict and advice.
-        """
-        return self._weigh(model).weights
 
-    def _weigh(self, model: Callable[[], Any]) -> Weighed:
-        weighed = weigh(
-            self._particles,
-            model,
-            partial=self._partial,
-            vectorize=self._vectorize,
-            progressbar=self._progressbar,
-            spare=self._spare,
-        )
-        new = set(weighed.observed) - self._said
-        if new:
-            self._said |= new
-            warn(
-                f"site {quoted(new)} of the model carries obs= and is left out of the weights",
-                ProgramWarning,
-            )
-        return weighed
+        Raises
+        ------
+        ProgramError
+            If the model cannot be run.
+        MismatchError
+            If its sites do not fit the particles.
+        WeightError
+            If a log ratio is NaN at a particle.
+        """
+        return self.pipeline.score(model).weights
 
     def simulate_one(self, particle: int) -> dict[str, Tensor]:
         """Run guide and simulator once more for one particle, to look into them with a debugger.
@@ -224,6 +224,8 @@ class Resampler:
 
         Raises
         ------
+        ArgumentError
+            If there is no such particle, or the Resampler was pickled and has no programs.
         ProgramError
             If the run of this particle fails, as it did for a Resampler with ``on_error="mask"``.
 
@@ -239,14 +241,15 @@ class Resampler:
         """
         if self._programs is None:
             raise ArgumentError("a Resampler that was pickled has no programs to run: make it again")
-        n = self._particles.num_particles
+        particles = self.pipeline.particles
+        n = particles.num_particles
         if not isinstance(particle, int | np.integer) or not 0 <= particle < n:
             raise ArgumentError(f"particle must be a whole number from 0 to {n - 1}, got {particle!r}")
-        return simulate_one(*self._programs, self._particles, seed=self._seed, particle=int(particle))
+        return simulate_one(*self._programs, particles, seed=self.pipeline.seed, particle=int(particle))
 
     # ---------------------------------------------------------------- draws
 
-    def sample(self, model: Callable[[], Any], num_samples: int, stable: bool = True) -> dict[str, Tensor]:
+    def sample(self, model: Model, num_samples: int, stable: bool = True) -> dict[str, Tensor]:
         """Draws from a model, extended by the simulator.
 
         Parameters
@@ -266,17 +269,17 @@ class Resampler:
 
         Raises
         ------
+        ArgumentError
+            If ``num_samples`` is no positive integer.
         WeightError
             If no particle is in the support of the model.
         """
         num_samples = as_count("num_samples", num_samples)
-        weighed = self._weigh(model)
-        chosen = self._chooser.choose(weighed.weights, num_samples, "stable" if stable else "multinomial")
-        return take(weighed.columns, chosen)
+        return self.pipeline.draw(model, num_samples, "stable" if stable else "multinomial")
 
     def sample_prior_predictive(
         self,
-        model: Callable[[], Any],
+        model: Model,
         num_samples: int = 1000,
         *,
         scheme: str = "stable",
@@ -307,45 +310,26 @@ class Resampler:
             Groups ``prior``, ``prior_predictive``, ``sample_stats_prior``, and ``observed_data`` and
             ``constant_data`` where there are such data.
 
+        Raises
+        ------
+        ArgumentError
+            If an argument is not usable as given.
+        WeightError
+            If no particle is in the support of the model.
+
         Notes
         -----
         ``plot_ppc_dist`` of ArviZ 1.x takes each letter of ``__variable__`` for a dim: with a plate
         called ``a``, ``b``, ``i`` or the like, pass it ``cols=["__variable__"]``.
         """
         num_samples = as_count("num_samples", num_samples)
-        kind = containers.resolve(container)
+        seed, kind = as_seed(random_seed), containers.resolve(container)
         name = name or str(getattr(model, "__name__", type(model).__name__))
-        return self._draw(self._weigh(model), num_samples, name, scheme, as_seed(random_seed), kind)[1]
-
-    def _labels_of(self, weighed: Weighed) -> containers.Labels:
-        sites = {name: column.site for name, column in weighed.columns.items()}
-        return self._labels if sites == self.sites else self._make_labels(sites)
-
-    def _draw(
-        self,
-        weighed: Weighed,
-        num_samples: int,
-        name: str,
-        scheme: str = "stable",
-        seed: int | None = None,
-        kind: str = "auto",
-        variant: str | None = None,
-    ) -> tuple[Ints, Any]:
-        """The particles that are drawn, and a container of them."""
-        chosen = self._chooser.choose(weighed.weights, num_samples, scheme, seed, variant)
-        return chosen, to_container(
-            weighed,
-            chosen,
-            self._labels_of(weighed),
-            observed=self._observed,
-            constant=self._constant,
-            attrs={
-                "name": name,
-                "scheme": scheme,
-                "random_seed": _attribute(self._seed if seed is None else seed),
-            },
-            container=containers.resolve(kind),
+        scored = self.pipeline.score(model)
+        drawn = self.pipeline.draw_container(
+            scored, num_samples, name, scheme=scheme, seed=seed, container=kind
         )
+        return drawn.container
 
     def tune(self, make_model: Callable[..., Any], num_samples: int = 1000, /, **ranges: Any) -> Tuner:
         """Priors of a family, to be looked at one by one.
@@ -365,19 +349,17 @@ class Resampler:
         -------
         Tuner
             With ``update``, ``code``, ``coverage``, ``history`` and, in a notebook, ``widget``.
+
+        Raises
+        ------
+        ArgumentError
+            If ``make_model`` cannot be called with these hyper-parameters, or a range is none.
         """
-        return Tuner(
-            make_model,
-            as_count("num_samples", num_samples),
-            ranges,
-            particles=self._particles,
-            weigh=self._weigh,
-            draw=self._draw,
-        )
+        return Tuner(make_model, as_count("num_samples", num_samples), ranges, self.pipeline)
 
     # ---------------------------------------------------------------- numbers, and variants side by side
 
-    def weighted(self, model: Callable[[], Any]) -> tuple[xr.Dataset, xr.DataArray]:
+    def weighted(self, model: Model) -> tuple[xr.Dataset, xr.DataArray]:
         """All particles with the weights of a model, for the weighted statistics of xarray.
 
         Numbers from weights, pictures from draws: a mean over weighted particles has no noise of
@@ -412,27 +394,15 @@ class Resampler:
         >>> float(particles["mu"].weighted(weights).std("particle").round(1))
         3.0
         """
-        weighed, dataset = self._particles_of(model)
+        scored, dataset = self.pipeline.score_for_numbers(model)
         weights = xr.DataArray(
-            weighed.weights.normalized, coords={"particle": dataset["particle"]}, name="weight"
+            scored.weights.normalized, coords={"particle": dataset["particle"]}, name="weight"
         )
         return dataset, weights
 
-    def _particles_of(self, model: Callable[[], Any]) -> tuple[Weighed, xr.Dataset]:
-        """A model whose numbers are asked for, with a warning where its weights do not carry them."""
-        weighed = self._weigh(model)
-        verdict, advice = weighed.weights.judge(1)
-        if not weighed.weights.ess:
-            raise WeightError(f"there is nothing to average: {advice}")
-        if verdict == "unreliable":
-            warn(f"weights are {verdict}: {advice}", WeightWarning)
-        labels = self._labels_of(weighed)
-        labels.warn_renamed()
-        return weighed, particle_dataset(weighed, labels)
-
     def sensitivity(
         self,
-        model: Callable[[], Any],
+        model: Model,
         *,
         var_names: str | Sequence[str] | None = None,
         statistics: Mapping[str, Statistic] | None = None,
@@ -454,12 +424,19 @@ class Resampler:
         -------
         DataFrame
             A row for each latent site and quantity.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such variable, or a statistic cannot be used.
+        WeightError
+            If no particle is in the support of the model.
         """
-        return power_scaling(*self._particles_of(model), var_names, statistics)
+        return power_scaling(*self.pipeline.score_for_numbers(model), var_names, statistics)
 
     def compare(
         self,
-        models: Mapping[str, Callable[[], Any]],
+        models: Mapping[str, Model],
         num_samples: int = 1000,
         *,
         scheme: str = "stable",
@@ -480,14 +457,19 @@ class Resampler:
         Returns
         -------
         Comparison
-            Draws by variant for the plots of ArviZ, tables of verdicts, and weighted numbers with their
-            errors.
+            A dict of containers for the plots of ArviZ, with tables of diagnostics, and weighted numbers with
+            their errors.
+
+        Raises
+        ------
+        ArgumentError
+            If there are fewer than two variants, or an argument is not usable as given.
 
         Warns
         -----
         WeightWarning
-            For each variant that the weights do not carry. One that no particle supports has no draws,
-            and does not take the others down.
+            For each variant whose weights are unreliable. One that no particle supports has no draws, and
+            does not affect the others.
 
         Examples
         --------
@@ -499,17 +481,11 @@ class Resampler:
         >>> float(comparison.summary().loc[("mu", "informed"), "sd"].round(1))
         4.0
         """
-        variants = as_variants(models, 2)
-        num_samples = as_count("num_samples", num_samples)
-        seed = self._chooser.common_seed(scheme, as_seed(random_seed))
-        kind = containers.resolve(container)
-
-        def draw(name: str, weighed: Weighed) -> tuple[Ints, Any]:
-            return self._draw(weighed, num_samples, name, scheme, seed, kind, name)
-
-        return side_by_side(variants, num_samples, self._weigh, draw, self._labels_of)
-
-
-def _attribute(seed: int) -> int | str:
-    """A seed as an attribute: files have no integers of more than 64 bits."""
-    return seed if seed < 2**63 else str(seed)
+        return compare(
+            self.pipeline,
+            as_variants(models, 2),
+            as_count("num_samples", num_samples),
+            scheme=scheme,
+            container=containers.resolve(container),
+            seed=as_seed(random_seed),
+        )

@@ -112,7 +112,7 @@ class Limit:
     """What remains when Pyro is taken away: densities written out in torch, and the same race."""
 
     def __init__(self, name: str, guide_scale: float, cache: Resampler) -> None:
-        self.values = {n: c.value for n, c in cache._particles.columns.items()}
+        self.values = {n: c.value for n, c in cache.pipeline.particles.columns.items()}
         self.name, self.guide_scale = name, guide_scale
         self.log_q = self._log_p(guide_scale)
         self.race = Race(0, len(self.log_q))
@@ -300,7 +300,7 @@ def memory_case(case: str) -> None:
         build(2000)
         forget_peak()
         before = peak()
-        columns = build(size)._particles.columns.values()
+        columns = build(size).pipeline.particles.columns.values()
         cached = sum(t.nbytes for c in columns for t in (c.value, c.log_q) if t is not None) / 2**20
         print(json.dumps({"extra": peak() - before, "cached": cached}))
         return

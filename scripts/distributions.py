@@ -256,7 +256,7 @@ def mapped(cell: Cell, programs: tuple[Runs, ...], n: int) -> Resampler:
 
 def _compare_draws(cell: Cell, case: Case, run: Runs, trace: Any, resampler: Resampler) -> None:
     """Shape and dtype are those of one draw; continuous draws are as many numbers as plain ones."""
-    node, value = trace.nodes["x"], resampler._particles.columns["x"].value
+    node, value = trace.nodes["x"], resampler.pipeline.particles.columns["x"].value
     one = node["value"]
     if value[0].numel() != one.numel() or value.dtype != one.dtype:
         cell.wrong.append(f"{tuple(value.shape)} {value.dtype}, not of {tuple(one.shape)} {one.dtype}")
@@ -273,7 +273,7 @@ def _compare_densities(
     cell: Cell, case: Case, context: Context, trace: Any, resampler: Resampler, tolerance: float
 ) -> None:
     """Log densities are those of a trace of each particle by itself."""
-    n = resampler._particles.num_particles
+    n = resampler.pipeline.particles.num_particles
     ratios = resampler.weigh(program(case, context)).log_ratio_by_site
     allowed = tolerance if cell.looped else 0.0  # one at a time, and mapped: they round differently
     cell.wrong += [f"log ratio of {name} is not zero" for name in ratios if abs(ratios[name]).max() > allowed]
@@ -297,14 +297,14 @@ def _compare_scores(
     A mask does not change what a guide draws. Where it has one, it says which data there are, and no mask
     of a model counts.
     """
-    columns, n = resampler._particles.columns, resampler._particles.num_particles
+    columns, n = resampler.pipeline.particles.columns, resampler.pipeline.particles.num_particles
     values = {name: columns[name].value.reshape(n, *trace.nodes[name]["value"].shape) for name in ("t", "x")}
     right = replace(case, at=RIGHT.get(case.name, case.at))
     log_q = {name: columns[name].log_q for name in values}
     cell.wrong += differing("log q", log_q, singly(program(right, context, masked=False), values), tolerance)
     masked = not columns["x"].masked
     for handled in (False, True):
-        scored = resampler._weigh(program(case, context, handled=handled)).scored
+        scored = resampler.pipeline.score(program(case, context, handled=handled)).scored
         expected = singly(program(right, context, masked=masked, handled=handled), values)
         cell.wrong += differing("handled log p" if handled else "log p", scored, expected, tolerance)
 
@@ -316,7 +316,7 @@ def _compare_outside(cell: Cell, case: Case, context: Context, n: int, tolerance
         other = mapped(Cell(), (program(replace(case, at=lambda t: wide()), context),), n)
     except ProgramError:
         return  # a distribution that Pyro does not repeat
-    columns, model = other._particles.columns, Program(program(case, context), "model")
+    columns, model = other.pipeline.particles.columns, Program(program(case, context), "model")
     with quietly():
         try:
             expected = score(model, columns, n, vectorize=False).log_p
@@ -327,8 +327,8 @@ def _compare_outside(cell: Cell, case: Case, context: Context, n: int, tolerance
 
 def _looped(run: Runs, resampler: Resampler) -> list[str]:
     """Sites that are drawn or scored one particle at a time."""
-    found, n = [], resampler._particles.num_particles
-    for handler in (Drawing("guide", {}, (), Streams(SEED)), Scoring(resampler._particles.columns)):
+    found, n = [], resampler.pipeline.particles.num_particles
+    for handler in (Drawing("guide", {}, (), Streams(SEED)), Scoring(resampler.pipeline.particles.columns)):
         with contextlib.suppress(UnmappableError), generators_kept():
             Program(run, handler.role).run_mapped(handler, n, Streams(SEED))
         found += [f"{handler.role}: {reason[:60]}" for reason in handler.looped.values()]
@@ -385,7 +385,7 @@ def distance(case: Case, context: Context, num_mapped: int = NUM_MAPPED, num_pla
     with quietly():
         pairs = [run() for _ in range(num_plain)]
     plain = tuple(torch.stack(parts) for parts in zip(*pairs, strict=True))
-    columns = particles(Cell(), run, parent(context), num_mapped)._particles.columns
+    columns = particles(Cell(), run, parent(context), num_mapped).pipeline.particles.columns
     own = tuple(columns[n].value.reshape(num_mapped, *p.shape[1:]) for n, p in zip("tx", plain, strict=True))
     flat = plain[1].double().reshape(num_plain, -1)[:, :6]
     low, centre, high = torch.nanquantile(flat, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64), dim=0)

@@ -601,7 +601,7 @@ def failures(written: Written) -> list[str]:
                         raise
     except Exception as error:
         return [f"{type(error).__name__}: {error}"]
-    columns = resampler._particles.columns
+    columns = resampler.pipeline.particles.columns
     found = [text for warning in said if (text := _unexpected(written, warning))]
     if columns.keys() != plain.keys():
         return [*found, f"sites {sorted(columns)}, but {sorted(plain)} in Pyro"]

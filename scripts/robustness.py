@@ -892,7 +892,7 @@ def way_of(idiom: Idiom) -> tuple[str, str]:
         warnings.simplefilter("always")
         resampler = Resampler(guide, num_guide_samples=NUM_TRACED, random_seed=9, progressbar=False)
         ratios = resampler.weigh(model).log_ratio_by_site
-    columns = resampler._particles.columns
+    columns = resampler.pipeline.particles.columns
     for i in range(NUM_TRACED):
         values = {name: column.value[i] for name, column in columns.items()}
         latent = {name: ratio[i] for name, ratio in ratios.items() if columns[name].site.role == "latent"}

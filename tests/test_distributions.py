@@ -102,7 +102,9 @@ def test_mapped_draws_have_the_law_of_plain_ones(name, context):
 
 def test_angles_that_pyro_draws_wrongly_at_once_are_drawn_one_at_a_time():
     fn = BY_NAME["SineBivariateVonMises"].at(torch.tensor(0.2))
-    particles = Resampler(lambda: pyro.sample("x", fn), num_guide_samples=2000, random_seed=0)._particles
+    particles = Resampler(
+        lambda: pyro.sample("x", fn), num_guide_samples=2000, random_seed=0
+    ).pipeline.particles
     grid = (torch.arange(400) + 0.5) / 400 * 2 * math.pi - math.pi
     angles = torch.stack(torch.meshgrid(grid, grid, indexing="ij"), -1)
     density = fn.log_prob(angles).double().exp()

@@ -18,7 +18,11 @@ def members(thing):
     for base in thing.__mro__:
         if base.__module__.startswith("arviz_resampler"):
             for name, value in vars(base).items():
-                if not name.startswith("_") and (callable(value) or hasattr(value, "__get__")):
+                inherited = any(hasattr(builtin, name) for builtin in (dict, tuple, BaseException))
+                field = name in getattr(thing, "_fields", ())
+                if not (name.startswith("_") or inherited or field) and (
+                    callable(value) or hasattr(value, "__get__")
+                ):
                     yield name, value
 
 

@@ -47,7 +47,7 @@ def test_draws_that_belong_to_other_particles_are_found(fuzz, monkeypatch):
 
     def scrambled(*args, **kwargs):
         resampler = Resampler(*args, **kwargs)
-        value = resampler._particles.columns["y"].value
+        value = resampler.pipeline.particles.columns["y"].value
         value.copy_(value.roll(1, 0))
         return resampler
 

@@ -55,7 +55,7 @@ def weigh(resampler: Resampler, idiom: Idiom, scale: float) -> Weights:
 
 
 def columns(resampler: Resampler) -> dict[str, Column]:
-    return resampler._particles.columns
+    return resampler.pipeline.particles.columns
 
 
 # ------------------------------------------------------------------ draws
@@ -251,11 +251,11 @@ def test_what_cannot_be_mapped_is_refused_where_nothing_else_is_allowed(idiom):
 def test_scores_do_not_depend_on_the_way(idiom):
     resampler = resampler_of(idiom, FEW)
     mapped = weigh(resampler, idiom, MODEL).log_ratio_by_site
-    before, resampler._vectorize = resampler._vectorize, False
+    before, resampler.pipeline.vectorize = resampler.pipeline.vectorize, False
     try:
         single = weigh(resampler, idiom, MODEL).log_ratio_by_site
     finally:
-        resampler._vectorize = before
+        resampler.pipeline.vectorize = before
     assert mapped.keys() == single.keys()
     for name in mapped:
         np.testing.assert_allclose(mapped[name], single[name], rtol=1e-5, atol=1e-5)

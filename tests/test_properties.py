@@ -19,7 +19,7 @@ from schema import check_container
 
 from arviz_resampler import ProgramError, ProgramWarning, Resampler, WeightError, Weights, WeightWarning
 from arviz_resampler.programs.program import Program
-from arviz_resampler.programs.source import Unwritable, written
+from arviz_resampler.programs.source import Unwritable, write_source
 from arviz_resampler.sites import describe_axes, match_axes, name_axes
 
 quick = settings(
@@ -281,9 +281,9 @@ def test_draws_carry_the_density_that_pyro_gives_them_one_by_one(structure, n, s
 def test_source_scores_every_particle_as_its_program_does_or_names_a_site(structure, spread):
     model = structure.program(spread)
     resampler = make(structure, 16)
-    particles = resampler._particles
+    particles = resampler.pipeline.particles
     try:
-        text = written(Program(model, "model"), particles.columns, 16)
+        text = write_source(Program(model, "model"), particles.columns, 16)
     except Unwritable as why:
         children = [spec.name for spec in structure.sites if spec.parent is not None]
         named = re.findall("site '(.*?)' cannot be written as source: a parameter is computed", str(why))
@@ -402,9 +402,9 @@ OF_ONE_DRAW = {
 @pytest.mark.parametrize("program", OF_ONE_DRAW)
 def test_a_program_that_reduces_a_draw_reduces_each_particle_by_itself(program, n):
     resampler = Resampler(program, num_guide_samples=n, random_seed=0)
-    a, x = (resampler._particles.columns[name].value for name in "ax")
+    a, x = (resampler.pipeline.particles.columns[name].value for name in "ax")
     assert (x - OF_ONE_DRAW[program](a)).abs().max() < 0.1 * 6
-    scored = resampler._weigh(program).scored["x"]
+    scored = resampler.pipeline.score(program).scored["x"]
     expected = dist.Normal(OF_ONE_DRAW[program](a), 0.1).log_prob(x)
     # Squares of up to 6 in float32, of means that are rounded differently: 1e-4.
     torch.testing.assert_close(scored, expected, rtol=1e-4, atol=1e-4)

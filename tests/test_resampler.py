@@ -144,7 +144,7 @@ def test_float32_particles_are_drawn_from_by_float64_weights():
 
     resampler = Resampler(guide, num_guide_samples=20_000, random_seed=0)
     weights = resampler.weigh(model)
-    x = resampler._particles.columns["x"].value.double()
+    x = resampler.pipeline.particles.columns["x"].value.double()
     exact = (0.02 * x - 0.0002).sum(1).numpy()
     # Two densities near -2800 rounded to float32 would be off by 2e-4 each.
     assert weights.log_ratio.dtype == np.float64
@@ -306,7 +306,7 @@ def test_no_autograd_graph_is_kept():
     resampler = Resampler(guide, num_guide_samples=100, random_seed=0)
     draws = resampler.sample(guide, 10)
     assert not any(value.requires_grad for value in draws.values())
-    assert not any(c.value.requires_grad for c in resampler._particles.columns.values())
+    assert not any(c.value.requires_grad for c in resampler.pipeline.particles.columns.values())
 
 
 def test_draws_are_copies_of_the_particles():

@@ -41,9 +41,9 @@ MAY_IMPORT = {
     "__init__": {"analysis", "mapping", "planning", "resampler", "tuning", "weights"},
 }
 HOMES = {
-    "pyro": {"programs/program.py", "tuning/tuner.py"},
+    "pyro": {"programs/program.py"},
     "arviz": {"containers/container.py", "plots/priors.py"},
-    "ipywidgets": {"tuning/widget.py"},
+    "ipywidgets": {"tuning/controls.py", "tuning/widget.py"},
 }
 
 
@@ -103,12 +103,10 @@ def test_no_files_import_each_other_in_a_circle():
 
 # To be split; and the documentation of the front door.
 LONGER = {
-    "analysis/comparison.py": 430,
     "containers/container.py": 430,
     "mapping/particle_mode.py": 430,
     "programs/source.py": 440,
-    "resampler.py": 520,
-    "tuning/widget.py": 400,
+    "resampler.py": 500,
     "weights/weights.py": 470,
 }
 

@@ -23,8 +23,8 @@ Statistic = Callable[[xr.Dataset], xr.DataArray]
 _PARTICLE = "particle"
 
 
-def split(statistic: Any) -> tuple[Any, Mapping[str, Statistic]]:
-    """Names and functions of what may be a name, several, a function, or functions by name."""
+def split_statistic(statistic: Any) -> tuple[Any, Mapping[str, Statistic]]:
+    """Split a ``statistic`` argument into variable names and named functions."""
     if isinstance(statistic, Mapping):
         return [], statistic
     if callable(statistic):
@@ -171,8 +171,8 @@ def each_quantity(
             yield name, label, {variant: values[variant] for variant in datasets if variant in values}
 
 
-def usable(values: Floats, weights: Floats) -> Floats | None:
-    """Values that are finite, those of particles without weight set to zero; None where others are not."""
+def finite_or_none(values: Floats, weights: Floats) -> Floats | None:
+    """Finite values, with zero for particles without weight; None if a particle with weight is not finite."""
     bad = ~np.isfinite(values)
     if not bad.any():
         return values

@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from arviz_resampler.analysis import estimates
-from arviz_resampler.analysis.quantities import Elements, Statistic, evaluate, usable, warn_unusable
+from arviz_resampler.analysis.quantities import Elements, Statistic, evaluate, finite_or_none, warn_unusable
 from arviz_resampler.scoring.score_model import Weighed
 from arviz_resampler.weights.weights import Weights
 
@@ -70,9 +70,9 @@ def power_scaling(
         ``sensitivity``
             The same distance by step of log2(alpha), from alpha = 1/1.01 and 1.01: what priorsense
             reports, which takes 0.05 for the threshold of being sensitive.
-        ``ess``, ``pareto_k``, ``carried``
-            The lowest ESS and the highest k-hat for powers from 0.8 to 1.25, and whether the weights can be
-            trusted for all of them.
+        ``ess``, ``pareto_k``, ``reliable``
+            The lowest ESS and the highest k-hat for powers from 0.8 to 1.25, and whether the weights are
+            reliable for all of them.
 
     Notes
     -----
@@ -88,7 +88,7 @@ def power_scaling(
     for name, array in evaluate(dataset, var_names, statistics).items():
         elements = Elements(name, array)
         for label in elements:
-            values = usable(elements[label], base)
+            values = finite_or_none(elements[label], base)
             order = None if values is None else np.argsort(values)
             if values is None:
                 unfit.append(name)
@@ -126,7 +126,7 @@ class _Scaled:
             {
                 "ess": min(weights.ess for weights in far),
                 "pareto_k": max(weights.pareto_k for weights in far),
-                "carried": all(weights.judge(1).verdict != "unreliable" for weights in far),
+                "reliable": all(weights.judge(1).verdict != "unreliable" for weights in far),
             },
         )
 

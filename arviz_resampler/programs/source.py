@@ -45,7 +45,7 @@ class _Reference:
 
 
 @plain_tensors()
-def written(program: Program, columns: Mapping[str, Column], n: int) -> str:
+def write_source(program: Program, columns: Mapping[str, Column], n: int) -> str:
     """Source of a function ``prior`` with the latent sites of a program.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Where in a box of hyper-parameters the particles can be believed.
+"""For which hyper-parameters the cached particles give reliable estimates.
 
 Knows ranges and weights; nothing of models or how they are scored.
 """
@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from arviz_resampler.errors import from_extra
+from arviz_resampler.plots.verdicts import COLORS, style
 from arviz_resampler.tuning.ranges import Number, Range
 from arviz_resampler.weights.weights import Weights
 
@@ -23,8 +24,6 @@ Interval = tuple[Number, Number]
 
 _ON_LINE = 9  # values looked at along a slider, before the edges are searched
 _HALVINGS = 4  # of the step between them, at each edge
-COLORS = {"good": "#2a7f3e", "thin": "#b26b00", "unreliable": "#c0392b", "failed": "#555555"}
-_MARKERS = {"good": "o", "thin": "^", "unreliable": "x", "failed": "+"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Step:
 
     @classmethod
     def of(cls, hyper: Mapping[str, Number], weights: Weights, num_samples: int) -> Step:
-        """What weights come to for a number of draws."""
+        """The verdict on weights for a number of draws."""
         verdict, advice = weights.judge(num_samples)
         return cls(
             hyper,
@@ -77,7 +76,7 @@ class Step:
 
     @classmethod
     def failed(cls, hyper: Mapping[str, Number], error: Exception) -> Step:
-        """Why there are no weights."""
+        """A step without weights, with the error."""
         return cls(hyper, "failed", f"{type(error).__name__}: {error}")
 
     @property
@@ -86,18 +85,18 @@ class Step:
         return self.verdict == "good"
 
 
-def safe_range(
-    look: Callable[..., Step], at: Mapping[str, Number], own: Range
+def covered_range(
+    look: Callable[..., Step], center: Mapping[str, Number], range_: Range
 ) -> Generator[Step, None, Interval | None]:
-    """Search the longest part of a range that is good, all other hyper-parameters staying where they are.
+    """The longest part of a range with a good verdict, the other hyper-parameters fixed.
 
     Parameters
     ----------
     look : callable
         The verdict at hyper-parameters.
-    at : mapping of str to number
-        Where the others are.
-    own : Range
+    center : mapping of str to number
+        The others.
+    range_ : Range
         The range that is searched.
 
     Yields
@@ -112,13 +111,13 @@ def safe_range(
     """
 
     def good(value: Number) -> Generator[Step, None, bool]:
-        step = look(**{**at, own.name: value})
+        step = look(**{**center, range_.name: value})
         yield step
         return step.good
 
     def edge(inside: Number, outside: Number) -> Generator[Step, None, Number]:
         for _ in range(_HALVINGS):
-            middle = own.at((own.share(inside) + own.share(outside)) / 2)
+            middle = range_.at((range_.share(inside) + range_.share(outside)) / 2)
             if middle in (inside, outside):
                 break
             if (yield from good(middle)):
@@ -127,14 +126,18 @@ def safe_range(
                 outside = middle
         return inside
 
-    values = sorted({*own.grid(_ON_LINE), at[own.name]})
+    values = sorted({*range_.grid(_ON_LINE), center[range_.name]})
     runs: list[list[int]] = [[]]
     for i, value in enumerate(values):
         if (yield from good(value)):
             runs[-1].append(i)
         elif runs[-1]:
             runs.append([])
-    longest = max(runs, key=lambda run: own.share(values[run[-1]]) - own.share(values[run[0]]) if run else -1)
+
+    def length(run: list[int]) -> float:
+        return range_.share(values[run[-1]]) - range_.share(values[run[0]]) if run else -1.0
+
+    longest = max(runs, key=length)
     if not longest:
         return None
     first, last = longest[0], longest[-1]
@@ -144,52 +147,52 @@ def safe_range(
 
 
 def cover(
-    look: Callable[..., Step], ranges: Mapping[str, Range], at: Mapping[str, Number], num_points: int
+    look: Callable[..., Step], ranges: Mapping[str, Range], center: Mapping[str, Number], num_points: int
 ) -> Coverage:
     """Look at a design that fills the box of the ranges, and along each of them."""
     # Scrambled with a seed of its own: the same design each time, and no global generator is touched.
-    design = torch.quasirandom.SobolEngine(len(ranges), scramble=True, seed=0).draw(num_points)  # type: ignore[no-untyped-call]
-    box = [
-        look(**{own.name: own.at(share) for own, share in zip(ranges.values(), point, strict=True)})
-        for point in design.tolist()
+    sobol = torch.quasirandom.SobolEngine(len(ranges), scramble=True, seed=0)  # type: ignore[no-untyped-call]
+    design = [
+        look(**{name: range_.at(share) for (name, range_), share in zip(ranges.items(), point, strict=True)})
+        for point in sobol.draw(num_points).tolist()
     ]
-    lines: dict[str, tuple[Step, ...]] = {}
-    safe: dict[str, Interval | None] = {}
-    for name, own in ranges.items():
-        search, seen = safe_range(look, at, own), []
+    along: dict[str, tuple[Step, ...]] = {}
+    covered: dict[str, Interval | None] = {}
+    for name, range_ in ranges.items():
+        search, seen = covered_range(look, center, range_), []
         while True:
             try:
                 seen.append(next(search))
             except StopIteration as end:
-                safe[name] = end.value
+                covered[name] = end.value
                 break
-        lines[name] = tuple(sorted(seen, key=lambda step: step.hyper[name]))
+        along[name] = tuple(sorted(seen, key=lambda step: step.hyper[name]))
     return Coverage(
         MappingProxyType(dict(ranges)),
-        MappingProxyType(dict(at)),
-        tuple(box),
-        MappingProxyType(lines),
-        MappingProxyType(safe),
+        MappingProxyType(dict(center)),
+        tuple(design),
+        MappingProxyType(along),
+        MappingProxyType(covered),
     )
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Coverage:
-    """Where in the box of the ranges the particles carry the prior.
+    """Hyper-parameters of a box of ranges for which the particles are reliable.
 
     Attributes
     ----------
     ranges : mapping of str to Range
         The box.
-    at : mapping of str to number
-        Where the other hyper-parameters were when each was moved along its range.
-    box : tuple of Step
-        The design that fills the box: the points of a scrambled Sobol sequence.
-    lines : mapping of str to tuple of Step
-        What was looked at along each range.
-    safe : mapping of str to tuple of number, or None
-        The longest part of each range with a good verdict throughout, as far as was looked; its edges
-        are searched by bisection. None where there is none.
+    center : mapping of str to number
+        The other hyper-parameters, when each was moved along its range.
+    design : tuple of Step
+        Verdicts at the points of a scrambled Sobol sequence that fills the box.
+    along : mapping of str to tuple of Step
+        Verdicts along each range.
+    covered : mapping of str to tuple of number, or None
+        The longest part of each range with a good verdict at all points looked at; its edges are found by
+        bisection. None where there is none.
 
     Examples
     --------
@@ -205,24 +208,24 @@ class Coverage:
     """
 
     ranges: Mapping[str, Range]
-    at: Mapping[str, Number]
-    box: tuple[Step, ...]
-    lines: Mapping[str, tuple[Step, ...]]
-    safe: Mapping[str, Interval | None]
+    center: Mapping[str, Number]
+    design: tuple[Step, ...]
+    along: Mapping[str, tuple[Step, ...]]
+    covered: Mapping[str, Interval | None]
 
     @property
-    def share(self) -> float:
-        """The share of the box with a good verdict."""
-        return float(np.mean([step.good for step in self.box]))
+    def covered_fraction(self) -> float:
+        """The fraction of the design with a good verdict."""
+        return float(np.mean([step.good for step in self.design]))
 
     @property
     def table(self) -> pd.DataFrame:
-        """All that was looked at: hyper-parameters, verdict, ESS, k-hat and more.
+        """All steps: hyper-parameters, verdict, ESS, k-hat and more.
 
-        The column ``along`` names the range that was moved along; it is "box" in the design.
+        The column ``along`` names the range that was moved along; it is "design" in the design.
         """
-        found = [("box", step) for step in self.box]
-        found += [(name, step) for name, steps in self.lines.items() for step in steps]
+        found = [("design", step) for step in self.design]
+        found += [(name, step) for name, steps in self.along.items() for step in steps]
         return pd.DataFrame(
             {
                 "along": name,
@@ -237,20 +240,25 @@ class Coverage:
         )
 
     def __repr__(self) -> str:
-        lines = [f"Coverage: {self.share:.0%} of the box is good"]
-        for name, own in self.ranges.items():
-            safe = self.safe[name]
-            text = "nowhere" if safe is None else f"from {safe[0]} to {safe[1]}"
-            lines.append(f"  {name:<16} good {text}, in {own.low} to {own.high}")
+        lines = [f"Coverage: {self.covered_fraction:.0%} of the box is good"]
+        for name, range_ in self.ranges.items():
+            covered = self.covered[name]
+            text = "nowhere" if covered is None else f"from {covered[0]} to {covered[1]}"
+            lines.append(f"  {name:<16} good {text}, in {range_.low} to {range_.high}")
         return "\n".join(lines)
 
     def plot(self) -> Any:
-        """ESS along each range, with the safe part shaded, and the verdicts over the box.
+        """ESS along each range, with the covered part shaded, and the verdicts over the box.
 
         Returns
         -------
         ndarray of matplotlib Axes
             One for each range, then one for each pair of ranges.
+
+        Raises
+        ------
+        ExtraError
+            If matplotlib is not installed.
         """
         with from_extra("plot"):
             from matplotlib import pyplot as plt
@@ -265,12 +273,12 @@ class Coverage:
         used, spare = grid.flat[:panels], grid.flat[panels:]
         for ax in spare:
             ax.remove()
-        for ax, own in zip(used, self.ranges.values(), strict=False):
-            self._plot_line(ax, own)
+        for ax, range_ in zip(used, self.ranges.values(), strict=False):
+            self._plot_along(ax, range_)
         for ax, (across, up) in zip(used[len(self.ranges) :], pairs, strict=True):
-            for verdict, steps in _by_verdict(self.box):
-                x, y = ([step.hyper[own.name] for step in steps] for own in (across, up))
-                ax.scatter(x, y, **_style(verdict))
+            for verdict, steps in _by_verdict(self.design):
+                x, y = ([step.hyper[range_.name] for step in steps] for range_ in (across, up))
+                ax.scatter(x, y, **style(verdict))
             _scale(ax, across, "x")
             _scale(ax, up, "y")
         handles = {
@@ -281,17 +289,17 @@ class Coverage:
         figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=4, frameon=False)
         return used
 
-    def _plot_line(self, ax: Any, own: Range) -> None:
-        steps = self.lines[own.name]
-        safe = self.safe[own.name]
-        if safe is not None:
-            ax.axvspan(*safe, color=COLORS["good"], alpha=0.12, lw=0)
-        ax.plot([s.hyper[own.name] for s in steps], [max(s.ess, 1) for s in steps], color="0.7", zorder=1)
+    def _plot_along(self, ax: Any, range_: Range) -> None:
+        name, steps = range_.name, self.along[range_.name]
+        covered = self.covered[name]
+        if covered is not None:
+            ax.axvspan(*covered, color=COLORS["good"], alpha=0.12, lw=0)
+        ax.plot([s.hyper[name] for s in steps], [max(s.ess, 1) for s in steps], color="0.7", zorder=1)
         for verdict, part in _by_verdict(steps):
-            x, y = [step.hyper[own.name] for step in part], [max(step.ess, 1) for step in part]
-            ax.scatter(x, y, **_style(verdict))
-        ax.axvline(self.at[own.name], color="0.3", lw=0.8, ls=":")
-        _scale(ax, own, "x")
+            x, y = [step.hyper[name] for step in part], [max(step.ess, 1) for step in part]
+            ax.scatter(x, y, **style(verdict))
+        ax.axvline(self.center[name], color="0.3", lw=0.8, ls=":")
+        _scale(ax, range_, "x")
         ax.set(yscale="log", ylabel="effective sample size")
 
 
@@ -299,10 +307,5 @@ def _by_verdict(steps: Iterable[Step]) -> list[tuple[str, list[Step]]]:
     return [(v, part) for v in COLORS if (part := [step for step in steps if step.verdict == v])]
 
 
-def _style(verdict: str) -> dict[str, Any]:
-    """Colour and shape of a verdict, and the word for it in the legend."""
-    return {"color": COLORS[verdict], "marker": _MARKERS[verdict], "label": verdict, "zorder": 2}
-
-
-def _scale(ax: Any, own: Range, axis: str) -> None:
-    ax.set(**{f"{axis}label": own.name, f"{axis}scale": "log" if own.log else "linear"})
+def _scale(ax: Any, range_: Range, axis: str) -> None:
+    ax.set(**{f"{axis}label": range_.name, f"{axis}scale": "log" if range_.log else "linear"})

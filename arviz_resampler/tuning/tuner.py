@@ -1,45 +1,36 @@
-"""A family of priors with hyper-parameters, looked at one by one.
+"""`Tuner`: a family of priors with hyper-parameters, on one cache of particles.
 
-Knows weights, ranges and how programs are written as source; nothing of sliders or pictures.
+Knows the pipeline, ranges and how programs are written as source; nothing of sliders or plots.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 
+from arviz_resampler.arguments import as_count
 from arviz_resampler.errors import (
-    ArgumentError,
-    ProgramError,
-    ResamplerError,
     ResamplerWarning,
     from_extra,
-    quoted,
-    suggestion,
 )
-from arviz_resampler.particles.particles import Particles
+from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.program import Program
 from arviz_resampler.programs.runs import rows
-from arviz_resampler.programs.source import Unwritable, written
-from arviz_resampler.scoring.score_model import Weighed
+from arviz_resampler.programs.source import Unwritable, write_source
 from arviz_resampler.tuning.coverage import Coverage, Step, cover
-from arviz_resampler.tuning.ranges import Number, Range
+from arviz_resampler.tuning.family import Family, Hyper
+from arviz_resampler.tuning.ranges import Number
 from arviz_resampler.weights.weights import Weights
-
-Model = Callable[[], Any]
-Hyper = Mapping[str, Number]
 
 _READ = 16  # particles on which a program is read to be written as source
 
 
 class Update(NamedTuple):
-    """What a position of the hyper-parameters comes to.
+    """The prior draws and weights at one setting of the hyper-parameters.
 
     Attributes
     ----------
@@ -95,31 +86,22 @@ class Tuner:
         make_model: Callable[..., Model],
         num_samples: int,
         ranges: Mapping[str, Any],
-        *,
-        particles: Particles,
-        weigh: Callable[[Model], Weighed],
-        draw: Callable[[Weighed, int, str], tuple[Any, Any]],
+        pipeline: Pipeline,
     ) -> None:
-        defaults = _check_signature(make_model, ranges)
-        self.ranges: Mapping[str, Range] = MappingProxyType(
-            {name: Range.checked(name, given) for name, given in ranges.items()}
-        )
-        self.start: Hyper = MappingProxyType(
-            {name: _start(own, defaults.get(name)) for name, own in self.ranges.items()}
-        )
+        self._family = Family.checked(make_model, ranges)
+        self.ranges, self.start = self._family.ranges, self._family.start
         self.num_samples = num_samples
-        self._make_model = make_model
-        self._particles, self._weigh, self._draw = particles, weigh, draw
+        self._pipeline = pipeline
         self._current: Hyper = self.start
         self._history: list[Step] = []
         self._latest: tuple[Hyper, Update] | None = None
         self._steps: dict[tuple[Number, ...], Step] = {}
 
     def __repr__(self) -> str:
-        lines = [f"Tuner of {_name(self._make_model)}, {self.num_samples} draws an update"]
+        lines = [f"Tuner of {self._family.name}, {self.num_samples} draws an update"]
         lines += [
-            f"  {own.name:<16} {self.current[own.name]} in {own.low} to {own.high}"
-            for own in self.ranges.values()
+            f"  {name:<16} {self.current[name]} in {range_.low} to {range_.high}"
+            for name, range_ in self.ranges.items()
         ]
         return "\n".join(lines)
 
@@ -130,7 +112,7 @@ class Tuner:
 
     @property
     def history(self) -> tuple[Step, ...]:
-        """What became of each update: its hyper-parameters, verdict, ESS and more, but not its draws."""
+        """Log of the updates: hyper-parameters, verdict, ESS and more of each, but not its draws."""
         return tuple(self._history)
 
     def update(self, /, **hyper: Number) -> Update:
@@ -150,23 +132,25 @@ class Tuner:
 
         Raises
         ------
+        ArgumentError
+            If there is no range for a name, or a value is outside its range.
         WeightError
             If no particle is in the support of this prior.
         ProgramError
             If the prior cannot be made or run.
         """
-        position = self._position(hyper)
+        position = self._family.position(hyper)
         if self._latest is not None and self._latest[0] == position:
             return self._latest[1]
         self._current = position
         try:
-            weighed = self._weigh(self._model(position))
+            scored = self._pipeline.score(self._family.model(position))
         except Exception as error:
             self._history.append(Step.failed(position, error))
             raise
-        self._history.append(self._keep(position, weighed.weights))
-        _, prior = self._draw(weighed, self.num_samples, self._call(position))
-        self._latest = position, Update(prior, weighed.weights)
+        self._history.append(self._keep(position, scored.weights))
+        drawn = self._pipeline.draw_container(scored, self.num_samples, self._family.call(position))
+        self._latest = position, Update(drawn.container, scored.weights)
         return self._latest[1]
 
     def look(self, /, **hyper: Number) -> Step:
@@ -181,14 +165,19 @@ class Tuner:
         -------
         Step
             Verdict, ESS and more. Where the prior fails, the verdict is "failed" and the advice says why.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no range for a name, or a value is outside its range.
         """
-        position = self._position(hyper)
+        position = self._family.position(hyper)
         key = tuple(position.values())
         if key not in self._steps:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ResamplerWarning)
-                    weights = self._weigh(self._model(position)).weights
+                    weights = self._pipeline.score(self._family.model(position)).weights
             except Exception as error:
                 self._steps[key] = Step.failed(position, error)
             else:
@@ -201,7 +190,7 @@ class Tuner:
         return step
 
     def coverage(self, num_points: int = 32) -> Coverage:
-        """Where in the box of the ranges the particles carry the prior.
+        """For which hyper-parameters of the box of ranges the particles are reliable.
 
         Looks at a design that fills the box, and along each range from where the last update was, the
         other hyper-parameters staying there.
@@ -214,8 +203,14 @@ class Tuner:
         Returns
         -------
         Coverage
-            ``table``, ``safe`` by hyper-parameter, ``share`` of the box, and ``plot()``.
+            ``table``, ``covered`` by hyper-parameter, ``covered_fraction`` of the box, and ``plot()``.
+
+        Raises
+        ------
+        ArgumentError
+            If ``num_points`` is no positive integer.
         """
+        num_points = as_count("num_points", num_points)
         return cover(self.look, self.ranges, self.current, num_points)
 
     def code(self, /, **hyper: Number) -> str:
@@ -235,23 +230,30 @@ class Tuner:
         str
             Python source. Where a site cannot be written, a comment says which, and ``prior`` is made by
             a call of ``make_model``.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no range for a name, or a value is outside its range.
+        ProgramError
+            If the prior cannot be made or run.
         """
-        position = self._position(hyper) if hyper else self.current
-        model = self._model(position)
-        weights = self._weigh(model).weights
+        position = self._family.position(hyper) if hyper else self.current
+        model = self._family.model(position)
+        weights = self._pipeline.score(model).weights
         inside = torch.as_tensor(weights.log_ratio > -math.inf).nonzero()[:, 0]
         index = inside[torch.linspace(0, len(inside) - 1, min(len(inside), _READ)).long()]
         try:
             if len(index) < 2:
                 raise Unwritable("no two particles are in the support of this prior, to read it on")
-            columns = rows(self._particles.columns, index)
-            return written(Program(model, "model"), columns, len(index))
+            columns = rows(self._pipeline.particles.columns, index)
+            return write_source(Program(model, "model"), columns, len(index))
         except Unwritable as why:
             notes = "".join(f"# {line}\n" for line in str(why).splitlines())
-            return f"{notes}prior = {self._call(position)}\n"
+            return f"{notes}prior = {self._family.call(position)}\n"
 
     def widget(self, plot: str | Callable[[Any], Any] | None = None) -> Any:
-        """Sliders with a picture and the verdict, for a notebook.
+        """Sliders with a plot and the verdict, for a notebook.
 
         Parameters
         ----------
@@ -268,6 +270,8 @@ class Tuner:
 
         Raises
         ------
+        ArgumentError
+            If there is no such plot.
         ExtraError
             If ipywidgets or matplotlib is not installed.
         """
@@ -278,72 +282,3 @@ class Tuner:
         from arviz_resampler.plots.priors import resolve
 
         return Explorer(self, resolve(plot))
-
-    # ---------------------------------------------------------------- hyper-parameters
-
-    def _position(self, hyper: Mapping[str, Any]) -> Hyper:
-        """All hyper-parameters: those that are given, checked, and where the others start."""
-        for name in hyper:
-            if name not in self.ranges:
-                raise ArgumentError(
-                    f"there is no range for {name!r}; there are {quoted(self.ranges)}."
-                    f"{suggestion(name, self.ranges)}"
-                )
-        given = {name: self.ranges[name].value(value) for name, value in hyper.items()}
-        return MappingProxyType({**self.start, **given})
-
-    def _model(self, position: Hyper) -> Model:
-        try:
-            return self._make_model(**position)
-        except ResamplerError:
-            raise
-        except Exception as error:
-            call = self._call(position)
-            raise ProgramError(f"the call {call} failed: {type(error).__name__}: {error}") from error
-
-    def _call(self, position: Hyper) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in position.items())
-        return f"{_name(self._make_model)}({arguments})"
-
-
-def _name(make_model: Callable[..., Model]) -> str:
-    name = getattr(make_model, "__name__", "")
-    return name if name.isidentifier() else "make_model"
-
-
-def _check_signature(make_model: Callable[..., Model], ranges: Mapping[str, Any]) -> dict[str, Any]:
-    """Check that ``make_model`` can be called with the hyper-parameters; return its defaults."""
-    if not callable(make_model):
-        raise ArgumentError(
-            f"make_model must be a callable that takes hyper-parameters and returns a program, got "
-            f"{make_model!r}"
-        )
-    if not ranges:
-        raise ArgumentError("tune needs a range for each hyper-parameter, as in scale=(1.0, 10.0)")
-    try:
-        parameters = inspect.signature(make_model).parameters
-    except (TypeError, ValueError):
-        return {}
-    by_name = {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for name in ranges:
-        if name not in by_name and not takes_any:
-            draws = " The number of draws goes second, without a name." if name == "num_samples" else ""
-            raise ArgumentError(
-                f"{_name(make_model)} takes no hyper-parameter {name!r}; it takes {quoted(by_name)}."
-                f"{draws or suggestion(name, by_name)}"
-            )
-    missing = [n for n, p in by_name.items() if p.default is p.empty and n not in ranges]
-    if missing:
-        raise ArgumentError(
-            f"{_name(make_model)} needs {quoted(missing)}: give a range, or a default in its signature"
-        )
-    return {name: p.default for name, p in by_name.items() if p.default is not p.empty}
-
-
-def _start(own: Range, default: Any) -> Number:
-    """The default of a hyper-parameter where that is in its range, else the middle of the range."""
-    try:
-        return own.value(default)
-    except ArgumentError:
-        return own.at(0.5)

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from arviz_resampler import ArgumentError
-from arviz_resampler.analysis.quantities import Elements, evaluate, split
+from arviz_resampler.analysis.quantities import Elements, evaluate, split_statistic
 
 N = 50
 
@@ -117,9 +117,9 @@ def test_what_to_contrast_may_be_given_in_several_ways():
         return ds.mu > 0
 
     anonymous = lambda ds: ds.mu > 0  # noqa: E731
-    assert split(None) == (None, {})
-    assert split("mu") == ("mu", {})
-    assert split(["mu", "y"]) == (["mu", "y"], {})
-    assert split(share) == ([], {"share": share})
-    assert split(anonymous) == ([], {"statistic": anonymous})
-    assert split({"a": share}) == ([], {"a": share})
+    assert split_statistic(None) == (None, {})
+    assert split_statistic("mu") == ("mu", {})
+    assert split_statistic(["mu", "y"]) == (["mu", "y"], {})
+    assert split_statistic(share) == ([], {"share": share})
+    assert split_statistic(anonymous) == ([], {"statistic": anonymous})
+    assert split_statistic({"a": share}) == ([], {"a": share})

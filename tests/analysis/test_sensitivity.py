@@ -45,7 +45,7 @@ def table(cache):
 
 def test_there_is_a_row_for_each_latent_site_and_quantity(table):
     assert table.index.names == ["site", "quantity"]
-    assert list(table.columns) == [*COLUMNS, "ess", "pareto_k", "carried"]
+    assert list(table.columns) == [*COLUMNS, "ess", "pareto_k", "reliable"]
     quantities = ["mu", "tau", "y[0]", "y[1]", "far"]
     assert list(table.index) == [(site, q) for site in ("mu", "tau") for q in quantities]
     assert table.notna().all(axis=None)
@@ -145,14 +145,14 @@ def test_the_powers_are_on_a_log_grid_around_one():
 
 
 def test_a_column_says_whether_the_weights_carried_the_scaling(cache, table):
-    assert table["carried"].all()
+    assert table["reliable"].all()
     assert (table.loc["mu", "ess"] < cache.weigh(prior()).ess).all()
     # As wide as the guide: to the power 0.8 it is wider, with the shape 1 - 0.8 = 0.2 for its tail. A site
     # that is as narrow as the guide can be scaled only to be narrower.
     few = Resampler(guide, num_guide_samples=300, random_seed=0)
     with pytest.warns(WeightWarning, match="weights are unreliable"):
         thin = few.sensitivity(prior(0.5, 1.0))
-    assert not thin["carried"].any()
+    assert not thin["reliable"].any()
 
 
 def test_particles_outside_the_support_stay_outside(cache):

@@ -149,7 +149,7 @@ def page(lab, complaints, shots):
             page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60 * SECONDS)
             run(page, 0)
             page.locator("[role=status]", has_text="ESS").wait_for(timeout=120 * SECONDS)
-            page.get_by_text("covered from").nth(1).wait_for(timeout=30 * SECONDS)
+            page.get_by_text("reliable from").nth(1).wait_for(timeout=30 * SECONDS)
         except Exception:
             page.screenshot(path=shots / "failed.png")
             raise
@@ -271,7 +271,7 @@ def test_a_drag_ends_at_its_newest_value(page):
 def test_a_slider_outside_of_what_is_covered_says_so_in_words(page, shots):
     type_in(page, 0, "0.06")
     label = page.locator(".jupyter-widgets", has_text="location").last
-    wait(page, lambda: "outside of what is covered from" in label.inner_text())
+    wait(page, lambda: "outside the reliable range, from" in label.inner_text())
     wait(page, lambda: "unreliable" in badge(page))
     assert "Site 'mu' costs most" in badge(page)
     page.screenshot(path=shots / "outside.png")
@@ -279,11 +279,11 @@ def test_a_slider_outside_of_what_is_covered_says_so_in_words(page, shots):
     wait(page, lambda: "outside" not in label.inner_text() and "good" in badge(page))
 
 
-def test_a_pinned_prior_stays_in_grey_and_undo_goes_back(page, shots):
+def test_a_pinned_prior_stays_in_gray_and_undo_goes_back(page, shots):
     alone = settled(page)[0]
     press(page, "Pin")
     wait(page, lambda: picture(page)[0] != alone)
-    caption = page.get_by_text("pinned, in grey: location=8, spread=5")
+    caption = page.get_by_text("pinned, in gray: location=8, spread=5")
     assert caption.count() == 1
     type_in(page, 1, "20")
     wait(page, lambda: "20" in boxes(page))

@@ -624,7 +624,7 @@ def compared():
 
 @old
 def test_plot_density_takes_the_priors_of_a_comparison(compared):
-    priors = compared.priors
+    priors = compared
     az.plot_density(list(priors.values()), group="prior", data_labels=list(priors), var_names=["mu", "tau"])
     assert len(all_axes()) == 2
     legend = all_axes()[0].get_legend()
@@ -638,8 +638,8 @@ def test_plot_density_takes_the_priors_of_a_comparison(compared):
 @pytest.mark.parametrize("kind", ["forestplot", "ridgeplot"])
 def test_plot_forest_takes_the_priors_of_a_comparison(compared, kind):
     (axes,) = az.plot_forest(
-        [prior.prior for prior in compared.priors.values()],
-        model_names=list(compared.priors),
+        [prior.prior for prior in compared.values()],
+        model_names=list(compared),
         kind=kind,
         combined=True,
     )
@@ -650,21 +650,19 @@ def test_plot_forest_takes_the_priors_of_a_comparison(compared, kind):
 @new
 @pytest.mark.parametrize("plot", ["plot_dist", "plot_forest", "plot_ridge"])
 def test_plots_of_several_models_take_the_priors_of_a_comparison(compared, plot):
-    collection = getattr(az, plot)(compared.priors, group="prior", var_names=["mu", "tau"])
+    collection = getattr(az, plot)(compared, group="prior", var_names=["mu", "tau"])
     assert collection.data["model"].values.tolist() == ["wide", "narrow"]
     assert len([line for axes in all_axes() for line in lines(axes)]) >= 4
 
 
 @new
 def test_plot_pair_takes_the_priors_of_a_comparison(compared):
-    az.plot_pair(compared.priors, group="prior", var_names=["mu", "tau"])
+    az.plot_pair(compared, group="prior", var_names=["mu", "tau"])
     assert sum(marks(axes) for axes in all_axes()) >= 2 * NUM_DRAWS
 
 
 @new
 def test_plot_ppc_dist_takes_the_priors_of_a_comparison(compared):
-    az.plot_ppc_dist(
-        compared.priors, group="prior_predictive", var_names=["y"], num_samples=20, cols=["model"]
-    )
+    az.plot_ppc_dist(compared, group="prior_predictive", var_names=["y"], num_samples=20, cols=["model"])
     wide, narrow = (np.ptp(np.concatenate(lines(axes), axis=1)[0]) for axes in all_axes())
     assert wide > narrow

@@ -15,7 +15,7 @@ Both = collections.namedtuple("Both", ["first", "second"])
 
 def values(program, n=50, **options):
     resampler = Resampler(program, num_guide_samples=n, random_seed=0, progressbar=False, **options)
-    return {name: column.value for name, column in resampler._particles.columns.items()}
+    return {name: column.value for name, column in resampler.pipeline.particles.columns.items()}
 
 
 def drawn():
@@ -98,7 +98,7 @@ def test_models_score_through_it():
 
     resampler = Resampler(make(2.0), num_guide_samples=200, random_seed=0)
     assert (resampler.weigh(make(2.0)).log_ratio == 0).all()
-    a, y = (resampler._particles.columns[name].value for name in "ay")
+    a, y = (resampler.pipeline.particles.columns[name].value for name in "ay")
     expected = dist.Normal(a.exp(), 1.0).log_prob(y) - dist.Normal(a.exp(), 2.0).log_prob(y)
     found = resampler.weigh(make(1.0)).log_ratio_by_site["y"]
     # Squares of up to a hundred in float32: 1e-7 of each.

@@ -150,7 +150,7 @@ def test_both_ways_give_the_same_bits(monkeypatch):
         monkeypatch.setattr(functorch, "BY_HAND", by_hand)
         resampler = Resampler(program, num_guide_samples=50, random_seed=0, vectorize=True)
         ratio = resampler.weigh(program).log_ratio
-        results.append(({n: c.value for n, c in resampler._particles.columns.items()}, ratio))
+        results.append(({n: c.value for n, c in resampler.pipeline.particles.columns.items()}, ratio))
     (first, ratio), (second, again) = results
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert (ratio == 0).all()

@@ -113,7 +113,9 @@ def test_a_mapped_program_computes_what_each_particle_computes_by_itself(name, n
     def program():
         return pyro.deterministic("out", PROGRAMS[name]())
 
-    columns = Resampler(program, num_guide_samples=n, random_seed=0, vectorize=True)._particles.columns
+    columns = Resampler(
+        program, num_guide_samples=n, random_seed=0, vectorize=True
+    ).pipeline.particles.columns
     for i in range(n):
         drawn = {k: c.value[i] for k, c in columns.items() if k != "out"}
         expected = by_itself(PROGRAMS[name], drawn)
@@ -129,7 +131,7 @@ def test_a_change_through_a_reshape_that_may_be_a_copy_is_that_of_each_particle(
         x.reshape(-1)[0] = 5.0
         return pyro.deterministic("out", x + 0.0)
 
-    columns = Resampler(program, num_guide_samples=6, random_seed=0)._particles.columns
+    columns = Resampler(program, num_guide_samples=6, random_seed=0).pipeline.particles.columns
     expected = 2 * columns["a"].value.permute(0, *(1 + i for i in axes))
     if axes == (0, 1):  # a view; of what is transposed it is a copy
         expected = expected.clone().flatten(1).index_fill(1, torch.tensor(0), 5.0).reshape(6, 2, 3)
@@ -174,8 +176,8 @@ def test_random_numbers_outside_sites_are_those_of_each_particle(name):
         pyro.deterministic("out", RANDOM[name]().float() + 0.0)
 
     options = {"random_seed": 0, "vectorize": True}
-    many = Resampler(program, num_guide_samples=30, **options)._particles.columns["out"].value
-    few = Resampler(program, num_guide_samples=8, **options)._particles.columns["out"].value
+    many = Resampler(program, num_guide_samples=30, **options).pipeline.particles.columns["out"].value
+    few = Resampler(program, num_guide_samples=8, **options).pipeline.particles.columns["out"].value
     torch.manual_seed(0)
     assert many.shape == (30, *RANDOM[name]().shape)
     assert len(many.unique(dim=0)) == 30
@@ -237,11 +239,11 @@ def test_linear_algebra_that_fails_for_single_particles_names_them(on_error):
         return
     with pytest.warns(DrawWarning, match="of 200 particles failed"):
         resampler = build()
-    columns = resampler._particles.columns
-    assert torch.equal(resampler._particles.failed, (1.2 * columns["a"].value).abs() >= 1)
-    assert torch.equal(columns["y"].value.isnan().all(-1), resampler._particles.failed)
+    columns = resampler.pipeline.particles.columns
+    assert torch.equal(resampler.pipeline.particles.failed, (1.2 * columns["a"].value).abs() >= 1)
+    assert torch.equal(columns["y"].value.isnan().all(-1), resampler.pipeline.particles.failed)
     weights = resampler.weigh(guide)
-    share = float(resampler._particles.failed.double().mean())
+    share = float(resampler.pipeline.particles.failed.double().mean())
     assert weights.ess == pytest.approx(200)
     assert weights.failed_mass == pytest.approx((share, (share * (1 - share) / 200) ** 0.5))
     assert f"{share:.2%} of the model's mass" in weights.advice
@@ -266,6 +268,6 @@ def test_a_parameter_is_made_outside_the_map():
         pyro.sample("x", dist.Normal(loc, 1.0))
 
     resampler = Resampler(lambda: normal("x"), num_guide_samples=20, random_seed=0)
-    x = resampler._particles.columns["x"].value.double()
+    x = resampler.pipeline.particles.columns["x"].value.double()
     expected = -((x - 0.5) ** 2) / 2 + x**2 / 2
     torch.testing.assert_close(torch.tensor(resampler.weigh(program).log_ratio), expected, rtol=0, atol=1e-5)

@@ -19,7 +19,7 @@ def prior(sd=2.0):
 
 
 def values(cache):
-    return {name: column.value for name, column in cache._particles.columns.items()}
+    return {name: column.value for name, column in cache.pipeline.particles.columns.items()}
 
 
 def simulate(n=100, **options):
@@ -271,7 +271,7 @@ def test_every_log_density_is_filled_in_also_where_the_values_are_shared():
     used = [torch.full((5000,), 7.0, dtype=torch.float64) for _ in range(20)]
     del used
     cache = Resampler(guide, num_guide_samples=5000, batch_size=1000, random_seed=0, progressbar=False)
-    assert (cache._particles.columns["fixed"].log_q == 0).all()
+    assert (cache.pipeline.particles.columns["fixed"].log_q == 0).all()
 
 
 def plated():

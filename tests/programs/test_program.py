@@ -194,7 +194,7 @@ def test_what_carries_data_is_sampled_and_its_data_kept():
     assert abs((draws["y"] - draws["mu"][:, None]).std() - 1) < 5 * math.sqrt(1 / 36_000 + 1 / weights.ess)
     assert cache.sites["y"].role == "predictive"
     assert list(weights.log_ratio_by_site) == ["mu"]
-    assert cache._observed["y"].tolist() == [10.0] * 6
+    assert cache.pipeline.observed["y"].tolist() == [10.0] * 6
 
 
 def test_a_program_with_data_can_be_guide_simulator_and_model_at_once():
@@ -264,9 +264,9 @@ def test_data_that_depend_on_draws_are_no_observed_data(vectorize):
 
     with pytest.warns(ProgramWarning, match="'y' has obs= that depends on what was drawn"):
         cache = resampler(guide, n=2000, vectorize=vectorize)
-    assert "y" not in cache._observed
+    assert "y" not in cache.pipeline.observed
     assert cache.sites["y"].role == "predictive"
-    y, x = (cache._particles.columns[name].value for name in ("y", "x"))
+    y, x = (cache.pipeline.particles.columns[name].value for name in ("y", "x"))
     assert abs((y - x).std() - 1) < 5 * math.sqrt(1 / 4000)
 
 
@@ -280,8 +280,8 @@ def test_a_mask_of_missing_data_leaves_one_predictive_site():
 
     for cache in (resampler(lambda: normal("mu", 2.0), run, n=20_000), resampler(run, run, n=20_000)):
         assert {name: site.role for name, site in cache.sites.items()} == {"mu": "latent", "y": "predictive"}
-        assert cache._observed["y"][:2].tolist() == [9.0, 9.0]
-        assert math.isnan(cache._observed["y"][2])
+        assert cache.pipeline.observed["y"][:2].tolist() == [9.0, 9.0]
+        assert math.isnan(cache.pipeline.observed["y"][2])
         with pytest.warns(ProgramWarning, match="'y'"):
             assert cache.weigh(run).ess == pytest.approx(20_000)
     draws = cache.sample(lambda: normal("mu", 0.5, 1.0), 2000)
@@ -363,9 +363,9 @@ def test_a_vector_without_a_plate_gets_its_own_axis(n):
         pyro.deterministic("curve", a + b * x)
 
     cache = resampler(guide, n=n)
-    values = {name: c.value for name, c in cache._particles.columns.items()}
+    values = {name: c.value for name, c in cache.pipeline.particles.columns.items()}
     torch.testing.assert_close(values["curve"], values["a"][:, None] + values["b"][:, None] * x)
-    score_curve = cache._weigh(guide).columns["curve"].value
+    score_curve = cache.pipeline.score(guide).columns["curve"].value
     torch.testing.assert_close(score_curve, values["curve"])
 
 
@@ -443,7 +443,7 @@ WAYS = ["event", "undeclared", "matrix", "plate", "plate -2"]
 def test_three_numbers_are_three_numbers_however_they_are_declared(guide, model, n):
     cache = resampler(three(guide), n=n)
     weights = cache.weigh(three(model, 0.5, 1.2))
-    z = cache._particles.columns["z"].value.double().reshape(n, 3)
+    z = cache.pipeline.particles.columns["z"].value.double().reshape(n, 3)
     exact = (z / 1.5) ** 2 / 2 - ((z - 0.5) / 1.2) ** 2 / 2 + math.log(1.5 / 1.2)
     torch.testing.assert_close(torch.tensor(weights.log_ratio), exact.sum(1), rtol=1e-5, atol=1e-5)
 
@@ -528,7 +528,7 @@ def test_particles_outside_the_support_get_weight_zero(fn, mean, sd, validate):
     cache = resampler(lambda: normal("x", 2.0), n=50_000)
     with pyro.validation_enabled(validate):
         weights, draws = cache.weigh(one("x", fn)), cache.sample(one("x", fn), 3000)["x"]
-    x = cache._particles.columns["x"].value
+    x = cache.pipeline.particles.columns["x"].value
     inside = (x >= 1) if sd == 0.5 and mean == 1.5 else fn.support.check(x)
     assert weights.num_supported == int(inside.sum())
     assert_mean(draws, mean, sd, weights, 3000)
@@ -594,7 +594,7 @@ def test_a_density_that_is_not_a_number_is_refused_by_site_count_and_value():
         pyro.sample("y", dist.Normal(0.0, x.sqrt()))
 
     cache = resampler(two_named("x", "y"))
-    negative = int((cache._particles.columns["x"].value < 0).sum())
+    negative = int((cache.pipeline.particles.columns["x"].value < 0).sum())
     with pytest.raises(
         WeightError, match=rf"site 'y' is NaN for {negative} of 5000.*'scale' of Normal is nan"
     ):
@@ -850,7 +850,7 @@ def test_params_are_the_same_in_every_batch_and_program():
         guide()
         pyro.deterministic("loc there", pyro.param("loc"))
 
-    columns = resampler(guide, simulator, n=100, batch_size=10)._particles.columns
+    columns = resampler(guide, simulator, n=100, batch_size=10).pipeline.particles.columns
     assert len(columns["loc seen"].value.unique()) == 1
     assert torch.equal(columns["loc seen"].value, columns["loc there"].value)
     assert len(pyro.get_param_store()) == 0
@@ -873,7 +873,7 @@ def test_a_value_that_changes_after_it_was_drawn_is_kept_as_it_was_drawn(vectori
         normal("y", 1.0, x)
 
     cache = resampler(guide, n=2000, vectorize=vectorize)
-    x, y = (cache._particles.columns[name].value for name in ("x", "y"))
+    x, y = (cache.pipeline.particles.columns[name].value for name in ("x", "y"))
     assert abs(x.mean()) < 5 * 2 / math.sqrt(2000)
     assert abs((y - x).mean() - 1) < 5 / math.sqrt(2000)
     assert (cache.weigh(guide).log_ratio == 0).all()
@@ -912,7 +912,7 @@ def test_an_infinite_density_takes_no_draw_and_is_said():
         pyro.sample("x", dist.Uniform(0.0, 1.0))
 
     cache = resampler(guide, n=101)
-    cache._particles.columns["x"].value.copy_(x)
+    cache.pipeline.particles.columns["x"].value.copy_(x)
     with pytest.warns(DrawWarning, match="infinite for 1 of 101"):
         weights = cache.weigh(one("x", dist.Gamma(0.5, 1.0)))
     assert weights.num_supported == 100
@@ -926,7 +926,7 @@ def test_thousands_of_dims_in_double_precision():
     cache = resampler(prior(0.0), n=2000)
     assert cache.sites["x"].dtype == "float64"
     weights = cache.weigh(prior(0.01))
-    x = cache._particles.columns["x"].value
+    x = cache.pipeline.particles.columns["x"].value
     exact = 0.01 * x.sum(1) - 0.2
     torch.testing.assert_close(torch.tensor(weights.log_ratio), exact, rtol=1e-9, atol=1e-9)
 
@@ -997,7 +997,7 @@ def test_a_class_of_the_users_own_is_asked_for_one_value(kind, drawn, n):
         x = pyro.sample("x", dist.Normal(0.0, 1.0))
         pyro.sample("y", kind(torch.arange(4.0) + (x if drawn else 0.0)))
 
-    columns = Resampler(program, num_guide_samples=n, random_seed=0)._particles.columns
+    columns = Resampler(program, num_guide_samples=n, random_seed=0).pipeline.particles.columns
     x = columns["x"].value[:, None] if drawn else 0.0
     expected = -0.5 * ((columns["y"].value - torch.arange(4.0) - x) ** 2).sum(-1)
     torch.testing.assert_close(columns["y"].log_q.float(), expected, rtol=1e-5, atol=1e-5)
@@ -1007,7 +1007,7 @@ def test_what_a_class_of_the_users_own_asks_of_a_draw_is_not_asked_of_all():
     def program():
         pyro.sample("y", OneSign(torch.zeros(2) + pyro.sample("x", dist.Normal(0.0, 1.0))))
 
-    columns = Resampler(program, num_guide_samples=100, random_seed=0)._particles.columns
+    columns = Resampler(program, num_guide_samples=100, random_seed=0).pipeline.particles.columns
     assert (columns["y"].value[:, 0] > 0).all()
 
 
@@ -1022,6 +1022,6 @@ def test_a_class_of_the_users_own_may_have_a_name_that_torch_has(title):
     def program():
         pyro.sample("y", kind(torch.ones(()).expand(3)))  # entries that are the same memory
 
-    columns = Resampler(program, num_guide_samples=20, random_seed=0)._particles.columns
+    columns = Resampler(program, num_guide_samples=20, random_seed=0).pipeline.particles.columns
     expected = -((columns["y"].value - 1.0) ** 2).sum(-1) - 3.0
     torch.testing.assert_close(columns["y"].log_q.float(), expected, rtol=1e-5, atol=1e-5)

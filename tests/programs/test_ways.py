@@ -33,7 +33,7 @@ def build(guide, simulator=None, n=200, **options):
 
 
 def values(resampler):
-    return {name: column.value for name, column in resampler._particles.columns.items()}
+    return {name: column.value for name, column in resampler.pipeline.particles.columns.items()}
 
 
 def test_a_branch_on_a_value_runs_and_is_said_once_with_line_time_and_what_would_map():
@@ -206,7 +206,7 @@ def test_masked_failures_keep_their_weight_and_count_in_the_verdict():
     x, y = values(cache)["x"], values(cache)["y"]
     failed = x > 1
     assert f"the run of {int(failed.sum())} of 500" in str(said[-1].message)
-    assert torch.equal(cache._particles.failed, failed)
+    assert torch.equal(cache.pipeline.particles.failed, failed)
     assert torch.equal(y.isnan(), failed)
     weights = cache.weigh(lambda: pyro.sample("x", dist.Normal(0.5, 1.0)))
     share, mcse = weights.failed_mass
@@ -228,7 +228,7 @@ def test_a_failure_that_depends_on_values_keeps_what_was_drawn():
     with pytest.warns(DrawWarning, match="particles failed"):
         cache = build(program, n=1000, on_error="mask")
     z = values(cache)["z"]
-    assert torch.equal(cache._particles.failed, z == 2)
+    assert torch.equal(cache.pipeline.particles.failed, z == 2)
     assert abs(float((z == 2).double().mean()) - 0.1) < 5 * math.sqrt(0.09 / 1000)
     fresh = build(lambda: pyro.sample("a", dist.Normal(0.0, 1.0)), n=1000)
     assert torch.equal(values(cache)["a"], values(fresh)["a"])
@@ -433,7 +433,7 @@ def test_what_a_module_makes_at_first_use_is_the_same_for_all_particles_and_afte
     cache = build(Late())
     for _ in range(2):  # another module of the same class, too
         module = Late()
-        own = cache._weigh(module).own["d"].value
+        own = cache.pipeline.score(module).own["d"].value
         x = values(cache)["x"]
         torch.testing.assert_close(own, module.layer(x[:, None]).detach(), rtol=1e-5, atol=1e-6)
 
@@ -488,7 +488,7 @@ def test_a_particle_is_repeated_as_its_batch_drew_it(seed):
         pyro.sample("y", dist.Normal(root[1, 1], 1.0))
 
     cache = Resampler(guide, num_guide_samples=160, random_seed=seed, batch_size=32, progressbar=False)
-    first = cache._particles.singly[0]
+    first = cache.pipeline.particles.singly[0]
     assert 0 < first < 160  # some mapped, some not
     for i in (0, first - 1, first, 159):
         own = cache.simulate_one(i)
@@ -602,7 +602,7 @@ def test_what_a_model_computes_is_kept_as_it_was_at_the_site(vectorize):
         d.mul_(0.0), f.zero_()
 
     cache = build(lambda: pyro.sample("x", dist.Normal(0.0, 1.0)), n=30, vectorize=vectorize)
-    weighed, x = cache._weigh(model), values(cache)["x"]
+    weighed, x = cache.pipeline.score(model), values(cache)["x"]
     assert torch.equal(weighed.own["d"].value, x + 1)
     assert torch.equal(weighed.scored["f"], -((x + 1).double() ** 2))
 
@@ -638,7 +638,7 @@ def test_missing_data_are_kept_in_every_way(vectorize):
             pyro.sample("y", dist.Normal(p, 1.0), obs=torch.tensor([1.0, 2.0, 3.0]), obs_mask=seen)
             pyro.sample("z", dist.Normal(p, 1.0), obs=torch.tensor([1.0, math.nan, 3.0]))
 
-    data = build(prior(), simulator, 30, vectorize=vectorize)._particles.data
+    data = build(prior(), simulator, 30, vectorize=vectorize).pipeline.particles.data
     for name in ("y", "z"):
         assert np.array_equal(data[name].numpy(), [1.0, math.nan, 3.0], equal_nan=True)
 
@@ -657,7 +657,7 @@ def test_a_particle_that_failed_is_repeated_as_it_was_drawn():
 
     with pytest.warns(DrawWarning, match="the run of .* particles failed"):
         cache = Resampler(guide, simulator, num_guide_samples=200, random_seed=1, on_error="mask")
-    failed = cache._particles.failed
+    failed = cache.pipeline.particles.failed
     assert 3 < failed.sum() < 100
     for i in range(200):
         if failed[i]:
@@ -710,9 +710,9 @@ def test_whole_numbers_of_particles_that_failed_are_missing():
 
     with pytest.warns(DrawWarning, match="the run of .* particles failed"):
         cache = build(guide, program, vectorize=False, on_error="mask")
-    failed = cache._particles.failed
+    failed = cache.pipeline.particles.failed
     for name in ("twice", "large"):
-        own = cache._weigh(program).own[name].value
+        own = cache.pipeline.score(program).own[name].value
         assert torch.equal(own.isnan(), failed)
 
 

@@ -44,10 +44,10 @@ def short(monkeypatch):
 @pytest.mark.parametrize("length", [37, 500, 1999])
 def test_stretches_change_no_bit(short, length):
     cache = Resampler(guide, num_guide_samples=N, random_seed=0)
-    whole = cache._weigh(model)
+    whole = cache.pipeline.score(model)
     short(length)
-    pieces = cache._weigh(model)
-    assert len(list(score_model._stretches(cache._particles))) == -(-N // length)
+    pieces = cache.pipeline.score(model)
+    assert len(list(score_model._stretches(cache.pipeline.particles))) == -(-N // length)
     for name, ratio in whole.weights.log_ratio_by_site.items():
         assert np.array_equal(pieces.weights.log_ratio_by_site[name], ratio)
         assert torch.equal(pieces.scored[name], whole.scored[name])
@@ -59,8 +59,8 @@ def test_stretches_change_no_bit(short, length):
 def test_log_densities_are_those_of_the_model(short):
     short(300)
     cache = Resampler(guide, num_guide_samples=N, random_seed=0)
-    weighed = cache._weigh(model)
-    mu, tau = (cache._particles.columns[name].value for name in ("mu", "tau"))
+    weighed = cache.pipeline.score(model)
+    mu, tau = (cache.pipeline.particles.columns[name].value for name in ("mu", "tau"))
     inside = (mu > -1) & (mu < 3)
     expected = torch.where(inside, -np.log(4.0), -torch.inf)
     torch.testing.assert_close(weighed.log_p("mu"), expected.double())
@@ -74,7 +74,7 @@ def test_log_densities_are_those_of_the_model(short):
 
 def test_messages_count_over_all_stretches(short):
     cache = Resampler(guide, num_guide_samples=N, random_seed=0)
-    negative = int((cache._particles.columns["mu"].value < 0).sum())
+    negative = int((cache.pipeline.particles.columns["mu"].value < 0).sum())
 
     def bad():
         guide_mu = pyro.sample("mu", dist.Normal(0.0, 2.0))
@@ -93,7 +93,7 @@ def test_infinite_densities_are_counted_over_all_stretches(short):
         pyro.sample("rate", dist.Beta(1.0, 1.0))
 
     cache = Resampler(point, num_guide_samples=N, random_seed=0)
-    cache._particles.columns["rate"].value[::200] = 0.0
+    cache.pipeline.particles.columns["rate"].value[::200] = 0.0
     short(300)
     with pytest.warns(DrawWarning, match=f"infinite for {N // 200} of {N} particles"):
         weights = cache.weigh(lambda: pyro.sample("rate", dist.Beta(0.5, 1.0)))
@@ -136,7 +136,7 @@ def test_the_run_of_a_model_goes_on_where_something_counts_after_its_data(then, 
     cache = Resampler(whole(2.0, []), num_guide_samples=N, random_seed=0)
     with pytest.warns(ProgramWarning):
         cache.weigh(whole(1.5, []))
-    assert changes(cache._weigh(whole(1.5, [], then)))
+    assert changes(cache.pipeline.score(whole(1.5, [], then)))
 
 
 def test_a_latent_after_the_data_is_refused_though_other_models_ended_before():
@@ -160,7 +160,7 @@ def test_no_stretch_is_longer_than_its_arrays_should_be():
 
     for width in (1, 8, 1000):
         cache = Resampler(wide(width), num_guide_samples=9000, random_seed=0)
-        lengths = [rows.stop - rows.start for rows in score_model._stretches(cache._particles)]
+        lengths = [rows.stop - rows.start for rows in score_model._stretches(cache.pipeline.particles)]
         assert sum(lengths) == 9000
         assert max(lengths) * width <= score_model._WIDEST
         assert max(lengths) - min(lengths) <= 1
@@ -186,9 +186,9 @@ def test_memory_is_used_again_once_nobody_looks_at_it(short):
     assert np.array_equal(kept.normalized, before[1])
     assert np.array_equal(array, copy)
     gone = cache.weigh(other).log_ratio.ctypes.data
-    block = weakref.ref(cache._spare._blocks[0])  # a view would keep it from being used again
+    block = weakref.ref(cache.pipeline.scratch._blocks[0])  # a view would keep it from being used again
     assert cache.weigh(other).log_ratio.ctypes.data == gone
-    assert block() is cache._spare._blocks[0]
+    assert block() is cache.pipeline.scratch._blocks[0]
     assert pickle.loads(pickle.dumps(score_model.Spare()))._blocks == []
 
 

@@ -9,7 +9,7 @@ import pyro.distributions as dist
 import pytest
 
 from arviz_resampler import Resampler
-from arviz_resampler.tuning.coverage import Step, cover, safe_range
+from arviz_resampler.tuning.coverage import Step, cover, covered_range
 from arviz_resampler.tuning.ranges import Range
 
 matplotlib.use("Agg")
@@ -27,7 +27,7 @@ def looker(good, seen=None):
 
 
 def search(look, at, own):
-    steps = safe_range(look, at, own)
+    steps = covered_range(look, at, own)
     while True:
         try:
             next(steps)
@@ -69,7 +69,7 @@ def test_whole_numbers_stay_whole():
 
 def test_a_search_takes_few_looks_and_stops_between_them():
     seen = []
-    steps = safe_range(looker(lambda x: 20 <= x <= 90, seen), {"x": 50.0}, Range("x", 0.0, 128.0))
+    steps = covered_range(looker(lambda x: 20 <= x <= 90, seen), {"x": 50.0}, Range("x", 0.0, 128.0))
     next(steps)
     assert len(seen) == 1
     list(steps)
@@ -81,18 +81,18 @@ def test_the_box_is_filled_evenly_and_the_same_each_time():
     at = {"x": 0.5, "y": 1.0}
     coverage = cover(looker(lambda x, y: x <= 0.5 and y <= 1.0), ranges, at, 64)
     again = cover(looker(lambda x, y: True), ranges, at, 64)
-    assert [dict(step.hyper) for step in coverage.box] == [dict(step.hyper) for step in again.box]
+    assert [dict(step.hyper) for step in coverage.design] == [dict(step.hyper) for step in again.design]
     # A quarter of the box, by ratios of y; 64 points of a Sobol sequence have 16 in each quarter.
-    assert coverage.share == pytest.approx(0.25, abs=1 / 64)
-    assert again.share == 1.0
+    assert coverage.covered_fraction == pytest.approx(0.25, abs=1 / 64)
+    assert again.covered_fraction == 1.0
 
 
 def test_safe_parts_are_along_each_slider_with_the_others_where_they_are():
     ranges = {"x": Range("x", 0.0, 128.0), "y": Range("y", 0.0, 128.0)}
     coverage = cover(looker(lambda x, y: x + y <= 100), ranges, {"x": 10.0, "y": 60.0}, 8)
-    assert coverage.safe["x"][0] == 0.0
-    assert 39 <= coverage.safe["x"][1] <= 40
-    assert 89 <= coverage.safe["y"][1] <= 90
+    assert coverage.covered["x"][0] == 0.0
+    assert 39 <= coverage.covered["x"][1] <= 40
+    assert 89 <= coverage.covered["y"][1] <= 90
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def tuner():
 
 
 def test_coverage_agrees_with_what_theory_says_of_two_normals(tuner):
-    low, high = tuner.coverage(8).safe["scale"]
+    low, high = tuner.coverage(8).covered["scale"]
     # ESS / N of Normal(0, s) on Normal(0, g) is s sqrt(2 g**2 - s**2) / g**2; it is 400 / 20000 at
     # s = 0.0707 = g 0.01414. The ESS itself has a relative error of a few percent.
     assert low == pytest.approx(0.0707, rel=0.15)
@@ -119,8 +119,8 @@ def test_coverage_agrees_with_what_theory_says_of_two_normals(tuner):
 def test_the_table_has_all_that_was_looked_at_also_what_failed(tuner):
     coverage = tuner.coverage(16)
     table = coverage.table
-    assert len(table) == 16 + sum(map(len, coverage.lines.values()))
-    assert set(table["along"]) == {"box", "scale", "shift"}
+    assert len(table) == 16 + sum(map(len, coverage.along.values()))
+    assert set(table["along"]) == {"design", "scale", "shift"}
     assert {"scale", "shift", "verdict", "ess", "pareto_k", "site", "advice"} <= set(table.columns)
     failed = table[table["verdict"] == "failed"]
     assert (failed["shift"] > 19).all()

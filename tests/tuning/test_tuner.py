@@ -86,8 +86,8 @@ def test_hyper_parameters_start_at_their_default_in_range_else_in_the_middle(res
 def test_a_default_that_has_no_range_is_left_alone(resampler):
     tuner = resampler.tune(functools.partial(make_model, shift=3.0), scale=(1.0, 6.0))
     _, weights = tuner.update(scale=1.0)
-    mean = weights.mean(resampler._particles.columns["mu"].value)
-    assert mean == pytest.approx(3.0, abs=5 * weights.mcse(resampler._particles.columns["mu"].value))
+    mean = weights.mean(resampler.pipeline.particles.columns["mu"].value)
+    assert mean == pytest.approx(3.0, abs=5 * weights.mcse(resampler.pipeline.particles.columns["mu"].value))
 
 
 def test_names_of_the_packages_own_arguments_are_free_for_hyper_parameters(resampler):

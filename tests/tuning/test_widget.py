@@ -21,7 +21,8 @@ pytest.importorskip("ipywidgets")
 import matplotlib
 from matplotlib import pyplot as plt
 
-from arviz_resampler.tuning import widget as explore
+from arviz_resampler.plots.verdicts import COLORS
+from arviz_resampler.tuning import widget
 from arviz_resampler.tuning.widget import Explorer
 
 matplotlib.use("Agg")
@@ -119,18 +120,18 @@ def test_the_badge_has_verdict_numbers_and_a_color(explorer):
     text = words(explorer.badge)
     assert text.startswith("✔ good ESS 500 of 500 61 of 100 draws distinct")
     assert "site 'mu' costs most" in text
-    assert explore.COLORS["good"] in explorer.badge.value
+    assert COLORS["good"] in explorer.badge.value
     assert 'role="status"' in explorer.badge.value
 
 
 def test_a_slider_outside_of_what_is_covered_is_marked_in_words(explorer):
-    assert mark(explorer, "x").startswith("x covered from 2")
+    assert mark(explorer, "x").startswith("x reliable from 2")
     explorer.controls["x"].slider.value = 9.0
-    assert re.match(r"x ✖ outside of what is covered from 2\S* to [78]", mark(explorer, "x"))
+    assert re.match(r"x ✖ outside the reliable range, from 2\S* to [78]", mark(explorer, "x"))
     # At that x nothing is good, whatever n is.
-    assert mark(explorer, "n") == "n ✖ covered nowhere, the others being where they are"
+    assert mark(explorer, "n") == "n ✖ no reliable values at the current other sliders"
     explorer.controls["x"].slider.value = 4.0
-    assert mark(explorer, "n") == "n covered from 1 to 9"
+    assert mark(explorer, "n") == "n reliable from 1 to 9"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_a_widget_whose_first_picture_fails_is_there_all_the_same(fake):
 
 def test_undo_goes_back_move_by_move_where_a_drag_is_one(explorer, fake, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(explore, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(widget, "monotonic", lambda: clock[0])
     assert explorer.undo.disabled
     for x in (5.5, 6.0, 6.5):  # a drag
         explorer.controls["x"].slider.value = x
@@ -198,7 +199,7 @@ def test_a_pinned_prior_lies_behind_the_following_ones(explorer):
     alone = explorer.picture.value
     explorer.controls["x"].slider.value = 5.0
     explorer.pin.value = True
-    assert words(explorer.pinned) == "pinned, in grey: x=5, n=3"
+    assert words(explorer.pinned) == "pinned, in gray: x=5, n=3"
     explorer.controls["x"].slider.value = 6.0
     assert explorer.picture.value != alone
     explorer.pin.value = False
@@ -240,7 +241,7 @@ def test_while_a_slider_is_dragged_the_newest_value_wins(fake):
         for i in range(100):
             explorer.controls["x"].slider.value = 0.1 * i
         assert len(fake.updates) == 1  # nothing is computed while moves come in
-        await asyncio.sleep(3 * explore._SOON)
+        await asyncio.sleep(3 * widget._SOON)
         assert fake.updates[1:] == [{"x": 9.9, "n": 3}]
         explorer.close()
 
@@ -252,7 +253,7 @@ def test_a_drag_that_does_not_end_is_followed(fake):
         explorer = Explorer(fake, plot)
         for i in range(20):
             explorer.controls["x"].slider.value = 0.1 * i
-            await asyncio.sleep(explore._SOON / 2)
+            await asyncio.sleep(widget._SOON / 2)
         assert len(fake.updates) > 3
         explorer.close()
 
@@ -260,12 +261,12 @@ def test_a_drag_that_does_not_end_is_followed(fake):
 
 
 def test_what_is_covered_is_searched_in_small_steps_once_all_is_quiet(fake, monkeypatch):
-    monkeypatch.setattr(explore, "_IDLE", 0.02)
+    monkeypatch.setattr(widget, "_IDLE", 0.02)
 
     async def wait():
         explorer = Explorer(fake, plot)
         assert fake.looks == []
-        assert mark(explorer, "x") == "x looking where it is covered …"
+        assert mark(explorer, "x") == "x looking for reliable values …"
         while not fake.looks:
             await asyncio.sleep(0)
         assert len(fake.looks) == 1
@@ -274,7 +275,7 @@ def test_what_is_covered_is_searched_in_small_steps_once_all_is_quiet(fake, monk
         assert explorer._search is None  # a move stops it
         while "looking" in mark(explorer, "n"):
             await asyncio.sleep(0.01)
-        assert mark(explorer, "x").startswith("x covered from 2")
+        assert mark(explorer, "x").startswith("x reliable from 2")
         assert fake.looks[-1]["x"] == 6.0
         explorer.close()
 
@@ -282,7 +283,7 @@ def test_what_is_covered_is_searched_in_small_steps_once_all_is_quiet(fake, monk
 
 
 def test_what_is_covered_is_in_doubt_while_another_slider_has_moved(fake, monkeypatch):
-    monkeypatch.setattr(explore, "_IDLE", 0.02)
+    monkeypatch.setattr(widget, "_IDLE", 0.02)
 
     async def move():
         explorer = Explorer(fake, plot)
@@ -290,10 +291,10 @@ def test_what_is_covered_is_in_doubt_while_another_slider_has_moved(fake, monkey
             await asyncio.sleep(0.01)
         explorer.controls["x"].slider.value = 9.0
         assert "looking again" not in mark(explorer, "x")
-        assert mark(explorer, "n") == "n covered from 1 to 9; looking again …"
+        assert mark(explorer, "n") == "n reliable from 1 to 9; looking again …"
         while "looking" in mark(explorer, "n"):
             await asyncio.sleep(0.01)
-        assert "covered nowhere" in mark(explorer, "n")
+        assert "no reliable values" in mark(explorer, "n")
         explorer.undo.click()
         assert "looking again" in mark(explorer, "n")
         explorer.close()
@@ -311,11 +312,11 @@ def test_closing_in_the_middle_of_an_update_does_no_harm(fake):
         explorer = Explorer(fake, closing)
         before = explorer.picture.value
         explorer.controls["x"].slider.value = 6.0
-        await asyncio.sleep(3 * explore._SOON)
+        await asyncio.sleep(3 * widget._SOON)
         assert fake.updates[-1]["x"] == 6.0
         assert explorer.picture.value == before
         explorer.controls["x"].slider.value = 7.0
-        await asyncio.sleep(3 * explore._SOON)
+        await asyncio.sleep(3 * widget._SOON)
         assert fake.updates[-1]["x"] == 6.0
         assert explorer._timers == {}
 
@@ -334,7 +335,7 @@ def test_a_tuner_has_a_widget():
     explorer = tuner.widget()
     assert explorer.hyper == {"scale": 2.0}
     assert "of 400 draws distinct" in words(explorer.badge)
-    assert "covered from 0.0" in mark(explorer, "scale")
+    assert "reliable from 0.0" in mark(explorer, "scale")
     explorer.controls["scale"].box.value = 0.001
     assert "unreliable" in words(explorer.badge)
     assert "Site 'mu' costs most" in words(explorer.badge)

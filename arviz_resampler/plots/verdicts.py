@@ -1,0 +1,14 @@
+"""Colors, markers and signs of verdicts. Knows matplotlib's names alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COLORS = {"good": "#2a7f3e", "thin": "#b26b00", "unreliable": "#c0392b", "failed": "#555555"}
+SIGNS = {"good": "✔", "thin": "▲", "unreliable": "✖", "failed": "✖"}
+_MARKERS = {"good": "o", "thin": "^", "unreliable": "x", "failed": "+"}
+
+
+def style(verdict: str) -> dict[str, Any]:
+    """Color and marker of a verdict in a scatter plot, and its label in the legend."""
+    return {"color": COLORS[verdict], "marker": _MARKERS[verdict], "label": verdict, "zorder": 2}
