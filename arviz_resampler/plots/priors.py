@@ -1,4 +1,4 @@
-"""The plots that the widget has of its own: of the predictive, of curves, of the prior.
+"""Plots that the widget knows by name: of the predictive, of curves, of the prior.
 
 Knows ArviZ and matplotlib, which are imported where something is drawn, and the groups of a container;
 nothing of how it was made.
@@ -32,8 +32,6 @@ def plot_default(prior: Any) -> Any:
 
 def plot_predictive(prior: Any) -> Any:
     """Densities of the predictive draws, with the data where there are such: ArviZ's own plot."""
-    import arviz as az
-
     predictive, observed = _group(prior, "prior_predictive"), _group(prior, "observed_data")
     if predictive is None:
         raise ArgumentError("there is no predictive to be plotted; take plot='prior'")
@@ -41,46 +39,64 @@ def plot_predictive(prior: Any) -> Any:
     if not names:
         return _plot_marginals(prior, "prior_predictive", list(map(str, predictive)))
     names = names[:_PANELS]
-    data = observed is not None and set(names) <= set(observed)
+    data = observed if observed is not None and set(names) <= set(observed) else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of densities that cannot be estimated and the like
         if major_version() == 0:
-            from matplotlib import pyplot as plt
-
-            shape = _rows(len(names))
-            figure, axes = plt.subplots(*shape, figsize=SIZE, squeeze=False, layout="constrained")
-            how = {"num_pp_samples": _SHOWN, "random_seed": 0, "observed": data, "textsize": 10}
-            az.plot_ppc(prior, group="prior", var_names=names, ax=axes.flat[: len(names)], **how)
-            for ax in axes.flat[len(names) :]:
-                ax.remove()
+            figure = _predictive_old(prior, names, data is not None)
         else:
-            groups = {"prior_predictive": predictive.isel(draw=slice(_SHOWN))}
-            if data:
-                groups["observed_data"] = observed
-            plots = az.plot_ppc_dist(
-                xr.DataTree.from_dict(groups),
-                group="prior_predictive",
-                var_names=names,
-                cols=["__variable__"],
-                num_samples=min(_SHOWN, predictive.sizes["draw"]),
-                visuals={"observed_dist": {}} if data else {},
-                figure_kwargs={"figsize": SIZE},
-            )
-            figure = plots.viz["figure"].item()
+            figure = _predictive_new(predictive, names, data)
     for ax, name in zip(figure.axes, names, strict=False):
-        values = predictive[name].isel(draw=slice(4 * _SHOWN)).values
-        values = values[np.isfinite(values)]
-        ends = [*np.quantile(values, [_TAIL, 1 - _TAIL])] if values.size else []
-        if data:
-            ends += [np.nanmin(observed[name]), np.nanmax(observed[name])]
-        if ends and min(ends) < max(ends):
-            margin = 0.1 * (max(ends) - min(ends))
-            ax.set_xlim(min(ends) - margin, max(ends) + margin, auto=True)
+        _limit(ax, predictive[name], None if data is None else data[name])
     return figure
 
 
+def _predictive_old(prior: Any, names: list[str], data: bool) -> Any:
+    """By ArviZ 0.x."""
+    import arviz as az
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(*_rows(len(names)), figsize=SIZE, squeeze=False, layout="constrained")
+    how = {"num_pp_samples": _SHOWN, "random_seed": 0, "observed": data, "textsize": 10}
+    az.plot_ppc(prior, group="prior", var_names=names, ax=axes.flat[: len(names)], **how)
+    for ax in axes.flat[len(names) :]:
+        ax.remove()
+    return figure
+
+
+def _predictive_new(predictive: Any, names: list[str], data: Any) -> Any:
+    """By ArviZ 1.x."""
+    import arviz as az
+
+    groups = {"prior_predictive": predictive.isel(draw=slice(_SHOWN))}
+    if data is not None:
+        groups["observed_data"] = data
+    plots = az.plot_ppc_dist(
+        xr.DataTree.from_dict(groups),
+        group="prior_predictive",
+        var_names=names,
+        cols=["__variable__"],
+        num_samples=min(_SHOWN, predictive.sizes["draw"]),
+        visuals={} if data is None else {"observed_dist": {}},
+        figure_kwargs={"figsize": SIZE},
+    )
+    return plots.viz["figure"].item()
+
+
+def _limit(ax: Any, predictive: Any, data: Any) -> None:
+    """Limits that leave out the farthest values of heavy tails, and no data."""
+    values = predictive.isel(draw=slice(4 * _SHOWN)).values
+    values = values[np.isfinite(values)]
+    ends = [*np.quantile(values, [_TAIL, 1 - _TAIL])] if values.size else []
+    if data is not None:
+        ends += [np.nanmin(data), np.nanmax(data)]
+    if ends and min(ends) < max(ends):
+        margin = 0.1 * (max(ends) - min(ends))
+        ax.set_xlim(min(ends) - margin, max(ends) + margin, auto=True)
+
+
 def plot_curves(prior: Any) -> Any:
-    """Predictive draws as curves over their plate; each draw keeps its colour from prior to prior."""
+    """Predictive draws as curves over their plate; each draw keeps its color from prior to prior."""
     from matplotlib import pyplot as plt
 
     predictive, observed = _group(prior, "prior_predictive"), _group(prior, "observed_data")

@@ -235,17 +235,36 @@ def test_warnings_are_notes_in_the_badge_except_of_weights_which_it_shows(fake):
 # ------------------------------------------------------------------ in an event loop, as in a notebook
 
 
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer: no test waits, or depends on a host's speed."""
+
+    now = 0.0
+
+    def time(self):
+        return self.now
+
+    def _run_once(self):
+        if not self._ready and self._scheduled:
+            self.now = max(self.now, self._scheduled[0].when())
+        super()._run_once()
+
+
+def run(coroutine):
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        runner.run(coroutine)
+
+
 def test_while_a_slider_is_dragged_the_newest_value_wins(fake):
     async def drag():
         explorer = Explorer(fake, plot)
         for i in range(100):
             explorer.controls["x"].slider.value = 0.1 * i
         assert len(fake.updates) == 1  # nothing is computed while moves come in
-        await asyncio.sleep(3 * widget._SOON)
+        await asyncio.sleep(0.09)
         assert fake.updates[1:] == [{"x": 9.9, "n": 3}]
         explorer.close()
 
-    asyncio.run(drag())
+    run(drag())
 
 
 def test_a_drag_that_does_not_end_is_followed(fake):
@@ -253,22 +272,20 @@ def test_a_drag_that_does_not_end_is_followed(fake):
         explorer = Explorer(fake, plot)
         for i in range(20):
             explorer.controls["x"].slider.value = 0.1 * i
-            await asyncio.sleep(widget._SOON / 2)
-        assert len(fake.updates) > 3
+            await asyncio.sleep(0.02)
+        # A move waits 30 ms for more, and here they come every 20 ms: an update for every two of them.
+        assert fake.updates == [{"x": x, "n": 3} for x in (5.0, *(i / 10 for i in range(1, 20, 2)))]
         explorer.close()
 
-    asyncio.run(drag())
+    run(drag())
 
 
-def test_what_is_covered_is_searched_in_small_steps_once_all_is_quiet(fake, monkeypatch):
-    monkeypatch.setattr(widget, "_IDLE", 0.02)
-
+def test_what_is_covered_is_searched_in_small_steps_once_all_is_quiet(fake):
     async def wait():
         explorer = Explorer(fake, plot)
         assert fake.looks == []
         assert mark(explorer, "x") == "x looking for reliable values …"
-        while not fake.looks:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0.405)  # 0.4 s without a move, then a step every 10 ms
         assert len(fake.looks) == 1
         explorer.controls["x"].slider.value = 6.0
         explorer._update()
@@ -279,12 +296,10 @@ def test_what_is_covered_is_searched_in_small_steps_once_all_is_quiet(fake, monk
         assert fake.looks[-1]["x"] == 6.0
         explorer.close()
 
-    asyncio.run(asyncio.wait_for(wait(), 20))
+    run(asyncio.wait_for(wait(), 20))
 
 
-def test_what_is_covered_is_in_doubt_while_another_slider_has_moved(fake, monkeypatch):
-    monkeypatch.setattr(widget, "_IDLE", 0.02)
-
+def test_what_is_covered_is_in_doubt_while_another_slider_has_moved(fake):
     async def move():
         explorer = Explorer(fake, plot)
         while "looking" in mark(explorer, "n"):
@@ -299,7 +314,7 @@ def test_what_is_covered_is_in_doubt_while_another_slider_has_moved(fake, monkey
         assert "looking again" in mark(explorer, "n")
         explorer.close()
 
-    asyncio.run(asyncio.wait_for(move(), 20))
+    run(asyncio.wait_for(move(), 20))
 
 
 def test_closing_in_the_middle_of_an_update_does_no_harm(fake):
@@ -312,15 +327,15 @@ def test_closing_in_the_middle_of_an_update_does_no_harm(fake):
         explorer = Explorer(fake, closing)
         before = explorer.picture.value
         explorer.controls["x"].slider.value = 6.0
-        await asyncio.sleep(3 * widget._SOON)
+        await asyncio.sleep(0.09)
         assert fake.updates[-1]["x"] == 6.0
         assert explorer.picture.value == before
         explorer.controls["x"].slider.value = 7.0
-        await asyncio.sleep(3 * widget._SOON)
+        await asyncio.sleep(0.09)
         assert fake.updates[-1]["x"] == 6.0
         assert explorer._timers == {}
 
-    asyncio.run(close())
+    run(close())
 
 
 # ------------------------------------------------------------------ with a tuner
