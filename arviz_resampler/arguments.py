@@ -14,22 +14,35 @@ import numpy as np
 
 from arviz_resampler.errors import ArgumentError, quoted
 
+_MAX = 2**63 - 1
 
-def as_integer(name: str, value: Any, low: int, what: str) -> int:
-    """A whole number from ``low`` on."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not low <= int(value) < 2**63:
+
+def integer_or_none(value: Any) -> int | None:
+    """An integer of Python, NumPy or torch; None for anything else, also for arrays of one integer."""
+    if getattr(value, "ndim", 0) or "bool" in str(getattr(value, "dtype", type(value))):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def as_integer(name: str, value: Any, low: int, high: int, what: str) -> int:
+    """An integer from ``low`` to ``high``."""
+    number = integer_or_none(value)
+    if number is None or not low <= number <= high:
         raise ArgumentError(f"{name} must be {what}, got {value!r}")
-    return int(value)
+    return number
 
 
 def as_count(name: str, value: Any) -> int:
     """A number of things."""
-    return as_integer(name, value, 1, "a positive integer")
+    return as_integer(name, value, 1, _MAX, "a positive integer")
 
 
 def as_optional(name: str, value: Any) -> int | None:
     """A depth, or nothing."""
-    return None if value is None else as_integer(name, value, 0, "a non-negative integer or None")
+    return None if value is None else as_integer(name, value, 0, _MAX, "a non-negative integer or None")
 
 
 def as_seed(value: Any) -> int | None:
@@ -38,11 +51,12 @@ def as_seed(value: Any) -> int | None:
         return None
     if isinstance(value, np.random.Generator):
         return int(value.integers(2**63))
-    if isinstance(value, bool) or not hasattr(value, "__index__") or operator.index(value) < 0:
+    number = integer_or_none(value)
+    if number is None or number < 0:
         raise ArgumentError(
             f"random_seed must be a non-negative integer, a numpy.random.Generator or None, got {value!r}"
         )
-    return operator.index(value)
+    return number
 
 
 def as_mapping(name: str, value: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from arviz_resampler.analysis.compare import compare
 from arviz_resampler.analysis.comparison import Comparison
 from arviz_resampler.analysis.quantities import Statistic
 from arviz_resampler.analysis.sensitivity import power_scaling
-from arviz_resampler.arguments import as_count, as_mapping, as_optional, as_seed, as_variants
+from arviz_resampler.arguments import as_count, as_integer, as_mapping, as_optional, as_seed, as_variants
 from arviz_resampler.containers import container as containers
 from arviz_resampler.draws.chooser import global_seed
 from arviz_resampler.errors import ArgumentError
@@ -243,9 +243,8 @@ class Resampler:
             raise ArgumentError("a Resampler that was pickled has no programs to run: make it again")
         particles = self.pipeline.particles
         n = particles.num_particles
-        if not isinstance(particle, int | np.integer) or not 0 <= particle < n:
-            raise ArgumentError(f"particle must be a whole number from 0 to {n - 1}, got {particle!r}")
-        return simulate_one(*self._programs, particles, seed=self.pipeline.seed, particle=int(particle))
+        number = as_integer("particle", particle, 0, n - 1, f"an integer from 0 to {n - 1}")
+        return simulate_one(*self._programs, particles, seed=self.pipeline.seed, particle=number)
 
     # ---------------------------------------------------------------- draws
 

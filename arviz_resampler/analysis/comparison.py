@@ -9,13 +9,13 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from arviz_resampler._frozen import FrozenMapping
 from arviz_resampler.analysis import estimates, tables
 from arviz_resampler.analysis.quantities import Statistic
 from arviz_resampler.containers.container import groups_of
@@ -98,7 +98,7 @@ class Comparison(dict[str, Any]):
     @property
     def weights(self) -> Mapping[str, Weights]:
         """Weights by variant, of those without draws, too."""
-        return MappingProxyType(self._weights)
+        return FrozenMapping(self._weights)
 
     @property
     def num_samples(self) -> int:

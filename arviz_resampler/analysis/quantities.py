@@ -37,8 +37,8 @@ def evaluate(
     dataset: xr.Dataset,
     var_names: str | Sequence[str] | None,
     statistics: Mapping[str, Statistic] | None,
-) -> dict[str, xr.DataArray]:
-    """Variables and statistics by name, the particles as their first dim.
+) -> dict[str, Elements]:
+    """The elements of variables and statistics, by name.
 
     Parameters
     ----------
@@ -48,6 +48,11 @@ def evaluate(
         Variables; all of them if absent.
     statistics : mapping of str to callable, optional
         Functions of the dataset.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such variable, a statistic cannot be used, or two quantities have one label.
     """
     names = _names(dataset, var_names)
     functions = as_mapping("statistics", statistics)
@@ -63,7 +68,21 @@ def evaluate(
             raise ArgumentError(
                 f"{name!r} has dtype {array.dtype}, which has no mean: turn it into real numbers"
             )
-    return {name: array.transpose(_PARTICLE, ...) for name, array in found.items()}
+    elements = {name: Elements(name, array.transpose(_PARTICLE, ...)) for name, array in found.items()}
+    check_labels(elements.items())
+    return elements
+
+
+def check_labels(elements: Iterable[tuple[str, Elements]]) -> None:
+    """Refuse two quantities whose rows would have one label."""
+    names: dict[str, str] = {}
+    for name, labels in elements:
+        for label in labels:
+            if names.setdefault(label, name) != name:
+                raise ArgumentError(
+                    f"two quantities have the label {label!r}: one of {names[label]!r} and one of {name!r}. "
+                    f"Ask for one of them by var_names, or give the statistic another name."
+                )
 
 
 def _names(dataset: xr.Dataset, var_names: str | Sequence[str] | None) -> list[str]:
@@ -99,6 +118,7 @@ def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
             f"the statistic {name!r} has dims {array.dims}, without 'particle': reduce over other dims "
             f"only, as in .mean('school'). The weighted mean over particles is taken afterwards."
         )
+    array = _in_order(name, array, dataset)
     count, n = array.sizes[_PARTICLE], dataset.sizes[_PARTICLE]
     if count != n:
         raise ArgumentError(
@@ -114,12 +134,40 @@ def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
     return array
 
 
+def _in_order(name: str, array: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
+    """The values of a statistic in the order of the particles, where it says which are whose."""
+    if _PARTICLE not in array.indexes:
+        return array
+    wanted, found = dataset.indexes[_PARTICLE], array.indexes[_PARTICLE]
+    if found.equals(wanted) or len(found) != len(wanted):
+        return array
+    if not found.is_unique or not found.isin(wanted).all():
+        raise ArgumentError(
+            f"the statistic {name!r} has coords of 'particle' that are not those of the particles: keep "
+            f"them, or leave them out with the particles in their own order"
+        )
+    return array.sel({_PARTICLE: wanted})
+
+
 class Elements:
-    """The scalars of an array of particles, by a label such as ``y[a]``; each is made when asked for."""
+    """The scalars of an array of particles, by a label such as ``y[a]``; each is made when asked for.
+
+    Parameters
+    ----------
+    name : str
+        Of the array.
+    array : DataArray
+        The particles as its first dim.
+    """
 
     def __init__(self, name: str, array: xr.DataArray) -> None:
         dims = [str(dim) for dim in array.dims if dim != _PARTICLE]
-        labels = (", ".join(part) for part in itertools.product(*(_labels(array, dim) for dim in dims)))
+        axes = [_labels(array, dim) for dim in dims]
+        labels = [", ".join(part) for part in itertools.product(*axes)]
+        if len(set(labels)) < len(labels):  # commas in labels: the numbers of the places tell them apart
+            axes = [list(map(str, range(array.sizes[dim]))) for dim in dims]
+            labels = [", ".join(part) for part in itertools.product(*axes)]
+        self.array = array
         self._column = {f"{name}[{label}]" if dims else name: i for i, label in enumerate(labels)}
         self._flat = array.values.reshape(array.sizes[_PARTICLE], -1)
 
@@ -151,21 +199,22 @@ def each_quantity(
     """
     distinct = {id(dataset): dataset for dataset in datasets.values()}
     found = {key: evaluate(dataset, var_names, statistics) for key, dataset in distinct.items()}
+    check_labels(pair for elements in found.values() for pair in elements.items())
     for name in dict.fromkeys(name for arrays in found.values() for name in arrays):
-        sharing: list[tuple[Any, list[str], Elements]] = []
+        sharing: list[tuple[list[str], Elements]] = []
         for variant, dataset in datasets.items():
-            array = found[id(dataset)].get(name)
-            if array is None:
+            elements = found[id(dataset)].get(name)
+            if elements is None:
                 continue
-            data = array.data
-            variants = next((variants for known, variants, _ in sharing if known is data), None)
+            data = elements.array.data
+            variants = next((variants for variants, known in sharing if known.array.data is data), None)
             if variants is None:
-                sharing.append((data, [variant], Elements(name, array)))
+                sharing.append(([variant], elements))
             else:
                 variants.append(variant)
-        for label in dict.fromkeys(label for _, _, elements in sharing for label in elements):
+        for label in dict.fromkeys(label for _, elements in sharing for label in elements):
             values: dict[str, Floats] = {}
-            for _, variants, elements in sharing:
+            for variants, elements in sharing:
                 if label in elements:
                     values.update(dict.fromkeys(variants, elements[label]))
             yield name, label, {variant: values[variant] for variant in datasets if variant in values}

@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from arviz_resampler.analysis import estimates
-from arviz_resampler.analysis.quantities import Elements, Statistic, evaluate, finite_or_none, warn_unusable
+from arviz_resampler.analysis.quantities import Statistic, evaluate, finite_or_none, warn_unusable
 from arviz_resampler.scoring.score_model import Weighed
 from arviz_resampler.weights.weights import Weights
 
@@ -85,8 +85,7 @@ def power_scaling(
     sites = {name: _Scaled.of(weighed, name) for name in weighed.latents}
     rows: dict[Any, dict[str, Any]] = {}
     unfit = []
-    for name, array in evaluate(dataset, var_names, statistics).items():
-        elements = Elements(name, array)
+    for name, elements in evaluate(dataset, var_names, statistics).items():
         for label in elements:
             values = finite_or_none(elements[label], base)
             order = None if values is None else np.argsort(values)

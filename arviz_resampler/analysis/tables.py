@@ -50,7 +50,8 @@ def summary(
     q = np.asarray(quantiles, dtype=np.float64)
     if q.ndim != 1 or not ((q >= 0) & (q <= 1)).all():
         raise ArgumentError(f"quantiles must be probabilities in [0, 1], got {quantiles!r}")
-    columns = ["mean", "sd", *(f"q{100 * value:.6g}" for value in q)]
+    q, names = _quantile_columns(q)
+    columns = ["mean", "sd", *names]
     supported = {name for name, found in weights.items() if found.any()}
     rows, unfit = {}, []
     for quantity, label, by_variant in each_quantity(particles, var_names, statistics):
@@ -107,6 +108,16 @@ def contrast(
             rows[label, first, other] = _contrast_row(found)
     warn_unusable(unfit)
     return frame(rows, "quantity", "a", "b")
+
+
+def _quantile_columns(q: Floats) -> tuple[Floats, list[str]]:
+    """Distinct probabilities and their columns, such as ``q5``, with as many digits as tell them apart."""
+    q = np.array(list(dict.fromkeys(q.tolist())))
+    for digits in range(6, 18):
+        names = [f"q{100 * value:.{digits}g}" for value in q]
+        if len(set(names)) == len(names):
+            break
+    return q, names
 
 
 def _with_errors(columns: Iterable[str], row: Iterable[estimates.Estimate]) -> dict[str, float]:

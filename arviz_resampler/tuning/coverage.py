@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from arviz_resampler._frozen import FrozenMapping
 from arviz_resampler.errors import from_extra
 from arviz_resampler.plots.verdicts import COLORS, style
 from arviz_resampler.tuning.ranges import Number, Range
@@ -168,11 +168,11 @@ def cover(
                 break
         along[name] = tuple(sorted(seen, key=lambda step: step.hyper[name]))
     return Coverage(
-        MappingProxyType(dict(ranges)),
-        MappingProxyType(dict(center)),
+        FrozenMapping(ranges),
+        FrozenMapping(center),
         tuple(design),
-        MappingProxyType(along),
-        MappingProxyType(covered),
+        FrozenMapping(along),
+        FrozenMapping(covered),
     )
 
 

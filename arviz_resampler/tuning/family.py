@@ -6,11 +6,12 @@ Knows ranges; nothing of particles or weights.
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
+from arviz_resampler._frozen import FrozenMapping
 from arviz_resampler.errors import ArgumentError, ProgramError, ResamplerError, quoted, suggestion
 from arviz_resampler.tuning.ranges import Number, Range
 
@@ -42,7 +43,7 @@ class Family:
         defaults = _check_signature(make_model, ranges)
         checked = {name: Range.checked(name, given) for name, given in ranges.items()}
         start = {name: _start(range_, defaults.get(name)) for name, range_ in checked.items()}
-        return cls(make_model, MappingProxyType(checked), MappingProxyType(start))
+        return cls(make_model, FrozenMapping(checked), FrozenMapping(start))
 
     @property
     def name(self) -> str:
@@ -58,7 +59,7 @@ class Family:
                     f"{suggestion(name, self.ranges)}"
                 )
         given = {name: self.ranges[name].value(value) for name, value in hyper.items()}
-        return MappingProxyType({**self.start, **given})
+        return FrozenMapping({**self.start, **given})
 
     def model(self, position: Hyper) -> Model:
         """The prior at some hyper-parameters."""
@@ -90,6 +91,9 @@ def _check_signature(make_model: Callable[..., Model], ranges: Mapping[str, Any]
         )
     if not ranges:
         raise ArgumentError("tune needs a range for each hyper-parameter, as in scale=(1.0, 10.0)")
+    for name in ranges:
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise ArgumentError(f"the hyper-parameter {name!r} has a name that Python source cannot have")
     try:
         parameters = inspect.signature(make_model).parameters
     except (TypeError, ValueError):

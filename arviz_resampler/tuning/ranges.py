@@ -50,8 +50,10 @@ class Range:
         for end in (low, high):
             if type(end) is bool or not isinstance(end, Real):
                 raise ArgumentError(f"the range of {name!r} must be two numbers, got {given!r}")
-            if not math.isfinite(end):
+            if not _is_finite(end):
                 raise ArgumentError(f"the range of {name!r} must be finite, got {given!r}")
+        if not _is_finite(float(high) - float(low)):
+            raise ArgumentError(f"the range of {name!r} is too wide for a float, got {given!r}")
         if not low < high:
             raise ArgumentError(f"the range of {name!r} must go from low to high, got {given!r}")
         if isinstance(low, Integral) and isinstance(high, Integral):
@@ -107,3 +109,11 @@ class Range:
     def grid(self, size: int) -> list[Number]:
         """Up to ``size`` different values from low to high, evenly on the scale of the range."""
         return sorted({self.at(i / (size - 1)) for i in range(size)})
+
+
+def _is_finite(number: Any) -> bool:
+    """Whether a number is finite as a float."""
+    try:
+        return math.isfinite(float(number))
+    except OverflowError:
+        return False

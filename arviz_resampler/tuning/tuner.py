@@ -94,7 +94,6 @@ class Tuner:
         self._pipeline = pipeline
         self._current: Hyper = self.start
         self._history: list[Step] = []
-        self._latest: tuple[Hyper, Update] | None = None
         self._steps: dict[tuple[Number, ...], Step] = {}
 
     def __repr__(self) -> str:
@@ -118,7 +117,7 @@ class Tuner:
     def update(self, /, **hyper: Number) -> Update:
         """Draws and weights of the prior at some hyper-parameters.
 
-        Depends on what is passed alone, not on earlier updates. The same again is not computed again.
+        Depends on what is passed alone, not on earlier updates.
 
         Parameters
         ----------
@@ -140,18 +139,15 @@ class Tuner:
             If the prior cannot be made or run.
         """
         position = self._family.position(hyper)
-        if self._latest is not None and self._latest[0] == position:
-            return self._latest[1]
         self._current = position
         try:
             scored = self._pipeline.score(self._family.model(position))
         except Exception as error:
-            self._history.append(Step.failed(position, error))
+            self._log(Step.failed(position, error))
             raise
-        self._history.append(self._keep(position, scored.weights))
+        self._log(self._keep(position, scored.weights))
         drawn = self._pipeline.draw_container(scored, self.num_samples, self._family.call(position))
-        self._latest = position, Update(drawn.container, scored.weights)
-        return self._latest[1]
+        return Update(drawn.container, scored.weights)
 
     def look(self, /, **hyper: Number) -> Step:
         """The verdict at some hyper-parameters, without draws and without a place in the history.
@@ -183,6 +179,11 @@ class Tuner:
             else:
                 self._keep(position, weights)
         return self._steps[key]
+
+    def _log(self, step: Step) -> None:
+        """Add an update to the history, unless it repeats the last one."""
+        if not self._history or self._history[-1].hyper != step.hyper:
+            self._history.append(step)
 
     def _keep(self, position: Hyper, weights: Weights) -> Step:
         step = Step.of(position, weights, self.num_samples)

@@ -558,6 +558,12 @@ def test_quantiles_must_be_probabilities(comparison, q):
         comparison.summary(quantiles=q)
 
 
+def test_quantiles_that_share_digits_have_columns_of_their_own(comparison):
+    table = comparison.summary("mu", quantiles=[0.12345678, 0.12345679, 0.5, 0.5])
+    assert [c for c in table.columns if c.startswith("q")] == ["q12.345678", "q12.345679", "q50"]
+    assert (table["q12.345678"] <= table["q12.345679"]).all()
+
+
 @pytest.mark.parametrize(
     ("statistic", "message"),
     [

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from arviz_resampler import ArgumentError
-from arviz_resampler.analysis.quantities import Elements, evaluate, split_statistic
+from arviz_resampler.analysis.quantities import Elements, each_quantity, evaluate, split_statistic
 
 N = 50
 
@@ -31,12 +31,12 @@ def test_variables_are_all_unless_named(dataset):
 
 
 def test_scalars_have_the_labels_of_their_coordinates(dataset):
-    elements = Elements("y", evaluate(dataset, "y", None)["y"])
+    elements = evaluate(dataset, "y", None)["y"]
     assert list(elements) == ["y[a, 10]", "y[a, 20]", "y[b, 10]", "y[b, 20]", "y[c, 10]", "y[c, 20]"]
     np.testing.assert_array_equal(elements["y[b, 20]"], dataset.y.sel(student="b", item=20))
     assert elements["y[b, 20]"].dtype == np.float64
     assert "y[b, 30]" not in elements
-    assert list(Elements("mu", evaluate(dataset, "mu", None)["mu"])) == ["mu"]
+    assert list(evaluate(dataset, "mu", None)["mu"]) == ["mu"]
 
 
 def test_dims_without_labels_are_counted(dataset):
@@ -48,10 +48,54 @@ def test_labels_that_repeat_are_counted_instead(dataset):
     assert list(Elements("y", twins))[:3] == ["y[0, 10]", "y[0, 20]", "y[1, 10]"]
 
 
+def test_labels_that_commas_make_alike_are_counted_instead(dataset):
+    commas = dataset.assign_coords(student=["a", "a, b", "c"], item=["b, c", "c"])["y"]
+    assert list(Elements("y", commas))[:3] == ["y[0, 0]", "y[0, 1]", "y[1, 0]"]
+    apart = dataset.assign_coords(student=["a", "a, b", "c"])["y"]
+    assert list(Elements("y", apart))[:3] == ["y[a, 10]", "y[a, 20]", "y[a, b, 10]"]
+
+
+@pytest.mark.parametrize("how", [{"y[a, 20]": lambda ds: ds.mu}, {"y[c, 10]": lambda ds: ds.mu > 0}])
+def test_a_statistic_with_the_label_of_an_element_is_refused(dataset, how):
+    assert list(evaluate(dataset, "mu", how)) == ["mu", *how]
+    with pytest.raises(ArgumentError, match=re.escape(f"label {next(iter(how))!r}: one of 'y' and one of")):
+        evaluate(dataset, "y", how)
+
+
+def test_variables_with_one_label_are_refused_also_where_variants_have_one_each(dataset):
+    scalar = dataset[["mu"]].rename(mu="y[a, 20]")
+    both = xr.merge([dataset, scalar])
+    assert len(evaluate(both, ["mu", "y"], None)["y"].array) == N
+    with pytest.raises(ArgumentError, match="two quantities have the label"):
+        evaluate(both, None, None)
+    with pytest.raises(ArgumentError, match="two quantities have the label"):
+        list(each_quantity({"a": dataset, "b": scalar}, None, None))
+
+
+@pytest.mark.parametrize(
+    "reorder",
+    [
+        lambda ds: ds.sortby("mu")["mu"],
+        lambda ds: xr.concat(
+            [ds.mu.where(ds.mu < 0, drop=True), ds.mu.where(ds.mu >= 0, drop=True)], "particle"
+        ),
+        lambda ds: ds["mu"].isel(particle=slice(None, None, -1)),
+        lambda ds: ds["mu"].drop_vars("particle"),
+    ],
+)
+def test_a_statistic_that_reorders_the_particles_is_put_in_order(dataset, reorder):
+    np.testing.assert_array_equal(evaluate(dataset, [], {"s": reorder})["s"]["s"], dataset["mu"])
+
+
+def test_a_statistic_with_particles_of_its_own_is_refused(dataset):
+    for odd in (np.arange(N) + 1, np.zeros(N, int)):
+        with pytest.raises(ArgumentError, match="'s' has coords of 'particle' that are not those"):
+            evaluate(dataset, [], {"s": lambda ds, odd=odd: ds.mu.assign_coords(particle=odd)})
+
+
 def test_a_statistic_may_have_the_particles_anywhere_and_be_true_or_false(dataset):
     found = evaluate(dataset, [], {"s": lambda ds: (ds.y > 0).any("item").transpose("student", "particle")})
-    assert found["s"].dims == ("particle", "student")
-    np.testing.assert_array_equal(Elements("s", found["s"])["s[a]"], (dataset.y > 0).any("item")[:, 0])
+    np.testing.assert_array_equal(found["s"]["s[a]"], (dataset.y > 0).any("item")[:, 0])
 
 
 def with_value(value):

@@ -61,3 +61,15 @@ def test_values_are_rounded_to_what_can_be_read_and_stay_inside():
     assert Range.checked("x", (0.0, 1.0)).rounded(0.123456) == 0.123
     assert Range.checked("x", (0.12345, 0.98765)).rounded(0.987649) == 0.9876
     assert Range.checked("x", (0.12345, 0.98765)).rounded(0.98769) == 0.98765
+
+
+@pytest.mark.parametrize("ends", [(-1e308, 1e308), (0, 10**400), (0.0, float("inf")), (-(10**400), 0)])
+def test_ranges_that_a_float_cannot_span_are_refused(ends):
+    with pytest.raises(ArgumentError, match=r"the range of 's' (must be finite|is too wide for a float)"):
+        Range.checked("s", ends)
+
+
+def test_a_range_as_wide_as_a_float_can_span_is_one():
+    own = Range.checked("s", (-8e307, 8e307))
+    assert own.at(0.5) == 0.0
+    assert own.share(own.at(0.75)) == pytest.approx(0.75)

@@ -1,7 +1,10 @@
+import copy
 import functools
 import math
+import pickle
 
 import numpy as np
+import pandas as pd
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -58,7 +61,7 @@ def test_an_update_depends_on_what_is_passed_alone(tuner):
     assert tuner.current == {"scale": 2.0, "shift": 0.0}
 
 
-def test_the_same_update_is_not_computed_again(resampler):
+def test_a_position_that_is_looked_at_again_is_not_weighed_again(resampler):
     made = []
 
     def counted(scale):
@@ -66,11 +69,47 @@ def test_the_same_update_is_not_computed_again(resampler):
         return make_model(scale)
 
     tuner = resampler.tune(counted, scale=(0.5, 6.0))
-    assert tuner.update(scale=2.0) is tuner.update(scale=2)
-    assert made == [2.0]
+    tuner.update(scale=2.0)
     tuner.look(scale=2.0)
     assert made == [2.0]
-    assert len(tuner.history) == 1
+
+
+def test_an_update_that_is_repeated_is_the_same_again_and_once_in_the_history(tuner):
+    first = tuner.update(scale=2.0)
+    values = first.prior["prior"]["mu"].values.copy()
+    first.prior["prior"]["mu"] *= 100.0  # as a plot function might
+    again = tuner.update(scale=2)
+    np.testing.assert_array_equal(again.prior["prior"]["mu"].values, values)
+    assert [dict(step.hyper)["scale"] for step in tuner.history] == [2.0]
+    tuner.update(scale=3.0)
+    tuner.update(scale=2.0)
+    assert [dict(step.hyper)["scale"] for step in tuner.history] == [2.0, 3.0, 2.0]
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
+def test_tuners_steps_and_coverage_survive_copies(tuner, again):
+    ess = tuner.update(scale=2.0).weights.ess
+    coverage = tuner.coverage(4)
+    twin = again(tuner)
+    assert twin.update(scale=2.0).weights.ess == ess
+    assert dict(twin.start) == dict(tuner.start)
+    assert again(tuner.history) == tuner.history
+    assert again(tuner.look(scale=2.5)) == tuner.look(scale=2.5)
+    assert repr(again(coverage)) == repr(coverage)
+    pd.testing.assert_frame_equal(again(coverage).table, coverage.table)
+    assert copy.deepcopy(tuner.ranges) == tuner.ranges
+
+
+def test_what_a_tuner_hands_out_cannot_be_changed(tuner):
+    for mapping in (tuner.start, tuner.current, tuner.ranges, tuner.look(scale=2.0).hyper):
+        with pytest.raises(TypeError):
+            mapping["scale"] = 1.0
+
+
+@pytest.mark.parametrize("name", ["two words", "s=0)\nimport os", "1st", "class"])
+def test_a_hyper_parameter_needs_a_name_that_source_can_have(resampler, name):
+    with pytest.raises(ArgumentError, match="Python source cannot have"):
+        resampler.tune(lambda **hyper: make_model(1.0), **{name: (0.0, 1.0)})
 
 
 def test_hyper_parameters_start_at_their_default_in_range_else_in_the_middle(resampler):
