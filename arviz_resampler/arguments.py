@@ -69,7 +69,7 @@ def as_mapping(name: str, value: Any) -> dict[str, Any]:
 
 
 def as_variants(models: Any, least: int) -> dict[str, Any]:
-    """Programs by name: at least so many, whose names can also be names of files."""
+    """Programs by name: ``least`` or more, with names that stay distinct as file names."""
     variants = as_mapping("models", models)
     if len(variants) < least:
         wanted = "at least one program" if least == 1 else "two programs or more"
@@ -81,8 +81,7 @@ def as_variants(models: Any, least: int) -> dict[str, Any]:
         file = re.sub(r"\W", "_", name.casefold())
         if file in files:
             raise ArgumentError(
-                f"the variants {files[file]!r} and {name!r} would be one name in a file, {file!r}: call one "
-                f"of them something else"
+                f"variant names {files[file]!r} and {name!r} both become {file!r} in file names; rename one"
             )
         files[file] = name
     return variants

@@ -48,7 +48,7 @@ class ResamplerWarning(UserWarning):
 
 
 class WeightWarning(ResamplerWarning):
-    """The weights carry a model only thinly, or not at all."""
+    """The ESS is low for the number of draws, or the weights are unreliable."""
 
 
 class ProgramWarning(ResamplerWarning):
@@ -132,7 +132,7 @@ def _own_line(frames: traceback.StackSummary, outside: tuple[str, ...]) -> str:
 
 
 def describe(value: object) -> str:
-    """What a value is, as it is shown in messages: its type, and its shape and dtype where it has them."""
+    """Type of a value as it is shown in messages, with shape and dtype where it has them."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     of = "" if shape is None else f" of shape {tuple(shape)}"
     return f"{type(value).__name__}{of}" + ("" if dtype is None else f" and dtype {dtype}")

@@ -1,4 +1,4 @@
-"""How many guide samples a run will need, from the guide and the priors alone.
+"""Number of guide samples that a run will need, from a pilot of the guide alone.
 
 Runs a small :class:`Resampler` without a simulator; knows its weights, nothing of what is inside.
 """
@@ -31,7 +31,7 @@ def plan(
     batch_size: int | None = None,
     partial: bool = False,
 ) -> pd.DataFrame:
-    """How many guide samples each model needs, found before the simulator runs.
+    """Number of guide samples that each model needs, before the simulator runs.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def _row(weights: Weights, num_samples: int) -> dict[str, Any]:
             f"Widen the guide at site {site!r}."
         )
     if verdict != "good":
-        advice = f"at least so many, and the pilot does not tell how many more: {advice}"
+        advice = f"a lower bound, as the pilot is too small to estimate the number: {advice}"
     fraction, mcse = ess_fraction(weights)
     margin = mcse if verdict == "good" else 0.0
     return {

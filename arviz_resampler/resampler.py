@@ -52,7 +52,7 @@ class Resampler:
         Whether programs are mapped over particles. What cannot be mapped, as a branch on a value, runs
         one particle at a time, with a warning; True refuses it instead, False never maps.
     on_error : {"raise", "mask"}
-        What becomes of a particle whose run raises. "mask" keeps it and its weight, its predictive
+        Treatment of a particle whose run raises. "mask" keeps it and its weight, its predictive
         values NaN; the share of a model's mass that failed is part of the verdict.
     observed : mapping of str to array_like, optional
         Data of predictive sites, instead of or beside ``obs=``. Its sites become predictive.
@@ -171,7 +171,7 @@ class Resampler:
 
     @property
     def sites(self) -> dict[str, Site]:
-        """What was found in the programs: name, role, dims, shape and dtype of each site."""
+        """Sites of guide and simulator: name, role, dims, shape and dtype of each."""
         return self.pipeline.particles.sites
 
     def __repr__(self) -> str:
@@ -258,7 +258,7 @@ class Resampler:
         num_samples : int
             How many draws, S.
         stable : bool, default True
-            Whether draws are coupled across models, for pictures. False gives independent draws.
+            Whether draws are coupled across models, for plots. False gives independent draws.
 
         Returns
         -------
@@ -361,7 +361,7 @@ class Resampler:
     def weighted(self, model: Model) -> tuple[xr.Dataset, xr.DataArray]:
         """All particles with the weights of a model, for the weighted statistics of xarray.
 
-        Numbers from weights, pictures from draws: a mean over weighted particles has no noise of
+        Numbers from weights, plots from draws: a mean over weighted particles has no noise of
         resampling, so it has less error than any set of draws. Where only some particles are looked
         at, as in a plot, take draws.
 
@@ -406,7 +406,7 @@ class Resampler:
         var_names: str | Sequence[str] | None = None,
         statistics: Mapping[str, Statistic] | None = None,
     ) -> pd.DataFrame:
-        """How means and standard deviations move when the prior of one site is power-scaled.
+        """Sensitivity of means and standard deviations to power-scaling the prior of one site.
 
         See :func:`arviz_resampler.analysis.sensitivity.power_scaling`, which has the definitions and sources.
 

@@ -1,4 +1,4 @@
-"""What is known of a site without Pyro: its name, role, axes and kind.
+"""Description of a site: its name, role, axes and kind.
 
 Pure descriptions and the arithmetic of axes; imports no other library.
 """

@@ -102,7 +102,7 @@ class Comparison(dict[str, Any]):
 
     @property
     def num_samples(self) -> int:
-        """How many draws each variant has."""
+        """Number of draws of each variant."""
         return self._num_samples
 
     def __missing__(self, name: str) -> Any:
@@ -315,7 +315,7 @@ class Comparison(dict[str, Any]):
         return tables.contrast(weights, particles, a, others, statistic)
 
     def _check(self, name: str) -> None:
-        """Whether a variant is there, and has weights to compute with."""
+        """Refuse a variant that is not there, or has no weights to compute with."""
         if name not in self.weights:
             raise _unknown(name, self.weights)
         if not self.weights[name].ess:

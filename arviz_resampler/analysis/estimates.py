@@ -126,7 +126,7 @@ def overlap(first: Floats, second: Floats) -> float:
 
 
 def derivatives(weights: Floats, values: Floats, log_p: Floats) -> tuple[Estimate, Estimate]:
-    """How mean and standard deviation move with log2(alpha) where a density is raised to alpha, at 1.
+    """Derivatives of mean and standard deviation with respect to log2(alpha), at alpha = 1.
 
     The derivative of a mean is its covariance with the log density (Kallioinen, Paananen, Buerkner and
     Vehtari 2024), that of the standard deviation the one of ``(h - mean)**2``, over twice itself.

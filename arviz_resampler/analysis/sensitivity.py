@@ -1,4 +1,4 @@
-"""How the prior of one site moves everything else, by power-scaling.
+"""Power-scaling sensitivity of each quantity to the prior of one site.
 
 Knows weighed particles and the dataset of them; nothing of programs.
 """

@@ -1,4 +1,4 @@
-"""Pictures of priors as PNG, drawn by any function, without a figure that appears anywhere.
+"""Plots of priors as PNG, drawn by any function, without a figure that appears anywhere.
 
 Knows matplotlib, which is imported where a picture is made; nothing of ArviZ, weights or widgets.
 """

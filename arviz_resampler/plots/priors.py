@@ -187,7 +187,7 @@ def _rows(panels: int) -> tuple[int, int]:
 
 
 def _is_curve(values: Any) -> bool:
-    """Whether draws are over one axis with numbers for labels that are more than a count."""
+    """True if draws have one axis, with ascending numbers for labels that are not a mere count."""
     if values.ndim != 3:
         return False
     labels = values[values.dims[-1]].values

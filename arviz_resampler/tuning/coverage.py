@@ -81,7 +81,7 @@ class Step:
 
     @property
     def good(self) -> bool:
-        """Whether the verdict is good."""
+        """True if the verdict is good."""
         return self.verdict == "good"
 
 

@@ -19,14 +19,14 @@ _DECADES = 100.0  # from this ratio of its ends on, a range is divided by ratios
 
 @dataclass(frozen=True)
 class Range:
-    """Where a hyper-parameter may be.
+    """Interval of a hyper-parameter.
 
     Attributes
     ----------
     name : str
         The hyper-parameter.
     low, high : float or int
-        The ends, which belong to the range. Between two whole numbers there are whole numbers only.
+        The ends, which belong to the range. Between two integers there are integers only.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class Range:
 
     @property
     def integer(self) -> bool:
-        """Whether the range holds whole numbers only."""
+        """True if the range holds integers only."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def value(self, given: Any) -> Number:
@@ -71,14 +71,14 @@ class Range:
         inside = number and self.low <= given <= self.high
         where = f"from {self.low} to {self.high}, got {given!r}"
         if self.integer and not (inside and given == int(given)):
-            raise ArgumentError(f"{self.name} must be a whole number {where}")
+            raise ArgumentError(f"{self.name} must be an integer {where}")
         if not inside:
             raise ArgumentError(f"{self.name} must be a number {where}")
         return int(given) if self.integer else float(given)
 
     @property
     def log(self) -> bool:
-        """Whether the range spans decades and is divided by ratios: ``high / low`` of 100 or more."""
+        """True if the range is divided by ratios, which it is from ``high / low`` of 100 on."""
         return self.low > 0 and self.high / self.low >= _DECADES
 
     def at(self, share: float) -> Number:
@@ -92,7 +92,7 @@ class Range:
         return self.rounded(value)
 
     def share(self, value: Number) -> float:
-        """Which share of the way from low to high a value is at: the inverse of :meth:`at`."""
+        """Fraction of the way from low to high at which a value is: the inverse of :meth:`at`."""
         if self.log:
             low = math.log(self.low)
             return (math.log(value) - low) / (math.log(self.high) - low)
@@ -112,7 +112,7 @@ class Range:
 
 
 def _is_finite(number: Any) -> bool:
-    """Whether a number is finite as a float."""
+    """True if a number is finite as a float."""
     try:
         return math.isfinite(float(number))
     except OverflowError:

@@ -23,21 +23,21 @@ from arviz_resampler.tuning.controls import Control
 from arviz_resampler.tuning.coverage import Step, covered_range
 from arviz_resampler.tuning.ranges import Number, Range
 
-_SOON = 0.03  # seconds in which moves of a slider are gathered
+_SOON = 0.03  # seconds for which moves of a slider are debounced
 _PAUSE = 0.01  # seconds between two steps of that
 _IDLE = 0.4  # seconds without a move, after which the covered ranges are looked for
 _DRAG = 1.0  # seconds between moves of one slider that are undone together
 
 
 class Tunable(Protocol):
-    """What the widget needs of a tuner."""
+    """Interface of a tuner, as far as the widget needs it."""
 
     ranges: Mapping[str, Range]
     num_samples: int
 
     @property
     def current(self) -> Mapping[str, Number]:
-        """Where the sliders begin."""
+        """Values at which the sliders begin."""
 
     def update(self, /, **hyper: Number) -> Any:
         """The prior and its weights."""

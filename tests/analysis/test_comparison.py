@@ -513,7 +513,7 @@ def test_renamed_sites_go_by_the_names_of_the_container():
         (None, "models must hold two programs or more by name, got none"),
         ({"a": None, 3: None}, "names of variants must be strings that are not empty, got 3"),
         ({"a": None, "": None}, "names of variants must be strings that are not empty, got ''"),
-        ({"a b": None, "A/b": None}, "the variants 'a b' and 'A/b' would be one name in a file, 'a_b'"),
+        ({"a b": None, "A/b": None}, "variant names 'a b' and 'A/b' both become 'a_b' in file names"),
     ],
 )
 def test_mappings_that_name_no_variants_are_refused(cache, models, message):

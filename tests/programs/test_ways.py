@@ -82,7 +82,7 @@ def test_one_particle_can_be_run_again():
 
 @pytest.mark.parametrize("particle", [-1, 200, 1.0, "x"])
 def test_a_particle_that_there_is_not_is_refused(particle):
-    with pytest.raises(ValueError, match="particle must be a whole number from 0 to 199"):
+    with pytest.raises(ValueError, match="particle must be an integer from 0 to 199"):
         build(prior()).simulate_one(particle)
 
 

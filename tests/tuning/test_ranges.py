@@ -52,7 +52,7 @@ def test_what_is_no_value_of_the_range_is_refused_with_what_was_given(given):
     with pytest.raises(ArgumentError, match=r"scale must be a number from 1.0 to 10.0, got") as refused:
         Range.checked("scale", (1.0, 10.0)).value(given)
     assert repr(given) in str(refused.value)
-    with pytest.raises(ArgumentError, match="a whole number from 1 to 10"):
+    with pytest.raises(ArgumentError, match="an integer from 1 to 10"):
         Range.checked("scale", (1, 10)).value(given)
 
 
