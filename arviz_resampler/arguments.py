@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,36 @@ def as_mapping(name: str, value: Any) -> dict[str, Any]:
         return {}
     if not isinstance(value, Mapping):
         raise ArgumentError(f"{name} must be a mapping from names to values, got {value!r}")
+    for key in value:
+        if not isinstance(key, str):
+            raise ArgumentError(f"the keys of {name} must be strings, got {key!r}")
     return dict(value)
+
+
+def as_names(name: str, value: Any) -> list[str]:
+    """One name or several, as a list; none where nothing is given."""
+    names = [value] if isinstance(value, str) else [] if value is None else value
+    if isinstance(names, bytes) or not isinstance(names, Iterable):
+        raise ArgumentError(f"{name} must be a name or several names, got {value!r}")
+    names = list(names)
+    if not all(isinstance(one, str) for one in names):
+        raise ArgumentError(f"{name} must be a name or several names, got {value!r}")
+    return names
+
+
+def as_dims(value: Any) -> dict[str, list[str | None]]:
+    """Names of axes by site; None for an axis that keeps its own name."""
+    found = {}
+    for site, names in as_mapping("dims", value).items():
+        listed = [names] if isinstance(names, str) else names
+        if listed is None:
+            continue
+        if not isinstance(listed, Sequence) or not all(isinstance(one, str | None) for one in listed):
+            raise ArgumentError(
+                f"dims must hold a name, several names or None for site {site!r}, got {names!r}"
+            )
+        found[site] = list(listed)
+    return found
 
 
 def as_variants(models: Any, least: int) -> dict[str, Any]:
@@ -76,8 +105,8 @@ def as_variants(models: Any, least: int) -> dict[str, Any]:
         raise ArgumentError(f"models must hold {wanted} by name, got {quoted(variants)}")
     files: dict[str, str] = {}
     for name in variants:
-        if not isinstance(name, str) or not name:
-            raise ArgumentError(f"names of variants must be strings that are not empty, got {name!r}")
+        if not name:
+            raise ArgumentError("names of variants must not be empty")
         file = re.sub(r"\W", "_", name.casefold())
         if file in files:
             raise ArgumentError(

@@ -78,7 +78,7 @@ class Pipeline:
         observed: Mapping[str, Any],
         constant: Mapping[str, Any],
         coords: Mapping[str, Any],
-        dims: Mapping[str, Sequence[str]],
+        dims: Mapping[str, Sequence[str | None]],
     ) -> None:
         self.particles = particles
         self.seed = seed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,16 @@ from arviz_resampler.analysis.compare import compare
 from arviz_resampler.analysis.comparison import Comparison
 from arviz_resampler.analysis.quantities import Statistic
 from arviz_resampler.analysis.sensitivity import power_scaling
-from arviz_resampler.arguments import as_count, as_integer, as_mapping, as_optional, as_seed, as_variants
+from arviz_resampler.arguments import (
+    as_count,
+    as_dims,
+    as_integer,
+    as_mapping,
+    as_names,
+    as_optional,
+    as_seed,
+    as_variants,
+)
 from arviz_resampler.containers import container as containers
 from arviz_resampler.draws.chooser import global_seed
 from arviz_resampler.errors import ArgumentError
@@ -56,14 +65,14 @@ class Resampler:
         values NaN; the share of a model's mass that failed is part of the verdict.
     observed : mapping of str to array_like, optional
         Data of predictive sites, instead of or beside ``obs=``. Its sites become predictive.
-    predictive : sequence of str, optional
+    predictive : str or sequence of str, optional
         Sites that are predictive, beside those that carry ``obs=``.
     constant_data : mapping of str to array_like, optional
         Arrays to be kept in the group ``constant_data``.
     coords : mapping of str to array_like, optional
         Labels by dim.
-    dims : mapping of str to sequence of str, optional
-        Names of the axes by site: of all of them, or of those of its event.
+    dims : mapping of str to sequence of str or None, optional
+        Names of the axes by site: of all of them, or of those of its event. None keeps the default name.
     partial : bool, default False
         Whether a model may leave out latents of the guide, which then keep the guide's distribution.
     progressbar : bool, default True
@@ -114,10 +123,10 @@ class Resampler:
         vectorize: bool | str = "auto",
         on_error: str = "raise",
         observed: Mapping[str, Any] | None = None,
-        predictive: Sequence[str] | None = None,
+        predictive: str | Sequence[str] | None = None,
         constant_data: Mapping[str, Any] | None = None,
         coords: Mapping[str, Any] | None = None,
-        dims: Mapping[str, Sequence[str]] | None = None,
+        dims: Mapping[str, str | Sequence[str | None] | None] | None = None,
         partial: bool = False,
         progressbar: bool = True,
     ) -> None:
@@ -131,11 +140,9 @@ class Resampler:
             raise ArgumentError(f'on_error must be "raise" or "mask", got {on_error!r}')
         programs = Program(guide, "guide"), None if simulator is None else Program(simulator, "simulator")
         given = as_seed(random_seed)
-        coords, dims = as_mapping("coords", coords), as_mapping("dims", dims)
-        if not isinstance(predictive, str | Iterable | None):
-            raise ArgumentError(f"predictive must be a name or several names, got {predictive!r}")
+        coords, dims = as_mapping("coords", coords), as_dims(dims)
+        names = as_names("predictive", predictive)
         observed, constant_data = as_mapping("observed", observed), as_mapping("constant_data", constant_data)
-        names = [predictive] if isinstance(predictive, str) else list(predictive or ())
         seed = global_seed() if given is None else given
         # Observed data without any predictive site has nothing to be compared with; it is kept as it is.
         particles = simulate(

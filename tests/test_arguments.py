@@ -3,7 +3,15 @@ import pytest
 import torch
 
 from arviz_resampler import ArgumentError
-from arviz_resampler.arguments import as_count, as_integer, as_optional, as_seed
+from arviz_resampler.arguments import (
+    as_count,
+    as_dims,
+    as_integer,
+    as_mapping,
+    as_names,
+    as_optional,
+    as_seed,
+)
 
 
 @pytest.mark.parametrize("three", [3, np.int64(3), np.uint8(3), np.array(3), torch.tensor(3)])
@@ -54,3 +62,30 @@ def test_a_seed_may_have_any_size():
     assert as_seed(None) is None
     first, second = as_seed(np.random.default_rng(0)), as_seed(np.random.default_rng(0))
     assert first == second == np.random.default_rng(0).integers(2**63)
+
+
+def test_mappings_have_names_for_keys():
+    assert as_mapping("observed", None) == {}
+    assert as_mapping("observed", {"y": 1}) == {"y": 1}
+    with pytest.raises(ArgumentError, match="observed must be a mapping"):
+        as_mapping("observed", [("y", 1)])
+    with pytest.raises(ArgumentError, match="the keys of coords must be strings, got 5"):
+        as_mapping("coords", {"a": 1, 5: [1, 2]})
+
+
+@pytest.mark.parametrize("bad", [3, b"y", [1], [["y"]], [None], {"y": 1}.items()], ids=repr)
+def test_names_are_strings(bad):
+    assert as_names("predictive", "y") == ["y"]
+    assert as_names("predictive", ("y", "z")) == ["y", "z"]
+    assert as_names("predictive", None) == []
+    with pytest.raises(ArgumentError, match="predictive must be a name or several names"):
+        as_names("predictive", bad)
+
+
+def test_dims_are_names_or_none_by_site():
+    given = {"y": "school", "z": [None, "feature"], "w": None}
+    assert as_dims(given) == {"y": ["school"], "z": [None, "feature"]}
+    assert as_dims(None) == {}
+    for bad in (5, [5], b"ab", {"school"}):
+        with pytest.raises(ArgumentError, match="dims must hold a name, several names or None for site 'y'"):
+            as_dims({"y": bad})

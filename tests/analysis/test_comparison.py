@@ -511,8 +511,8 @@ def test_renamed_sites_go_by_the_names_of_the_container():
         ({"a": None}, "models must hold two programs or more by name, got 'a'"),
         ([1, 2], "models must be a mapping from names to values, got [1, 2]"),
         (None, "models must hold two programs or more by name, got none"),
-        ({"a": None, 3: None}, "names of variants must be strings that are not empty, got 3"),
-        ({"a": None, "": None}, "names of variants must be strings that are not empty, got ''"),
+        ({"a": None, 3: None}, "the keys of models must be strings, got 3"),
+        ({"a": None, "": None}, "names of variants must not be empty"),
         ({"a b": None, "A/b": None}, "variant names 'a b' and 'A/b' both become 'a_b' in file names"),
     ],
 )
