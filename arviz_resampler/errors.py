@@ -48,7 +48,7 @@ class ResamplerWarning(UserWarning):
 
 
 class WeightWarning(ResamplerWarning):
-    """The weights carry a model only thinly, or not at all."""
+    """The effective sample size is low for the number of draws, or the weights are unreliable."""
 
 
 class ProgramWarning(ResamplerWarning):

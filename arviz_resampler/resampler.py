@@ -395,7 +395,7 @@ class Resampler:
             Every site under the names of the container, with the dim ``particle`` in place of chain
             and draw; deterministic sites of the model are its own. Read-only, in the programs' dtype.
         weights : DataArray
-            Normalised weights, dim ``particle``.
+            Normalized weights, dim ``particle``.
 
         Raises
         ------

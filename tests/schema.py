@@ -112,7 +112,7 @@ def _check_stats(stats):
         assert variable.dims == ("chain", "draw")
         assert np.isfinite(variable.values).all(), name
     assert set(stats.attrs) >= DIAGNOSTICS
-    assert stats.attrs["verdict"] in ("good", "thin", "unreliable")
+    assert stats.attrs["verdict"] in ("good", "low", "unreliable")
     particles = stats["particle"].values
     assert particles.min() >= 0
     assert particles.max() < stats.attrs["num_guide_samples"]

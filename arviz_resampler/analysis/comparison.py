@@ -240,7 +240,7 @@ class Comparison:
 
         Notes
         -----
-        Errors are those of self-normalised importance sampling (Owen, *Monte Carlo theory, methods and
+        Errors are those of self-normalized importance sampling (Owen, *Monte Carlo theory, methods and
         examples*, chapter 9), for the standard deviation by the delta method. That of a quantile is half
         of Woodruff's interval (*Journal of the American Statistical Association* 47, 1952).
         """

@@ -29,7 +29,7 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio, as in Spli
 
 
 def _mix(words: Words) -> Words:
-    """Scramble 64-bit words: the finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
+    """Scramble 64-bit words: the finalizer of SplitMix64 (Steele, Lea, Flood 2014)."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))
@@ -120,7 +120,7 @@ class Race:
         Parameters
         ----------
         weights : ndarray
-            Normalised weights, shape (N,), float64.
+            Normalized weights, shape (N,), float64.
         num_samples : int
             How many draws.
         """

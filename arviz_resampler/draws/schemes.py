@@ -1,6 +1,6 @@
 """Resampling schemes: from weights to the particle of each draw, under one contract.
 
-Each scheme is ``indices = scheme(weights, num_samples, race=..., rng=...)``, with normalised float64
+Each scheme is ``indices = scheme(weights, num_samples, race=..., rng=...)``, with normalized float64
 weights of shape (N,) and int64 indices of shape (S,). Draws stand in no order, so that a part of
 them is as good as any other part.
 

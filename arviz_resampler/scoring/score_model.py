@@ -271,7 +271,7 @@ def weigh(
             _BySite(particles, targets),
             total.cpu().numpy(),
             max(tops),
-            normalised=score.normalised,
+            densities_normalized=score.densities_normalized,
             failed=None if particles.failed is None else particles.failed.numpy(),
             room=room.numpy(),
         ),

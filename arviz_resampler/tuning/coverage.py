@@ -23,8 +23,8 @@ Interval = tuple[Number, Number]
 
 _ON_LINE = 9  # values looked at along a slider, before the edges are searched
 _HALVINGS = 4  # of the step between them, at each edge
-COLORS = {"good": "#2a7f3e", "thin": "#b26b00", "unreliable": "#c0392b", "failed": "#555555"}
-_MARKERS = {"good": "o", "thin": "^", "unreliable": "x", "failed": "+"}
+COLORS = {"good": "#2a7f3e", "low": "#b26b00", "unreliable": "#c0392b", "failed": "#555555"}
+_MARKERS = {"good": "o", "low": "^", "unreliable": "x", "failed": "+"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Step:
     ----------
     hyper : mapping of str to number
         The hyper-parameters.
-    verdict : {"good", "thin", "unreliable", "failed"}
+    verdict : {"good", "low", "unreliable", "failed"}
         Of the weights, for the number of draws of the tuner; "failed" where there are none.
     advice : str
         What to do, or why it failed.

@@ -26,7 +26,7 @@ _PAUSE = 0.01  # seconds between two steps of that
 _IDLE = 0.4  # seconds without a move, after which the covered ranges are looked for
 _DRAG = 1.0  # seconds between moves of one slider that are undone together
 _STEPS = 200  # of a slider
-_SIGNS = {"good": "✔", "thin": "▲", "unreliable": "✖", "failed": "✖"}
+_SIGNS = {"good": "✔", "low": "▲", "unreliable": "✖", "failed": "✖"}
 
 
 class Tunable(Protocol):

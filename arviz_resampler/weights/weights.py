@@ -20,7 +20,7 @@ from arviz_resampler.errors import ArgumentError, WeightError
 from arviz_resampler.weights.pareto import ParetoFit, fit_pareto
 
 Floats = NDArray[np.float64]
-Verdict = Literal["good", "thin", "unreliable"]
+Verdict = Literal["good", "low", "unreliable"]
 
 _DEFAULT_DRAWS = 1000
 _FEW = 100  # ESS below which the Monte Carlo error of a mean exceeds a tenth of the spread
@@ -35,7 +35,7 @@ class Judgement(NamedTuple):
 
 
 class _Scaled(NamedTuple):
-    """Normalised weights, and what their scale was: the sum of ratios over the largest one."""
+    """Normalized weights, and what their scale was: the sum of ratios over the largest one."""
 
     weights: Floats
     total: float
@@ -45,7 +45,7 @@ class _Scaled(NamedTuple):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Weights:
-    """Self-normalised importance weights of one model on N particles.
+    """Self-normalized importance weights of one model on N particles.
 
     Immutable; prints itself. Numbers come from weights, pictures from draws: :meth:`mean` and
     :meth:`quantile` use all particles and have less error than any set of draws.
@@ -54,8 +54,8 @@ class Weights:
     ----------
     log_ratio_by_site : mapping of str to array_like
         log p - log q by site, each of shape (N,), float64.
-    normalised : bool
-        Whether the densities of guide and model are both normalised, so that the raw ratios have
+    densities_normalized : bool
+        Whether the densities of guide and model are both normalized, so that the raw ratios have
         mean one.
     failed : array_like of bool, optional
         Which particles could not be simulated, shape (N,). They keep their weight.
@@ -80,13 +80,13 @@ class Weights:
 
     Notes
     -----
-    Self-normalised importance sampling and its Monte Carlo error: A. B. Owen, *Monte Carlo theory,
+    Self-normalized importance sampling and its Monte Carlo error: A. B. Owen, *Monte Carlo theory,
     methods and examples*, chapter 9. Effective sample size: Kish (1965). Pareto shape: Vehtari,
     Simpson, Gelman, Yao and Gabry, *Pareto smoothed importance sampling*, JMLR 25(72), 2024.
     """
 
     log_ratio_by_site: Mapping[str, Floats]
-    normalised: bool = True
+    densities_normalized: bool = True
     failed: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
@@ -112,25 +112,25 @@ class Weights:
         total: Floats,
         top: float,
         *,
-        normalised: bool,
+        densities_normalized: bool,
         failed: NDArray[np.bool_] | None,
         room: Floats,
     ) -> Weights:
         """Weights from arrays that were checked already, their sum, its maximum, and room for weights."""
         weights = object.__new__(cls)
         object.__setattr__(weights, "log_ratio_by_site", by_site)
-        object.__setattr__(weights, "normalised", normalised)
+        object.__setattr__(weights, "densities_normalized", densities_normalized)
         object.__setattr__(weights, "failed", failed)
         weights.__dict__.update(log_ratio=_frozen(total), _top=top, _room=room)
         return weights
 
     def __getstate__(self) -> dict[str, Any]:
         sites = dict(self.log_ratio_by_site)
-        return {"sites": sites, "normalised": self.normalised, "failed": self.failed}
+        return {"sites": sites, "densities_normalized": self.densities_normalized, "failed": self.failed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         object.__setattr__(self, "log_ratio_by_site", state["sites"])
-        object.__setattr__(self, "normalised", state["normalised"])
+        object.__setattr__(self, "densities_normalized", state["densities_normalized"])
         object.__setattr__(self, "failed", state["failed"])
         self.__post_init__()
 
@@ -200,7 +200,7 @@ class Weights:
 
     @cached_property
     def log_mean_weight(self) -> float:
-        """Log of the mean raw ratio. Its expectation is 1 where both densities are normalised.
+        """Log of the mean raw ratio. Its expectation is 1 where both densities are normalized.
 
         Well below, part of the model's mass lies where no particle is: a missing mode.
         """
@@ -223,7 +223,7 @@ class Weights:
 
     @cached_property
     def pareto(self) -> ParetoFit:
-        """Generalised Pareto fit to the largest weights."""
+        """Generalized Pareto fit to the largest weights."""
         return fit_pareto(self.normalized)
 
     @property
@@ -272,7 +272,7 @@ class Weights:
         Returns
         -------
         Judgement
-            ``verdict`` is "unreliable" where the weights cannot be trusted, "thin" where they can
+            ``verdict`` is "unreliable" where the weights cannot be trusted, "low" where they can
             but draws will repeat (ESS below ``num_samples``), else "good".
         """
         n, ess = self.num_particles, self.ess
@@ -294,7 +294,9 @@ class Weights:
                 f"Pareto k-hat {fit.k:.2f} is above {fit.threshold:.2f}: a few particles stand for a tail "
                 f"that the guide hardly reaches"
             )
-        elif self.normalised and missing > _MISSING * self.log_mean_weight_se * (1 - missing) + 1e-6:
+        elif (
+            self.densities_normalized and missing > _MISSING * self.log_mean_weight_se * (1 - missing) + 1e-6
+        ):
             return Judgement(
                 "unreliable",
                 f"the mean raw weight is {1 - missing:.3g}, not 1: about {missing:.0%} of the model's mass "
@@ -306,10 +308,10 @@ class Weights:
                 f"{self.expected_distinct(num_samples):.0f} of {num_samples} draws are distinct"
             )
             advice = f"{text}. {self._remedy(num_samples, heavy=False)}{self._failures()}"
-            return Judgement("thin", advice)
+            return Judgement("low", advice)
         else:
             return Judgement("good", f"effective sample size {ess:.3g} of {n} particles.{self._failures()}")
-        far = self.normalised and missing > 0.5
+        far = self.densities_normalized and missing > 0.5
         advice = f"{text}. {self._remedy(num_samples, beyond or far)}{self._failures()}"
         return Judgement("unreliable", advice)
 
@@ -362,7 +364,11 @@ class Weights:
             f"  in support     {self.num_supported}",
             f"  Pareto k-hat   {k}",
             f"  mean ratio     {math.exp(min(self.log_mean_weight, 700)):.4g}"
-            + (f" (1 expected, relative error {self.log_mean_weight_se:.2g})" if self.normalised else ""),
+            + (
+                f" (1 expected, relative error {self.log_mean_weight_se:.2g})"
+                if self.densities_normalized
+                else ""
+            ),
         ]
         if verdict != "good":
             lines.append(f"  advice         {advice}")

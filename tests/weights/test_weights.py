@@ -104,10 +104,10 @@ def test_a_good_weighting_is_called_good():
     assert repr(weights).startswith("Weights: good")
 
 
-def test_fewer_effective_particles_than_draws_is_thin():
+def test_fewer_effective_particles_than_draws_is_low():
     weights, _ = normal_weights(20_000)
     verdict, advice = weights.judge(10_000)
-    assert verdict == "thin"
+    assert verdict == "low"
     assert "guide samples" in advice
     assert "'x'" in advice
     assert weights.judge(1000).verdict == "good"
@@ -169,11 +169,11 @@ def test_a_missing_mode_shows_in_the_mean_ratio_alone():
     assert weights.log_mean_weight == pytest.approx(math.log(0.5))
     assert weights.verdict == "unreliable"
     assert "50% of the model's mass" in weights.advice
-    # Densities that are not normalised say nothing about mass.
-    assert Weights({"x": np.log(0.5 + 0.5 * other)}, normalised=False).verdict == "good"
+    # Densities that are not normalized say nothing about mass.
+    assert Weights({"x": np.log(0.5 + 0.5 * other)}, densities_normalized=False).verdict == "good"
 
 
-def test_the_mean_ratio_of_normalised_densities_is_one_within_its_error():
+def test_the_mean_ratio_of_normalized_densities_is_one_within_its_error():
     deviations = []
     for seed in range(200):
         weights, _ = normal_weights(5000, seed=seed)
@@ -217,7 +217,7 @@ def test_expected_distinct_draws_are_those_of_resampling():
 def test_weights_cannot_be_changed():
     weights, _ = normal_weights(100)
     with pytest.raises(AttributeError):
-        weights.normalised = False
+        weights.densities_normalized = False
     for array in (weights.log_ratio, weights.normalized, weights.log_ratio_by_site["x"]):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0.0
