@@ -25,14 +25,18 @@ from arviz_resampler.resampler import Resampler
 from arviz_resampler.sites import Site
 from arviz_resampler.tuning.coverage import Coverage
 from arviz_resampler.tuning.tuner import Tuner
+from arviz_resampler.weights.diagnostics import Diagnostics
+from arviz_resampler.weights.verdict import Judgement
 from arviz_resampler.weights.weights import Weights
 
 __all__ = [
     "ArgumentError",
     "Comparison",
     "Coverage",
+    "Diagnostics",
     "DrawWarning",
     "ExtraError",
+    "Judgement",
     "MismatchError",
     "NameWarning",
     "ProgramError",

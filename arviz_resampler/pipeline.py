@@ -17,7 +17,6 @@ from arviz_resampler.containers import container as containers
 from arviz_resampler.draws.race import Ints
 from arviz_resampler.programs.runs import Column
 from arviz_resampler.scoring.score_model import Weighed
-from arviz_resampler.weights.weights import Weights
 
 
 def take(columns: Mapping[str, Column], chosen: Ints) -> dict[str, Tensor]:
@@ -39,33 +38,12 @@ def to_container(weighed: Weighed, chosen: Ints, labels: containers.Labels, **pa
         {name: column.site for name, column in columns.items()},
         take(columns, chosen),
         stats,
-        stats_attrs=_diagnostics(weighed.weights, chosen),
+        stats_attrs={
+            **weighed.weights.diagnostics(len(chosen))._asdict(),
+            "n_unique": len(np.unique(chosen)),
+        },
         **parts,
     )
-
-
-def _diagnostics(weights: Weights, chosen: Ints) -> dict[str, Any]:
-    """Numbers and strings that go with the draws."""
-    verdict, advice = weights.judge(len(chosen))
-    fit = weights.pareto
-    return {
-        "verdict": verdict,
-        "advice": advice,
-        "ess": weights.ess,
-        "ess_fraction": weights.ess / weights.num_particles,
-        "ess_entropy": weights.ess_entropy,
-        "max_weight": weights.max_weight,
-        "num_guide_samples": weights.num_particles,
-        "num_supported": weights.num_supported,
-        "n_unique": len(np.unique(chosen)),
-        "expected_distinct": weights.expected_distinct(len(chosen)),
-        "pareto_k": fit.k,
-        "pareto_k_reason": fit.reason,
-        "good_k": fit.threshold,
-        "tail_length": fit.tail,
-        "log_mean_weight": weights.log_mean_weight,
-        "log_mean_weight_se": weights.log_mean_weight_se,
-    }
 
 
 def particle_dataset(

@@ -68,7 +68,6 @@ numpydoc_xref_aliases = {
     "DataTree": "xarray.DataTree",
     "InferenceData": "arviz.InferenceData",
     "iterable": "collections.abc.Iterable",
-    "Judgement": "arviz_resampler.weights.weights.Judgement",
     "Explorer": "arviz_resampler.tuning.widget.Explorer",
     "Range": "arviz_resampler.tuning.ranges.Range",
     "Step": "arviz_resampler.tuning.coverage.Step",
