@@ -139,7 +139,7 @@ class Resampler:
             data_names=frozenset(observed),
             progressbar=progressbar,
         )
-        self._chooser = Chooser(self._seed, num_guide_samples, own=seed is not None)
+        self._chooser = Chooser(self._seed, num_guide_samples, seeded=seed is not None)
         self._vectorize, self._progressbar = vectorize, progressbar
         self._programs: tuple[Program, Program | None] | None = programs
         self._said: set[str] = set()
