@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from arviz_resampler.containers import container as containers
+from arviz_resampler import containers
 from arviz_resampler.draws.race import Ints
 from arviz_resampler.programs.runs import Column
 from arviz_resampler.scoring.score_model import Weighed

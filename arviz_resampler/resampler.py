@@ -10,11 +10,11 @@ import pandas as pd
 import xarray as xr
 from torch import Tensor
 
+from arviz_resampler import containers
 from arviz_resampler.analysis.comparison import Comparison, side_by_side
 from arviz_resampler.analysis.quantities import Statistic
 from arviz_resampler.analysis.sensitivity import power_scaling
 from arviz_resampler.arguments import as_count, as_mapping, as_optional, as_seed, as_variants
-from arviz_resampler.containers import container as containers
 from arviz_resampler.draws.chooser import Chooser, global_seed
 from arviz_resampler.draws.race import Ints
 from arviz_resampler.errors import ArgumentError, ProgramWarning, WeightError, WeightWarning, quoted, warn

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from arviz_resampler.analysis import estimates
 from arviz_resampler.analysis.quantities import Statistic, each_quantity, split, usable, warn_unusable
-from arviz_resampler.containers.container import Labels, groups_of
+from arviz_resampler.containers import Labels, groups_of
 from arviz_resampler.errors import (
     ArgumentError,
     WeightError,
