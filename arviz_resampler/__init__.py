@@ -28,13 +28,16 @@ from arviz_resampler.sites import Site
 from arviz_resampler.tuning.coverage import Coverage, Step
 from arviz_resampler.tuning.ranges import Range
 from arviz_resampler.tuning.tuner import Tuner, Update
+from arviz_resampler.weights.diagnostics import Diagnostics
 from arviz_resampler.weights.pareto import ParetoFit
-from arviz_resampler.weights.weights import Judgement, Weights
+from arviz_resampler.weights.verdict import Judgement
+from arviz_resampler.weights.weights import Weights
 
 __all__ = [
     "ArgumentError",
     "Comparison",
     "Coverage",
+    "Diagnostics",
     "DrawWarning",
     "ExtraError",
     "Judgement",

@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from arviz_resampler.containers import container as containers
+from arviz_resampler import containers
 from arviz_resampler.draws.chooser import Chooser
 from arviz_resampler.draws.race import Ints
 from arviz_resampler.errors import ProgramWarning, WeightError, WeightWarning, quoted, warn
@@ -21,7 +21,6 @@ from arviz_resampler.particles.particles import Particles
 from arviz_resampler.programs.runs import Column
 from arviz_resampler.scoring.score_model import Spare, Weighed, weigh
 from arviz_resampler.sites import Site
-from arviz_resampler.weights.weights import Weights
 
 Model = Callable[[], Any]
 
@@ -82,7 +81,7 @@ class Pipeline:
     ) -> None:
         self.particles = particles
         self.seed = seed
-        self.chooser = Chooser(seed, particles.num_particles, own=seeded)
+        self.chooser = Chooser(seed, particles.num_particles, seeded=seeded)
         self.scratch = Spare()
         self.partial, self.vectorize, self.progressbar = partial, vectorize, progressbar
         self._coords, self._dims = coords, dims
@@ -182,7 +181,10 @@ class Pipeline:
             {name: column.site for name, column in columns.items()},
             take(columns, chosen),
             stats,
-            stats_attrs=_diagnostics(scored.weights, chosen),
+            stats_attrs={
+                **scored.weights.diagnostics(len(chosen))._asdict(),
+                "n_unique": len(np.unique(chosen)),
+            },
             observed=self.observed,
             constant=self.constant,
             # Files have no integers of more than 64 bits.
@@ -224,27 +226,3 @@ def take(columns: Mapping[str, Column], chosen: Ints) -> dict[str, Tensor]:
     """One row of each column for each chosen particle."""
     index = torch.as_tensor(chosen)
     return {name: c.value.index_select(0, index.to(c.value.device)) for name, c in columns.items()}
-
-
-def _diagnostics(weights: Weights, chosen: Ints) -> dict[str, Any]:
-    """Numbers and strings that go with the draws."""
-    verdict, advice = weights.judge(len(chosen))
-    fit = weights.pareto
-    return {
-        "verdict": verdict,
-        "advice": advice,
-        "ess": weights.ess,
-        "ess_fraction": weights.ess / weights.num_particles,
-        "ess_entropy": weights.ess_entropy,
-        "max_weight": weights.max_weight,
-        "num_guide_samples": weights.num_particles,
-        "num_supported": weights.num_supported,
-        "n_unique": len(np.unique(chosen)),
-        "expected_distinct": weights.expected_distinct(len(chosen)),
-        "pareto_k": fit.k,
-        "pareto_k_reason": fit.reason,
-        "good_k": fit.threshold,
-        "tail_length": fit.tail,
-        "log_mean_weight": weights.log_mean_weight,
-        "log_mean_weight_se": weights.log_mean_weight_se,
-    }

@@ -96,7 +96,7 @@ def plan(
 def _row(weights: Weights, num_samples: int) -> dict[str, Any]:
     n, fit, site = weights.num_particles, weights.pareto, weights.costliest_site
     verdict, advice = weights.judge(1)
-    if verdict == "thin" or (verdict == "good" and fit.k >= _HEAVY and weights.ess >= fit.tail):
+    if verdict == "low" or (verdict == "good" and fit.k >= _HEAVY and weights.ess >= fit.tail):
         verdict = "unreliable"
         advice = (
             f"Pareto k-hat {fit.k:.2f} is above {_HEAVY}: the ESS fraction falls as particles are added. "

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from torch import Tensor
 
+from arviz_resampler import containers
 from arviz_resampler.analysis.compare import compare
 from arviz_resampler.analysis.comparison import Comparison
 from arviz_resampler.analysis.quantities import Statistic
@@ -24,7 +25,6 @@ from arviz_resampler.arguments import (
     as_seed,
     as_variants,
 )
-from arviz_resampler.containers import container as containers
 from arviz_resampler.draws.chooser import global_seed
 from arviz_resampler.errors import ArgumentError
 from arviz_resampler.particles.simulation import simulate, simulate_one
@@ -383,7 +383,7 @@ class Resampler:
             Every site under the names of the container, with the dim ``particle`` in place of chain
             and draw; deterministic sites of the model are its own. Read-only, in the programs' dtype.
         weights : DataArray
-            Normalised weights, dim ``particle``.
+            Normalized weights, dim ``particle``.
 
         Raises
         ------

@@ -378,8 +378,8 @@ def count_operations() -> dict[str, float]:
 
     race._arrivals = arrivals  # type: ignore[method-assign]
     race.winners(weights, 1000)
-    bars = race._bars_of(len(_blocks(1000)))
-    result["candidates of the race for 1,000 draws"] = int(np.count_nonzero(weights >= bars.lowest))
+    thresholds = race._thresholds_of(len(_blocks(1000)))
+    result["candidates of the race for 1,000 draws"] = int(np.count_nonzero(weights >= thresholds.lowest))
     result["arrivals of the race for 1,000 draws"] = sum(lengths)
     return result
 

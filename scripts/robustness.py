@@ -111,10 +111,13 @@ def check_equal(weights: Weights, what: str = "model = guide") -> None:
 
 
 def check_weights(weights: Weights) -> None:
-    """Enough weight for a comparison, and normalised densities."""
+    """Enough weight for a comparison, and normalized densities."""
     if weights.ess < MIN_ESS:
         raise Wrong(f"ESS {weights.ess:.1f}: too little to compare")
-    if weights.normalised and abs(weights.log_mean_weight) > BOUND * weights.log_mean_weight_se + 1e-6:
+    if (
+        weights.densities_normalized
+        and abs(weights.log_mean_weight) > BOUND * weights.log_mean_weight_se + 1e-6
+    ):
         raise Wrong(f"mean ratio {math.exp(weights.log_mean_weight):.3f}, not 1")
 
 

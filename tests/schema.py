@@ -9,19 +9,12 @@ import numbers
 import numpy as np
 import xarray as xr
 
+from arviz_resampler import Diagnostics
+
 SAMPLE_GROUPS = ("prior", "prior_predictive", "sample_stats_prior")
 DATA_GROUPS = ("observed_data", "constant_data")
 STATS = {"lp": "float64", "log_importance_ratio": "float64", "particle": "int64"}
-DIAGNOSTICS = {
-    "verdict",
-    "advice",
-    "ess",
-    "pareto_k",
-    "good_k",
-    "max_weight",
-    "num_guide_samples",
-    "n_unique",
-}
+ATTRIBUTES = {*Diagnostics._fields, "n_unique"}
 ROOT = {
     "name": str,
     "created_at": str,
@@ -111,8 +104,8 @@ def _check_stats(stats):
     for name, variable in stats.data_vars.items():
         assert variable.dims == ("chain", "draw")
         assert np.isfinite(variable.values).all(), name
-    assert set(stats.attrs) >= DIAGNOSTICS
-    assert stats.attrs["verdict"] in ("good", "thin", "unreliable")
+    assert set(stats.attrs) - {"sample_dims"} == ATTRIBUTES
+    assert stats.attrs["verdict"] in ("good", "low", "unreliable")
     particles = stats["particle"].values
     assert particles.min() >= 0
     assert particles.max() < stats.attrs["num_guide_samples"]

@@ -14,7 +14,10 @@ NAMES = sorted(set(arviz_resampler.__all__) - {"__version__"})
 
 
 def members(thing):
-    """Public methods and properties of a class, as far as this package defines them."""
+    """Public methods and properties of a class, as far as this package defines them.
+
+    Fields of a record are described in its docstring.
+    """
     for base in thing.__mro__:
         if base.__module__.startswith("arviz_resampler"):
             for name, value in vars(base).items():

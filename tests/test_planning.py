@@ -153,7 +153,7 @@ def test_without_a_seed_the_plan_follows_the_global_generator():
     ("arguments", "options", "error", "message"),
     [
         (({}, 100), {}, ArgumentError, "models must hold at least one program by name, got none"),
-        (({3: normal(0, 1)}, 100), {}, ArgumentError, "names of variants must be strings"),
+        (({3: normal(0, 1)}, 100), {}, ArgumentError, "the keys of models must be strings"),
         ((normal(0, 1), 0), {}, ArgumentError, "num_samples must be a positive integer, got 0"),
         ((normal(0, 1), 100), {"pilot": 0.5}, ArgumentError, "pilot must be a positive integer, got 0.5"),
         ((7, 100), {}, ArgumentError, "variant 'int': model must be a callable, got int"),

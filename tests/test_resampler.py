@@ -154,7 +154,7 @@ def test_float32_particles_are_drawn_from_by_float64_weights():
 
 def test_more_draws_than_particles_are_possible():
     resampler = Resampler(normal(), num_guide_samples=50, random_seed=0)
-    with pytest.warns(WeightWarning, match="thin"):
+    with pytest.warns(WeightWarning, match="low"):
         assert resampler.sample(normal(), 300)["x"].shape == (300,)
 
 

@@ -18,7 +18,7 @@ import xarray as xr
 from arviz_resampler._frozen import FrozenMapping
 from arviz_resampler.analysis import estimates, tables
 from arviz_resampler.analysis.quantities import Statistic
-from arviz_resampler.containers.container import groups_of
+from arviz_resampler.containers import groups_of
 from arviz_resampler.errors import (
     ArgumentError,
     WeightError,
@@ -256,7 +256,7 @@ class Comparison(dict[str, Any]):
 
         Notes
         -----
-        Errors are those of self-normalised importance sampling (Owen, *Monte Carlo theory, methods and
+        Errors are those of self-normalized importance sampling (Owen, *Monte Carlo theory, methods and
         examples*, chapter 9), for the standard deviation by the delta method. That of a quantile is half
         of Woodruff's interval (*Journal of the American Statistical Association* 47, 1952).
         """

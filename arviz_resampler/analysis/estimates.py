@@ -1,6 +1,6 @@
 """Numbers from weights, each with its Monte Carlo standard error.
 
-Functions of arrays: W are normalised weights and h the values of one quantity, both of shape (N,).
+Functions of arrays: W are normalized weights and h the values of one quantity, both of shape (N,).
 Knows nothing of particles, variants or labels.
 
 Notes

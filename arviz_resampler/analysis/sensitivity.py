@@ -79,7 +79,7 @@ def power_scaling(
     N. Kallioinen, T. Paananen, P.-C. Buerkner and A. Vehtari, *Detecting and diagnosing prior and
     likelihood sensitivity with power-scaling*, Statistics and Computing 34(57), 2024, and the R package
     priorsense. A prior that is conditional on other sites is scaled as it stands, without a new
-    normalising constant, so these sites move with it.
+    normalizing constant, so these sites move with it.
     """
     base = weighed.weights.normalized
     sites = {name: _Scaled.of(weighed, name) for name in weighed.latents}
@@ -116,8 +116,10 @@ class _Scaled:
         log_p = weighed.log_p(site).cpu().numpy()
         # Outside the support there is no weight to scale; what failed in the simulator is left as it is.
         log_p = np.where(np.isfinite(log_p), log_p, 0.0)
-        far = [Weights({site: log_ratio + (a - 1) * log_p}, normalised=False) for a in GRID]
-        near = [Weights({site: log_ratio + (a - 1) * log_p}, normalised=False) for a in (1 / STEP, STEP)]
+        far = [Weights({site: log_ratio + (a - 1) * log_p}, densities_normalized=False) for a in GRID]
+        near = [
+            Weights({site: log_ratio + (a - 1) * log_p}, densities_normalized=False) for a in (1 / STEP, STEP)
+        ]
         kept = zip((GRID[0], GRID[-1], 1 / STEP, STEP), (far[0], far[-1], *near), strict=True)
         return cls(
             log_p,

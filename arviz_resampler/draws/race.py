@@ -29,7 +29,7 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio, as in Spli
 
 
 def _mix(words: Words) -> Words:
-    """Scramble 64-bit words: the finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
+    """Scramble 64-bit words: the finalizer of SplitMix64 (Steele, Lea, Flood 2014)."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))
@@ -41,14 +41,16 @@ def _exponential(words: Words) -> Floats:
     return -np.log(uniform)
 
 
-def _at_once(lanes: int, longest: float) -> int:
-    """How many arrivals to look at in one go.
+def _arrivals_at_once(num_entries: int, longest: float) -> int:
+    """How many arrivals of each entry to look at in one go.
 
-    One where there are many lanes; else enough for hardly a lane to go on, as calls then cost more than
-    the arithmetic. There are as many arrivals as the longest lane is long, with the root of that as
-    standard deviation.
+    One where there are many entries; else enough for hardly an entry to go on, as calls then cost more
+    than the arithmetic. There are as many arrivals as the longest time, with the root of that as standard
+    deviation.
     """
-    return 1 if lanes >= _FEW else min(int(longest + 4 * math.sqrt(longest)) + 3, 4 * _FEW // lanes)
+    if num_entries >= _FEW:
+        return 1
+    return min(int(longest + 4 * math.sqrt(longest)) + 3, 4 * _FEW // num_entries)
 
 
 class _Block(NamedTuple):
@@ -59,8 +61,8 @@ class _Block(NamedTuple):
     size: int
 
     @property
-    def reach(self) -> float:
-        """Until when arrivals are looked at first.
+    def horizon(self) -> float:
+        """Time up to which arrivals are looked at first.
 
         They come at rate one in total, ``1 / size`` for each register, so that some register of the
         block is left over with probability ``exp(-_SLACK)`` at most.
@@ -76,11 +78,11 @@ def _blocks(num_samples: int) -> list[_Block]:
     return blocks
 
 
-class _Bars(NamedTuple):
-    """Weights from which particles have an arrival within the reach of a block, or a little less."""
+class _Thresholds(NamedTuple):
+    """Weights from which particles have an arrival before the horizon of a block, or a little less."""
 
     lowest: Floats  # of all blocks, shape (N,)
-    each: NDArray[np.float32]  # shape (N, blocks)
+    by_block: NDArray[np.float32]  # shape (N, blocks)
 
 
 class Race:
@@ -95,6 +97,21 @@ class Race:
 
     Notes
     -----
+    register
+        A draw that is to go to a particle.
+    block
+        Registers that run together. Each block has its own race. Their sizes are fixed, so that the
+        first draws do not depend on how many are asked for.
+    entry
+        A particle in the race of a block: one Poisson process of arrivals.
+    horizon
+        Time up to which the arrivals of a block are looked at: late enough for nearly all registers to
+        have been arrived at. Where one is left over, the horizon is doubled.
+    threshold
+        Weight from which the first arrival of an entry comes before the horizon.
+    candidate
+        A particle whose weight is above its threshold in some block.
+
     The coupling is that of MinHash for weighted sets. Under weights p and q a register holds the
     same particle with probability ``J(p, q) = sum_j 1 / sum_i max(p_i / p_j, q_i / q_j)``, which is
     at least (1 - TV) / (1 + TV) (Moulton and Jiang, *Maximally Consistent Sampling and the Jaccard
@@ -104,7 +121,7 @@ class Race:
     def __init__(self, seed: int, num_particles: int) -> None:
         self.seed = seed
         self.num_particles = num_particles
-        self._bars: dict[int, _Bars] = {}
+        self._thresholds: dict[int, _Thresholds] = {}
         # What the hash starts from in each block; there are never more blocks than that.
         root = _mix(np.array([seed % 2**64], np.uint64) + _STEP)
         while seed := seed >> 64:
@@ -112,7 +129,7 @@ class Race:
         self._roots = _mix(root ^ _mix(np.arange(32, dtype=np.uint64) + _STEP))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_bars": {}}
+        return {**self.__dict__, "_thresholds": {}}
 
     def winners(self, weights: Floats, num_samples: int) -> Ints:
         """Particle of each draw: shape (num_samples,), the same for any larger ``num_samples``.
@@ -120,73 +137,85 @@ class Race:
         Parameters
         ----------
         weights : ndarray
-            Normalised weights, shape (N,), float64.
+            Normalized weights, shape (N,), float64.
         num_samples : int
             How many draws.
         """
         blocks = _blocks(num_samples)
-        bars = self._bars_of(len(blocks))
-        active = np.flatnonzero(weights >= bars.lowest)
-        heavy, near = weights[active], bars.each.take(active, axis=0)
+        thresholds = self._thresholds_of(len(blocks))
+        candidates = np.flatnonzero(weights >= thresholds.lowest)
+        candidate_weights = weights[candidates]
+        candidate_thresholds = thresholds.by_block.take(candidates, axis=0)
         winner = np.full(blocks[-1].start + blocks[-1].size, -1, np.int64)
         factor = 1.0
         while blocks:
-            reached = heavy * factor
-            within = [np.flatnonzero(near[:, block.number] <= reached) for block in blocks]
-            which = np.concatenate(within)
-            # A lane is a particle in a block. It runs up to the block's reach, in the particle's own time.
-            own = np.repeat(np.arange(len(blocks)), [len(part) for part in within])
-            particles = active[which]
-            times, registers, lanes = self._arrivals(particles, heavy[which], own, blocks, factor)
+            scaled = candidate_weights * factor
+            entries = [np.flatnonzero(candidate_thresholds[:, block.number] <= scaled) for block in blocks]
+            entry = np.concatenate(entries)
+            block_index = np.repeat(np.arange(len(blocks)), [len(part) for part in entries])
+            particles = candidates[entry]
+            times, registers, arrived = self._arrivals(
+                particles, candidate_weights[entry], block_index, blocks, factor
+            )
             earliest = np.full(len(winner), np.inf)
             np.minimum.at(earliest, registers, times)
             first = np.flatnonzero(times == earliest[registers])
-            winner[registers[first]] = particles[lanes[first]]
-            wanted = winner[:num_samples]
-            blocks = [b for b in blocks if wanted[b.start : b.start + b.size].min() < 0]
-            if blocks:  # now all particles may be near enough
+            winner[registers[first]] = particles[arrived[first]]
+            asked = winner[:num_samples]
+            blocks = [b for b in blocks if asked[b.start : b.start + b.size].min() < 0]
+            if blocks:  # now any particle may arrive in time
                 factor *= 2
-                active, heavy, near = np.arange(len(weights)), weights, bars.each
+                candidates, candidate_weights = np.arange(len(weights)), weights
+                candidate_thresholds = thresholds.by_block
         return winner[:num_samples]
 
-    def _bars_of(self, num_blocks: int) -> _Bars:
-        """Weights from which particles have an arrival within reach in one of the first blocks."""
-        if num_blocks not in self._bars:
+    def _thresholds_of(self, num_blocks: int) -> _Thresholds:
+        """Weights from which particles have an arrival before the horizon in one of the first blocks."""
+        if num_blocks not in self._thresholds:
             blocks = _blocks(_FIRST_BLOCK * 4 ** (num_blocks - 1))
             lowest = np.empty(self.num_particles)
-            each = np.empty((self.num_particles, num_blocks), np.float32)
+            by_block = np.empty((self.num_particles, num_blocks), np.float32)
             step = 1 << 16  # keeps the words of the hash in cache
             for start in range(0, self.num_particles, step):
                 part = lowest[start : start + step]
                 steps = np.arange(start, start + len(part), dtype=np.uint64) * _STEP
                 part.fill(np.inf)
                 for block in blocks:
-                    bar = _exponential(_mix(_mix(self._roots[block.number] + steps))) / block.reach
+                    arrival = _exponential(_mix(_mix(self._roots[block.number] + steps)))
+                    threshold = arrival / block.horizon
                     # A little low: arrivals are compared again, after other roundings.
-                    np.minimum(part, bar * (1 - 1e-12), out=part)
-                    each[start : start + step, block.number] = bar * (1 - 1e-6)
-            self._bars[num_blocks] = _Bars(lowest, each)
-        return self._bars[num_blocks]
+                    np.minimum(part, threshold * (1 - 1e-12), out=part)
+                    by_block[start : start + step, block.number] = threshold * (1 - 1e-6)
+            self._thresholds[num_blocks] = _Thresholds(lowest, by_block)
+        return self._thresholds[num_blocks]
 
     def _arrivals(
-        self, particles: Ints, weights: Floats, own: Ints, blocks: list[_Block], factor: float
+        self, particles: Ints, weights: Floats, block_index: Ints, blocks: list[_Block], factor: float
     ) -> tuple[Floats, Ints, Ints]:
-        """All arrivals up to a multiple of each block's reach: time, register and lane.
+        """All arrivals up to a multiple of each block's horizon: time, register and entry.
 
-        ``particles``, ``weights`` and ``own``, the place of its block, are those of each lane.
+        Parameters
+        ----------
+        particles, weights, block_index : ndarray
+            Of each entry: its particle, the weight of that, and the place of its block in ``blocks``.
+        blocks : list of _Block
+            The blocks that are run.
+        factor : float
+            The multiple.
         """
         roots = self._roots[[block.number for block in blocks]]
         starts = np.array([block.start for block in blocks])
         sizes = np.array([block.size for block in blocks], np.uint64)
-        reaches = np.array([block.reach * factor for block in blocks])
-        keys = _mix(roots[own] + particles.astype(np.uint64) * _STEP)
-        until = reaches[own] * weights
-        which = np.arange(len(keys))
+        horizons = np.array([block.horizon * factor for block in blocks])
+        keys = _mix(roots[block_index] + particles.astype(np.uint64) * _STEP)
+        # An entry is followed in its own time, of unit rate.
+        until = horizons[block_index] * weights
+        entries = np.arange(len(keys))
         found: list[tuple[Floats, Ints, Ints]] = []
         time: Floats | float = 0.0
         count = 0
         while keys.size:
-            rows = _at_once(len(keys), float((until - time).max()))
+            rows = _arrivals_at_once(len(keys), float((until - time).max()))
             words = _mix(keys + np.arange(count, count + rows, dtype=np.uint64)[:, None] * _STEP)
             times = _exponential(words)
             # Summed one after the other, so that it does not matter how many are taken in one go.
@@ -194,15 +223,15 @@ class Race:
             for i in range(1, rows):  # a tenth of the time of accumulate for few rows
                 times[i] += times[i - 1]
             inside = times <= until
-            # At first all are, as their bars say: then nothing is copied.
+            # At first all are, as their thresholds say: then nothing is copied.
             hits: Any = slice(None) if rows == 1 and inside.all() else np.flatnonzero(inside)
-            lane = which[hits if rows == 1 else hits % len(keys)]
+            arrived = entries[hits if rows == 1 else hits % len(keys)]
             label = _mix(words.ravel()[hits] + _STEP) >> np.uint64(32)
-            block = own[lane]
-            register = starts[block] + (label * sizes[block] >> np.uint64(32)).astype(np.int64)
-            found.append((times.ravel()[hits] / weights[lane], register, lane))
+            index = block_index[arrived]
+            register = starts[index] + (label * sizes[index] >> np.uint64(32)).astype(np.int64)
+            found.append((times.ravel()[hits] / weights[arrived], register, arrived))
             more = hits if rows == 1 else np.flatnonzero(times[-1] <= until)
             time = times[-1, more]
-            which, keys, until = which[more], keys[more], until[more]
+            entries, keys, until = entries[more], keys[more], until[more]
             count += rows
         return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]

@@ -1,25 +1,36 @@
 """Resampling schemes: from weights to the particle of each draw, under one contract.
 
-Each scheme is ``indices = scheme(weights, num_samples, race=..., rng=...)``, with normalised float64
-weights of shape (N,) and int64 indices of shape (S,). Draws stand in no order, so that a part of
-them is as good as any other part.
+A scheme is ``indices(weights, num_samples, randomness)``, with normalized float64 weights of shape
+(N,) and int64 indices of shape (S,). Its randomness is a NumPy generator, or a race where the
+scheme is coupled, that is, where models share their draws. Draws are in random order, so that any slice
+is itself a sample.
 
 Which to use
 ------------
 stable
-    For pictures. Draws are coupled across models, so a small change of a prior leaves most of them
+    For plots. Draws are coupled across models, so a small change of a prior leaves most of them
     as they are. They are independent of each other, as with multinomial.
 multinomial
     Independent draws, for comparison with theory.
 stratified, systematic, residual
     For Monte Carlo integration from draws: less noise than multinomial, and each particle comes up
-    about ``S * W`` times (Douc and Cappe 2005). Weighted statistics on all particles have less
-    noise still: see ``Weights.mean``.
+    about ``S * W`` times. Weighted statistics on all particles have less noise still: see
+    ``Weights.mean``.
+
+References
+----------
+R. Douc, O. Cappé and E. Moulines, *Comparison of resampling schemes for particle filtering*, ISPA 2005.
+G. Kitagawa, *Monte Carlo filter and smoother for non-Gaussian nonlinear state space models*, Journal of
+Computational and Graphical Statistics 5(1), 1996.
+J. S. Liu and R. Chen, *Sequential Monte Carlo methods for dynamic systems*, Journal of the American
+Statistical Association 93(443), 1998.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,48 +38,127 @@ import torch
 from arviz_resampler.draws.race import Floats, Ints, Race
 
 
-class Scheme(Protocol):
-    """The contract of a scheme."""
+@dataclass(frozen=True)
+class Scheme:
+    """A resampling scheme.
 
-    def __call__(self, weights: Floats, num_samples: int, *, race: Race, rng: np.random.Generator) -> Ints:
-        """Particle of each draw."""
-        ...
+    Parameters
+    ----------
+    name : str
+        What it is called in arguments.
+    indices : callable
+        Particle of each draw, from weights, a number of draws and the randomness.
+    coupled : bool
+        Whether its randomness is a race, which models share, instead of a generator.
+    """
+
+    name: str
+    indices: Callable[[Floats, int, Any], Ints]
+    coupled: bool = False
 
 
-def _invert(weights: Floats, points: Floats) -> Ints:
-    """Particle whose stretch of the cumulative weights holds each point of [0, 1)."""
-    # Torch takes a quarter of NumPy's time to the same sums.
-    cumulative = torch.tensor(weights).cumsum_(0).numpy()
-    index: Ints = np.searchsorted(cumulative, points * cumulative[-1], side="right")
-    # Rounding may push a point past the end: the last particle with weight takes it.
-    last: np.int64 = np.searchsorted(cumulative, cumulative[-1])
-    return np.minimum(index, last)
+def stable(weights: Floats, num_samples: int, race: Race) -> Ints:
+    """Draws coupled across models by a shared exponential race.
 
+    Parameters
+    ----------
+    weights : ndarray
+        Normalized weights, shape (N,), float64.
+    num_samples : int
+        S, how many draws.
+    race : Race
+        The randomness, of N particles.
 
-def stable(weights: Floats, num_samples: int, *, race: Race, rng: np.random.Generator) -> Ints:
-    """Draws coupled across models by a shared exponential race."""
+    Returns
+    -------
+    ndarray
+        Particle of each draw, shape (S,), int64.
+    """
     return race.winners(weights, num_samples)
 
 
-def multinomial(weights: Floats, num_samples: int, *, race: Race, rng: np.random.Generator) -> Ints:
-    """Independent draws."""
+def multinomial(weights: Floats, num_samples: int, rng: np.random.Generator) -> Ints:
+    """Independent draws.
+
+    Parameters
+    ----------
+    weights : ndarray
+        Normalized weights, shape (N,), float64.
+    num_samples : int
+        S, how many draws.
+    rng : Generator
+        The randomness.
+
+    Returns
+    -------
+    ndarray
+        Particle of each draw, shape (S,), int64.
+    """
     return _invert(weights, rng.random(num_samples))
 
 
-def stratified(weights: Floats, num_samples: int, *, race: Race, rng: np.random.Generator) -> Ints:
-    """One uniform point in each of S equal strata."""
+def stratified(weights: Floats, num_samples: int, rng: np.random.Generator) -> Ints:
+    """One uniform point in each of S equal strata (Kitagawa 1996).
+
+    Parameters
+    ----------
+    weights : ndarray
+        Normalized weights, shape (N,), float64.
+    num_samples : int
+        S, how many draws.
+    rng : Generator
+        The randomness.
+
+    Returns
+    -------
+    ndarray
+        Particle of each draw, shape (S,), int64. Its variance is never above that of multinomial
+        draws (Douc, Cappé and Moulines 2005).
+    """
     points = (np.arange(num_samples) + rng.random(num_samples)) / num_samples
     return rng.permutation(_invert(weights, points))
 
 
-def systematic(weights: Floats, num_samples: int, *, race: Race, rng: np.random.Generator) -> Ints:
-    """Points at equal distances from one uniform start."""
+def systematic(weights: Floats, num_samples: int, rng: np.random.Generator) -> Ints:
+    """Points at equal distances from one uniform start (Kitagawa 1996).
+
+    Parameters
+    ----------
+    weights : ndarray
+        Normalized weights, shape (N,), float64.
+    num_samples : int
+        S, how many draws.
+    rng : Generator
+        The randomness.
+
+    Returns
+    -------
+    ndarray
+        Particle of each draw, shape (S,), int64. A particle comes up ``floor(S * W)`` times or once
+        more; the variance depends on the order of the particles (Douc, Cappé and Moulines 2005).
+    """
     points = (np.arange(num_samples) + rng.random()) / num_samples
     return rng.permutation(_invert(weights, points))
 
 
-def residual(weights: Floats, num_samples: int, *, race: Race, rng: np.random.Generator) -> Ints:
-    """``floor(S * W)`` copies of each particle, the rest multinomial (Liu and Chen 1998)."""
+def residual(weights: Floats, num_samples: int, rng: np.random.Generator) -> Ints:
+    """``floor(S * W)`` copies of each particle, the rest multinomial (Liu and Chen 1998).
+
+    Parameters
+    ----------
+    weights : ndarray
+        Normalized weights, shape (N,), float64.
+    num_samples : int
+        S, how many draws.
+    rng : Generator
+        The randomness.
+
+    Returns
+    -------
+    ndarray
+        Particle of each draw, shape (S,), int64. Its variance is never above that of multinomial
+        draws (Douc, Cappé and Moulines 2005).
+    """
     expected = num_samples * weights
     copies = np.floor(expected).astype(np.int64)
     fixed = np.repeat(np.arange(len(weights)), copies)[:num_samples]
@@ -81,6 +171,23 @@ def residual(weights: Floats, num_samples: int, *, race: Race, rng: np.random.Ge
     return rng.permutation(fixed)
 
 
-SCHEMES: dict[str, Scheme] = {
-    scheme.__name__: scheme for scheme in (stable, multinomial, stratified, systematic, residual)
+def _invert(weights: Floats, points: Floats) -> Ints:
+    """Particle whose stretch of the cumulative weights holds each point of [0, 1)."""
+    # Torch takes a quarter of NumPy's time to the same sums.
+    cumulative = torch.tensor(weights).cumsum_(0).numpy()
+    index: Ints = np.searchsorted(cumulative, points * cumulative[-1], side="right")
+    # Rounding may push a point past the end: the last particle with weight takes it.
+    last: np.int64 = np.searchsorted(cumulative, cumulative[-1])
+    return np.minimum(index, last)
+
+
+SCHEMES = {
+    scheme.name: scheme
+    for scheme in (
+        Scheme("stable", stable, coupled=True),
+        Scheme("multinomial", multinomial),
+        Scheme("stratified", stratified),
+        Scheme("systematic", systematic),
+        Scheme("residual", residual),
+    )
 }

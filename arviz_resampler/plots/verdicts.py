@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-COLORS = {"good": "#2a7f3e", "thin": "#b26b00", "unreliable": "#c0392b", "failed": "#555555"}
-SIGNS = {"good": "✔", "thin": "▲", "unreliable": "✖", "failed": "✖"}
-_MARKERS = {"good": "o", "thin": "^", "unreliable": "x", "failed": "+"}
+COLORS = {"good": "#2a7f3e", "low": "#b26b00", "unreliable": "#c0392b", "failed": "#555555"}
+SIGNS = {"good": "✔", "low": "▲", "unreliable": "✖", "failed": "✖"}
+_MARKERS = {"good": "o", "low": "^", "unreliable": "x", "failed": "+"}
 
 
 def style(verdict: str) -> dict[str, Any]:

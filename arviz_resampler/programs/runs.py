@@ -83,7 +83,7 @@ class Score:
     observed: list[str] = field(default_factory=list)
     deterministic: dict[str, Found] = field(default_factory=dict)
     notes: dict[str, Invalid] = field(default_factory=dict)  # parameters that are invalid for some
-    normalised: bool = True
+    densities_normalized: bool = True
     singly: str = ""  # what is to be said of a model that ran one particle at a time
     kinds: dict[str, str] = field(default_factory=dict)  # of sites, in their order
 

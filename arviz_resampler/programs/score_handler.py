@@ -189,10 +189,10 @@ class Scoring(Handler):
         """
         scale, mask = msg["scale"], msg["mask"]
         if isinstance(scale, Tensor) or scale != 1.0:
-            self.score.normalised = False
+            self.score.densities_normalized = False
             each = each * self._aligned(scale, each)
         if masks and mask is not None and mask is not True:
-            self.score.normalised = False
+            self.score.densities_normalized = False
             each = torch.where(self._aligned(mask, each), each, 0.0)
         total = self._total(each)
         return total if invalid is None else total.masked_fill(invalid, torch.nan)
@@ -201,7 +201,7 @@ class Scoring(Handler):
         name = msg["name"]
         with self.particles.outside():
             log_factor = self.particles.rows(msg["fn"].log_factor).to(torch.float64, copy=True)
-        self.score.normalised = False
+        self.score.densities_normalized = False
         self.score.kinds[name] = "factor"
         self._keep(msg, "factor", torch.empty(0), [])
 

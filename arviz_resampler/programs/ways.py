@@ -297,6 +297,6 @@ def _stacked_scores(
             for name, found in first.deterministic.items()
         },
         notes=notes,
-        normalised=all(s.normalised for s in scores),
+        densities_normalized=all(s.densities_normalized for s in scores),
         kinds=first.kinds,
     )

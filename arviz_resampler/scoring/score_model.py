@@ -267,13 +267,13 @@ def weigh(
         targets = particles.settled(targets, {name: note.describe(n) for name, note in notes.items()})
         tops = [float(particles.add_up(targets, total).max())]
     return Weighed(
-        Weights.trusted(
+        Weights.from_sum(
             _BySite(particles, targets),
             total.cpu().numpy(),
             max(tops),
-            normalised=score.normalised,
+            densities_normalized=score.densities_normalized,
             failed=None if particles.failed is None else particles.failed.numpy(),
-            room=room.numpy(),
+            out=room.numpy(),
         ),
         {name: targets[name] for name in log_p},
         tuple(score.observed),

@@ -34,7 +34,7 @@ class Step:
     ----------
     hyper : mapping of str to number
         The hyper-parameters.
-    verdict : {"good", "thin", "unreliable", "failed"}
+    verdict : {"good", "low", "unreliable", "failed"}
         Of the weights, for the number of draws of the tuner; "failed" where there are none.
     advice : str
         What to do, or why it failed.

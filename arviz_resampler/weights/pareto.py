@@ -42,7 +42,7 @@ def _largest(values: Floats, count: int) -> Floats:
 
 
 def fit_pareto(ratios: Floats) -> ParetoFit:
-    """Fit a generalised Pareto distribution to the largest ratios.
+    """Fit a generalized Pareto distribution to the largest ratios.
 
     Parameters
     ----------

@@ -16,16 +16,23 @@ import torch
 import xarray as xr
 from schema import check_container, groups_of
 
+import arviz_resampler
 from arviz_resampler import ArgumentError, DrawWarning, NameWarning, ProgramWarning, Resampler
-from arviz_resampler.containers import container as containers
+from arviz_resampler.containers import arrays, labels
+from arviz_resampler.containers.container import major_version
 
-OLD = containers.major_version() == 0
+OLD = major_version() == 0
 old = pytest.mark.skipif(not OLD, reason="InferenceData and plot_ppc are ArviZ 0.x")
 
 # What plot_ppc_dist of ArviZ 1.x says of containers as small as these.
 _HINTS = "ignore:(num_samples is larger|Variables . in '(predictive|observed|observed_data)' look)"
 shown = pytest.mark.filterwarnings(_HINTS)
 
+# Dims of containers, of datasets of this package, and of the plots of either ArviZ.
+RESERVED = [
+    *("chain", "draw", "sample", "pred_id", "particle", "model", "variant"),
+    *("column", "variable", "label", "plot_axis", "kde_dim", "group"),
+]
 S = 40
 SCHOOLS = ["oak", "elm", "ash"]
 
@@ -136,6 +143,16 @@ def test_root_attributes_name_the_variant_the_seed_and_the_scheme():
     assert (made.attrs["name"], made.attrs["random_seed"], made.attrs["scheme"]) == ("vague", 7, "systematic")
     assert ("arviz_version" in made.attrs) == OLD
     assert resampler.sample_prior_predictive(prior, S, random_seed=3).attrs["random_seed"] == 3
+
+
+def test_root_attributes_name_the_libraries_and_their_versions():
+    _, attrs = build()
+    assert (attrs["creation_library"], attrs["inference_library"]) == ("arviz_resampler", "pyro")
+    assert attrs["creation_library_version"] == arviz_resampler.__version__
+    assert attrs["inference_library_version"] == pyro.__version__
+    if OLD:
+        assert attrs["arviz_version"] == az.__version__
+    assert attrs["format_version"] == 1
 
 
 @pytest.mark.parametrize("model", [prior, lambda: normal("mu"), functools.partial(normal, "mu")])
@@ -320,7 +337,7 @@ def test_deterministic_sites_become_int64_or_float64_without_a_loss(dtype, expec
 @pytest.mark.parametrize("discrete", [True, False])
 def test_tensors_of_bfloat16_and_with_gradients_become_plain_arrays(discrete):
     tensor = torch.tensor([1.0, 2.0], dtype=torch.bfloat16, requires_grad=True)
-    array = containers.plain("x", tensor, discrete)
+    array = arrays.plain("x", tensor, discrete)
     assert array.dtype == (np.int64 if discrete else np.float64)
     assert array.tolist() == [1, 2]
 
@@ -338,10 +355,10 @@ def test_counts_beyond_32_bits_are_exact():
 
 
 def test_counts_that_no_integer_holds_stay_floats():
-    array = containers.plain("n", torch.tensor([1e30, 2.0]), True)
+    array = arrays.plain("n", torch.tensor([1e30, 2.0]), True)
     assert array.dtype == np.float64
     np.testing.assert_allclose(array, [1e30, 2.0])
-    assert containers.plain("n", np.array([2**63 - 1]), True).tolist() == [2**63 - 1]
+    assert arrays.plain("n", np.array([2**63 - 1]), True).tolist() == [2**63 - 1]
 
 
 @pytest.mark.parametrize("scale", [1e-40, 1e37])
@@ -443,7 +460,7 @@ def test_a_name_that_arviz_cannot_hold_is_changed_with_one_warning(case, tmp_pat
     assert len(table) == sum(variable[0, 0].size for variable in groups["prior"].data_vars.values())
 
 
-@pytest.mark.parametrize("plate", sorted(containers.RESERVED))
+@pytest.mark.parametrize("plate", RESERVED)
 @shown
 def test_plates_with_names_that_arviz_reserves_can_be_plotted(plate):
     def simulator():
@@ -460,7 +477,11 @@ def test_plates_with_names_that_arviz_reserves_can_be_plotted(plate):
     assert len(panel) == S + OLD
 
 
-@pytest.mark.parametrize("name", sorted(containers.RESERVED))
+def test_the_reserved_names_are_those_that_are_tried_out():
+    assert sorted(labels.RESERVED) == sorted(RESERVED)
+
+
+@pytest.mark.parametrize("name", RESERVED)
 def test_sites_with_names_that_arviz_reserves_can_be_summarised_and_plotted(name):
     program = functools.partial(normal, name)
     resampler = Resampler(program, num_guide_samples=400, random_seed=0)
@@ -670,6 +691,18 @@ def test_observed_data_take_the_kind_and_shape_of_their_site(given):
     assert y.values.tolist() == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize("given", [[1, 2, 3], [1.0, 2.0, 3.0], torch.tensor([1, 2, 3], dtype=torch.uint8)])
+def test_observed_counts_are_integers_like_their_draws(given):
+    def simulator():
+        mu = normal("mu")
+        with pyro.plate("school", 3):
+            pyro.sample("n", dist.Poisson(mu.exp()))
+
+    groups, _ = build(simulator=simulator, observed={"n": given})
+    assert groups["observed_data"]["n"].dtype == groups["prior_predictive"]["n"].dtype == np.int64
+    assert groups["observed_data"]["n"].values.tolist() == [1, 2, 3]
+
+
 @shown
 @pytest.mark.parametrize("masked", [False, True])
 def test_missing_observations_stay_missing_and_plots_leave_them_out(masked):
@@ -793,7 +826,7 @@ def test_draws_that_are_not_finite_are_kept_counted_and_warned_about(tmp_path):
 
 
 def test_discrete_draws_that_are_not_finite_stay_floats():
-    array = containers.plain("n", torch.tensor([1.0, torch.nan, torch.inf]), True)
+    array = arrays.plain("n", torch.tensor([1.0, torch.nan, torch.inf]), True)
     np.testing.assert_array_equal(array, [1.0, np.nan, np.inf])
 
 

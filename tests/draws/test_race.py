@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from arviz_resampler.draws.race import Race
+from arviz_resampler.draws import race as race_module
+from arviz_resampler.draws.race import Race, _blocks
+
+EDGES = np.array([block.start for block in _blocks(600)][1:])
 
 
 def share(p, q):
@@ -32,9 +35,9 @@ def test_draws_of_one_race_are_independent_of_each_other():
     pairs = np.zeros((4, 4))
     for seed in range(400):
         draws = Race(seed, 4).winners(weights, 600)
-        # Neighbours, also across the edge of the first block.
+        # Neighbours, also across the edges of blocks.
         np.add.at(pairs, (draws[:-1:2], draws[1::2]), 1)
-        np.add.at(pairs, (draws[255], draws[256]), 1)
+        np.add.at(pairs, (draws[EDGES - 1], draws[EDGES]), 1)
     assert stats.chisquare(pairs.ravel()).statistic < 50  # 15 degrees of freedom: p = 1e-5
 
 
@@ -62,7 +65,7 @@ def test_particles_that_lose_nothing_keep_their_draws():
     assert 0.05 < np.mean(new == 200) < 0.15
 
 
-@pytest.mark.parametrize("num_samples", [1, 20, 63, 64, 65, 255, 256, 257, 600, 1000])
+@pytest.mark.parametrize("num_samples", sorted({1, 20, 1000, *EDGES - 1, *EDGES, *EDGES + 1}))
 def test_asking_for_more_draws_keeps_the_first_ones(num_samples):
     weights = some_weights(500, spread=2)
     race = Race(11, 500)
@@ -113,3 +116,40 @@ def test_seeds_that_differ_beyond_64_bits_give_different_races():
     weights = some_weights(500)
     winners = [tuple(Race(seed, 500).winners(weights, 50)) for seed in (7, 7 + 2**64, 7 + 2**65, 7 + 2**128)]
     assert len(set(winners)) == 4
+
+
+@pytest.mark.parametrize("slack", [-2.0, 1.0, 8.0])
+def test_the_first_horizon_decides_the_time_and_never_the_winners(slack, monkeypatch):
+    cases = []
+    for seed in range(60):
+        weights = some_weights(3 + 7 * seed, seed, spread=0.05 * seed)
+        cases.append((Race(seed, len(weights)).winners(weights, 700), seed, weights))
+    monkeypatch.setattr(race_module, "_SLACK", slack)
+    for winners, seed, weights in cases:
+        assert np.array_equal(Race(seed, len(weights)).winners(weights, 700), winners)
+
+
+def test_how_many_arrivals_are_looked_at_in_one_go_decides_the_time_and_never_the_winners(monkeypatch):
+    cases = [(Race(seed, 300), some_weights(300, seed, spread=2)) for seed in range(20)]
+    winners = [race.winners(weights, 700) for race, weights in cases]
+    monkeypatch.setattr(race_module, "_FEW", 1)
+    for (race, weights), before in zip(cases, winners, strict=True):
+        assert np.array_equal(race.winners(weights, 700), before)
+
+
+def test_a_threshold_is_just_below_the_weight_whose_first_arrival_is_at_the_horizon():
+    n = 300
+    race, blocks = Race(5, n), _blocks(1000)
+    thresholds = race._thresholds_of(len(blocks))
+    exact = np.empty((n, len(blocks)))
+    for block in blocks:
+        # With a weight of one, a time is that of the particle itself.
+        times, _, entries = race._arrivals(np.arange(n), np.ones(n), np.zeros(n, np.int64), [block], 1.0)
+        first = np.full(n, np.inf)
+        np.minimum.at(first, entries, times)
+        exact[:, block.number] = first / block.horizon
+    lowest = exact.min(axis=1)
+    assert (thresholds.lowest < lowest).all()
+    assert (thresholds.by_block < exact).all()
+    np.testing.assert_allclose(thresholds.lowest, lowest, rtol=1e-11)
+    np.testing.assert_allclose(thresholds.by_block, exact, rtol=1e-5)

@@ -16,12 +16,15 @@ def weights():
 
 
 def draw(scheme, weights, num_samples=S, seed=0):
-    race, rng = Race(seed, len(weights)), np.random.default_rng(seed)
-    return SCHEMES[scheme](weights, num_samples, race=race, rng=rng)
+    known = SCHEMES[scheme]
+    randomness = Race(seed, len(weights)) if known.coupled else np.random.default_rng(seed)
+    return known.indices(weights, num_samples, randomness)
 
 
 def test_all_schemes_of_the_design_are_registered():
-    assert set(SCHEMES) == {"stable", "multinomial", "stratified", "systematic", "residual"}
+    assert list(SCHEMES) == ["stable", "multinomial", "stratified", "systematic", "residual"]
+    assert all(scheme.name == name for name, scheme in SCHEMES.items())
+    assert [name for name, scheme in SCHEMES.items() if scheme.coupled] == ["stable"]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -652,7 +652,7 @@ def test_a_factor_in_the_model_is_a_soft_constraint():
     draws, weights = cache.sample(model, 3000)["x"], cache.weigh(model)
     # A normal times a normal: mean one, variance a half.
     assert_mean(draws, 1.0, 0.7071, weights, 3000)
-    assert not weights.normalised
+    assert not weights.densities_normalized
 
 
 @pytest.mark.parametrize("constant", [-1e6, 0.0, 300.0])
@@ -735,7 +735,7 @@ def test_scale_in_a_model_counts_as_written(power):
     draws, weights = cache.sample(model, 3000)["x"], cache.weigh(model)
     # A power of a normal is a normal: variance 1 / power.
     assert abs(draws.var() * power - 1) < 5 * math.sqrt(2 / 3000 + 2 / weights.ess)
-    assert not weights.normalised
+    assert not weights.densities_normalized
 
 
 def hierarchy(scale=1.0):

@@ -21,7 +21,7 @@ def looker(good, seen=None):
     def look(**hyper):
         if seen is not None:
             seen.append(hyper)
-        return Step(hyper, "good" if good(**hyper) else "thin", "", ess=500.0)
+        return Step(hyper, "good" if good(**hyper) else "low", "", ess=500.0)
 
     return look
 
@@ -142,7 +142,7 @@ def test_the_plot_shows_each_range_and_each_pair(tuner):
     assert [ax.get_xscale() for ax in axes] == ["log", "linear", "log"]
     assert axes[2].get_ylabel() == "shift"
     labels = {text.get_text() for text in axes[0].figure.legends[0].get_texts()}
-    assert {"good", "unreliable"} <= labels <= {"good", "thin", "unreliable", "failed"}
+    assert {"good", "unreliable"} <= labels <= {"good", "low", "unreliable", "failed"}
     points = sum(len(np.atleast_2d(c.get_offsets())) for c in axes[2].collections)
     assert points == 16
     matplotlib.pyplot.close("all")

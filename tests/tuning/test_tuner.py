@@ -158,11 +158,11 @@ def test_weights_below_good_warn_and_none_at_all_is_an_error(resampler):
         return lambda: pyro.sample("mu", dist.Uniform(low, low + 1.0))
 
     tuner = resampler.tune(make, 5000, low=(0.0, 100.0))
-    with pytest.warns(WeightWarning, match="thin"):
+    with pytest.warns(WeightWarning, match="low"):
         tuner.update(low=3.0)
     with pytest.raises(WeightError, match="no draw can be made"):
         tuner.update(low=90.0)
-    assert [step.verdict for step in tuner.history] == ["thin", "unreliable"]
+    assert [step.verdict for step in tuner.history] == ["low", "unreliable"]
     assert "no two particles are in the support" in tuner.code()
 
 

@@ -48,7 +48,7 @@ class Fake:
 
     def look(self, **hyper):
         self.looks.append(hyper)
-        return Step(hyper, "good" if 2 <= hyper["x"] <= 8 else "thin", "")
+        return Step(hyper, "good" if 2 <= hyper["x"] <= 8 else "low", "")
 
     def code(self, **hyper):
         return f"# {hyper}\n"
@@ -224,12 +224,12 @@ def test_warnings_are_notes_in_the_badge_except_of_weights_which_it_shows(fake):
     def noisy(prior):
         for _ in range(2):
             warnings.warn("odd <data>", UserWarning, stacklevel=1)
-        warnings.warn("weights are thin", WeightWarning, stacklevel=1)
+        warnings.warn("weights are low", WeightWarning, stacklevel=1)
         plot(prior)
 
     text = Explorer(fake, noisy).badge.value
     assert text.count("Note: odd &lt;data&gt;") == 1
-    assert "weights are thin" not in text
+    assert "weights are low" not in text
 
 
 # ------------------------------------------------------------------ in an event loop, as in a notebook

@@ -1,9 +1,66 @@
 import math
 
+import arviz as az
 import numpy as np
 import pytest
 
 from arviz_resampler.weights.pareto import fit_pareto
+
+
+def shape_of_arviz(log_ratio):
+    """k-hat of the ArviZ that is installed."""
+    if az.__version__.startswith("0."):
+        return float(az.psislw(log_ratio)[1])
+    from arviz_stats.base.array import array_stats
+
+    return float(array_stats.psislw(-log_ratio)[1])  # of log likelihoods, whose ratios are the inverse
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("n", [50, 100, 400, 2500, 10_000])  # where all round the length of the tail alike
+def test_the_shape_is_that_of_arviz(n, spread):
+    log_ratio = spread * np.random.default_rng(n).normal(size=n)
+    assert fit_pareto(np.exp(log_ratio)).k == pytest.approx(shape_of_arviz(log_ratio), abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [25, 100])
+def test_the_weak_prior_counts_as_ten_ratios_of_shape_one_half(n):
+    log_ratio = 2 * np.random.default_rng(1).normal(size=n)
+    fit = fit_pareto(np.exp(log_ratio))
+    top = np.sort(np.exp(log_ratio))[-fit.tail - 1 :]
+    excess = top[1:] - top[0]
+    # The profile likelihood of Zhang and Stephens, averaged over their grid.
+    m = 30 + int(math.sqrt(fit.tail))
+    grid = 1 / excess[-1] + (1 - np.sqrt(m / (np.arange(1, m + 1) - 0.5))) / (
+        3 * excess[int(fit.tail / 4 + 0.5) - 1]
+    )
+    shapes = np.log1p(-np.outer(grid, excess)).mean(axis=1)
+    profile = fit.tail * (np.log(-grid / shapes) - shapes - 1)
+    likely = np.exp(profile - profile.max())
+    shape = np.log1p(-(grid @ likely / likely.sum()) * excess).mean()
+    assert fit.k == pytest.approx((fit.tail * shape + 10 * 0.5) / (fit.tail + 10), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n", "tail", "threshold"),
+    [
+        (24, 4, 0.2755),
+        (25, 5, 0.2847),
+        (100, 20, 0.5),
+        (224, 44, 0.5745),
+        (225, 45, 0.5749),
+        (226, 45, 0.5752),
+        (400, 60, 0.6157),
+        (1000, 94, 0.6667),
+        (2200, 140, 0.7),
+        (10_000, 300, 0.7),
+        (1_000_000, 3000, 0.7),
+    ],
+)
+def test_tail_and_threshold_of_so_many_particles(n, tail, threshold):
+    fit = fit_pareto(np.exp(np.random.default_rng(0).normal(size=n)))
+    assert (fit.tail, fit.threshold) == (tail, pytest.approx(threshold, abs=5e-5))
+    assert math.isnan(fit.k) == (tail < 5)
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.5, 0.7])
@@ -41,9 +98,3 @@ def test_ties_at_the_edge_of_the_tail_do_no_harm():
     assert math.isfinite(fit_pareto(ratios).k)
     few = np.concatenate([np.zeros(9900), np.exp(np.random.default_rng(0).normal(size=100))])
     assert math.isfinite(fit_pareto(few).k)
-
-
-def test_the_threshold_is_lower_for_few_particles():
-    ratios = np.exp(np.random.default_rng(0).normal(size=100_000))
-    assert fit_pareto(ratios[:100]).threshold == pytest.approx(0.5)
-    assert fit_pareto(ratios).threshold == pytest.approx(0.7)

@@ -1,0 +1,201 @@
+"""Names of variables, dims and coordinates in a container. Knows sites and arrays; nothing of ArviZ."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from arviz_resampler.containers.arrays import Array
+from arviz_resampler.errors import ArgumentError, NameWarning, quoted, suggestion, warn
+from arviz_resampler.sites import Site, name_axes
+
+SAMPLE_DIMS = ("chain", "draw")
+RESERVED = frozenset(
+    {"chain", "draw", "sample", "pred_id", "particle"}
+    | {"model", "variant", "column", "variable", "label", "plot_axis", "kde_dim", "group"}
+)
+_PARTICLE = "particle"
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Labels:
+    """Names of variables, dims and coordinates: the sites' own, or what the user said.
+
+    Parameters
+    ----------
+    sites : mapping of str to Site
+        The sites to be labelled.
+    coords : mapping, optional
+        Labels by dim.
+    dims : mapping, optional
+        Names by site (or by name of constant or observed data), for all its axes or for those of its
+        event alone.
+    extra : mapping of str to ndarray
+        What is no draw: observed and constant data.
+
+    Notes
+    -----
+    Names that ArviZ reserves and names that collide get another name: ``<site>_site``,
+    ``<plate>_plate``, ``<site>_<plate>`` for a plate that has two sizes, a dot for a slash, and an
+    underscore at the end where that is taken too.
+    """
+
+    def __init__(
+        self,
+        sites: Mapping[str, Site],
+        coords: Mapping[str, Any] | None,
+        dims: Mapping[str, Sequence[str]] | None,
+        extra: Mapping[str, Array],
+    ) -> None:
+        shapes = {name: site.shape for name, site in sites.items()}
+        for name, array in extra.items():
+            if shapes.setdefault(name, array.shape) != array.shape:
+                raise ArgumentError(
+                    f"data {name!r} has shape {array.shape}, but site {name!r} has shape {shapes[name]}; "
+                    f"give the data that shape, or another name"
+                )
+        raw = {
+            name: sites[name].dims if name in sites else name_axes(name, [None] * len(shape))
+            for name, shape in shapes.items()
+        }
+        given = {name: _given(name, named, raw, shapes) for name, named in (dims or {}).items()}
+        chosen = {dim for site_dims in given.values() for dim in site_dims}
+        self.renamed: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
+        self.dims = self._clear_dims({**raw, **given}, shapes, chosen)
+        self.names = self._clear_names(shapes)
+        self.coords = self._clear_coords(coords or {})
+
+    def _clear_dims(
+        self, raw: Mapping[str, Sequence[str]], shapes: Shapes, chosen: Container[str]
+    ) -> dict[str, tuple[str, ...]]:
+        found: dict[str, set[int]] = {}
+        for name, site_dims in raw.items():
+            if len({_clean(dim) for dim in site_dims}) < len(site_dims):
+                raise ArgumentError(
+                    f"the axes of {name!r} must have different names, got {list(site_dims)}; set them in dims"
+                )
+            for dim, size in zip(site_dims, shapes[name], strict=True):
+                found.setdefault(_clean(dim), set()).add(size)
+        cleared = {}
+        for name, site_dims in raw.items():
+            new = []
+            for dim, size in zip(site_dims, shapes[name], strict=True):
+                clean, key = _clean(dim), f"dim {dim}"
+                if len(found[clean]) > 1:
+                    if dim in chosen:
+                        raise ArgumentError(
+                            f"dims gives the name {dim!r} to axes of sizes {sorted(found[clean])}; one "
+                            f"name goes with one size"
+                        )
+                    clean, key = _free(f"{_clean(name)}_{clean}", found), f"dim {dim} of {name}"
+                elif clean in RESERVED:
+                    clean = _free(f"{clean}_plate", found)
+                if clean != dim:
+                    self.renamed[key] = clean
+                self.sizes[clean] = size
+                new.append(clean)
+            cleared[name] = tuple(new)
+        return cleared
+
+    def _clear_names(self, names: Iterable[str]) -> dict[str, str]:
+        def wanted(name: str) -> str:
+            clean = _clean(name)
+            return f"{clean}_site" if clean in RESERVED or clean in self.sizes else clean
+
+        result = {}
+        taken = set(self.sizes)
+        # Names that may stay come first, so that a changed one makes way for them.
+        for name in sorted(names, key=lambda name: wanted(name) != name):
+            result[name] = _free(wanted(name), taken)
+            taken.add(result[name])
+            if result[name] != name:
+                self.renamed[name] = result[name]
+        return result
+
+    def _clear_coords(self, coords: Mapping[str, Any]) -> dict[str, Array]:
+        """Labels by final dim; a dim that was renamed may be given by its own name."""
+        cleared = {}
+        for dim, given in coords.items():
+            final = dim if dim in self.sizes else self.renamed.get(f"dim {dim}")
+            if final is None:
+                raise ArgumentError(
+                    f"coords names the dim {dim!r}, which no site has; there are {quoted(self.sizes)}."
+                    f"{suggestion(str(dim), self.sizes)}"
+                )
+            labels = np.asarray(given)
+            if labels.dtype.kind == "O":  # of a pandas object, or of mixed types, which no file holds
+                labels = labels.astype(str)
+            if labels.shape != (self.sizes[final],):
+                raise ArgumentError(
+                    f"coords gives labels of shape {labels.shape} to dim {dim!r}, which has size "
+                    f"{self.sizes[final]}"
+                )
+            cleared[final] = labels
+        return cleared
+
+    def dataset(self, arrays: Mapping[str, Array], *, sampled: bool) -> xr.Dataset:
+        """A group: every array under its name, every dim with a coordinate. Data are copied, draws not."""
+        front = SAMPLE_DIMS if sampled else ()
+        variables = {
+            self.names[name]: ((*front, *self.dims[name]), values[None] if sampled else values.copy())
+            for name, values in arrays.items()
+        }
+        return self._dataset(variables, {"sample_dims": list(front)} if sampled else {})
+
+    def particles(self, arrays: Mapping[str, Array]) -> xr.Dataset:
+        """Every particle under the names of the draws, as the arrays are."""
+        return self._dataset(
+            {self.names[name]: ((_PARTICLE, *self.dims[name]), values) for name, values in arrays.items()},
+            {"sample_dims": [_PARTICLE]},
+        )
+
+    def _dataset(
+        self, variables: Mapping[str, tuple[tuple[str, ...], Array]], attrs: dict[str, Any]
+    ) -> xr.Dataset:
+        sizes = {d: s for dims, values in variables.values() for d, s in zip(dims, values.shape, strict=True)}
+        coords = {d: self.coords.get(d, np.arange(s)) for d, s in sizes.items()}
+        return xr.Dataset(variables, coords, attrs)
+
+    def warn_renamed(self) -> None:
+        """Say which names are not the sites' own, if any."""
+        if self.renamed:
+            changes = ", ".join(f"{old!r} is {new!r}" for old, new in self.renamed.items())
+            warn(f"names that ArviZ cannot hold were changed in the container: {changes}", NameWarning)
+
+
+def _clean(name: str) -> str:
+    return name.replace("/", ".")
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _given(
+    name: str, given: Sequence[str], raw: Mapping[str, Sequence[str]], shapes: Shapes
+) -> tuple[str, ...]:
+    """Dims of a site, with the names that the user gave to all of its axes or to those of its event."""
+    if name not in raw:
+        raise ArgumentError(
+            f"dims names {name!r}, which is no site; there are {quoted(raw)}.{suggestion(str(name), raw)}"
+        )
+    given = [given] if isinstance(given, str) else [str(dim) for dim in given]
+    site_dims = raw[name]
+    event = [dim for dim in site_dims if dim.startswith(f"{name}_dim_")]
+    if len(given) == len(site_dims):
+        return tuple(given)
+    if len(given) == len(event):
+        names = dict(zip(event, given, strict=True))
+        return tuple(names.get(dim, dim) for dim in site_dims)
+    also = f", or the {len(event)} of its event" if event else ""
+    raise ArgumentError(
+        f"dims gives {len(given)} names to {name!r}, which has axes {tuple(site_dims)} of shape "
+        f"{shapes[name]}: name all of them{also}"
+    )

@@ -1,0 +1,95 @@
+"""The diagnostics of weights as one record, which containers, tables and texts are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from arviz_resampler.weights.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from arviz_resampler.weights.weights import Weights
+
+
+class Diagnostics(NamedTuple):
+    """Diagnostics of weights for a number of draws.
+
+    Attributes
+    ----------
+    verdict : {"good", "low", "unreliable"}
+        The verdict for this number of draws.
+    advice : str
+        A sentence that says what to do.
+    ess : float
+        Kish's effective sample size.
+    ess_fraction : float
+        The same over the number of particles.
+    ess_entropy : float
+        Effective sample size by entropy.
+    max_weight : float
+        The largest weight.
+    num_guide_samples : int
+        How many particles there are.
+    num_supported : int
+        How many of them are in the support of the model.
+    expected_distinct : float
+        How many different particles this number of independent draws would have.
+    pareto_k : float
+        Pareto k-hat, NaN where there is none.
+    pareto_k_reason : str
+        Why there is none, or nothing.
+    good_k : float
+        Below which k-hat is good.
+    tail_length : int
+        How many weights k-hat is fitted to.
+    log_mean_weight : float
+        Log of the mean raw ratio, near 0 where the guide reaches all of the model.
+    log_mean_weight_se : float
+        Its standard error.
+    failed_mass : float
+        Fraction of the model's mass that could not be simulated.
+    failed_mass_se : float
+        Its standard error.
+    """
+
+    verdict: Verdict
+    advice: str
+    ess: float
+    ess_fraction: float
+    ess_entropy: float
+    max_weight: float
+    num_guide_samples: int
+    num_supported: int
+    expected_distinct: float
+    pareto_k: float
+    pareto_k_reason: str
+    good_k: float
+    tail_length: int
+    log_mean_weight: float
+    log_mean_weight_se: float
+    failed_mass: float
+    failed_mass_se: float
+
+
+def diagnose(weights: Weights, num_samples: int) -> Diagnostics:
+    """The diagnostics of weights for a number of draws."""
+    verdict, advice = judge(weights, num_samples)
+    failed_mass, failed_mass_se = weights.failed_mass
+    return Diagnostics(
+        verdict=verdict,
+        advice=advice,
+        ess=weights.ess,
+        ess_fraction=weights.ess / weights.num_particles,
+        ess_entropy=weights.ess_entropy,
+        max_weight=weights.max_weight,
+        num_guide_samples=weights.num_particles,
+        num_supported=weights.num_supported,
+        expected_distinct=weights.expected_distinct(num_samples),
+        pareto_k=weights.pareto.k,
+        pareto_k_reason=weights.pareto.reason,
+        good_k=weights.pareto.threshold,
+        tail_length=weights.pareto.tail,
+        log_mean_weight=weights.log_mean_weight,
+        log_mean_weight_se=weights.log_mean_weight_se,
+        failed_mass=failed_mass,
+        failed_mass_se=failed_mass_se,
+    )

@@ -1,0 +1,162 @@
+"""The verdict on weights: rules in order of gravity, and the sentences that they give.
+
+A rule takes weights and a number of draws, and gives a judgement or none. The first that gives one
+decides. Knows the numbers of weights; nothing of how they are computed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from arviz_resampler.weights.log_ratios import log_mean
+
+if TYPE_CHECKING:
+    from arviz_resampler.weights.weights import Weights
+
+Verdict = Literal["good", "low", "unreliable"]
+
+_FEW = 100  # ESS below which the Monte Carlo error of a mean exceeds a tenth of the spread
+_MISSING = 5.0  # standard errors
+
+
+class Judgement(NamedTuple):
+    """A verdict and a sentence that says what to do."""
+
+    verdict: Verdict
+    advice: str
+
+
+def judge(weights: Weights, num_samples: int) -> Judgement:
+    """The judgement of the first rule that has one, else a good one."""
+    for rule in (no_support, too_few, heavy_tail, missing_mass, repeats):
+        judgement = rule(weights, num_samples)
+        if judgement is not None:
+            return judgement
+    return Judgement("good", f"{_size(weights)}.{failures(weights)}")
+
+
+# ---------------------------------------------------------------- rules
+
+
+def no_support(weights: Weights, num_samples: int) -> Judgement | None:
+    """No particle is in the support of the model."""
+    if weights.ess:
+        return None
+    return Judgement(
+        "unreliable",
+        f"no particle has positive weight; site {_emptiest(weights)!r} leaves the fewest. Widen "
+        f"the guide so that it covers the model.",
+    )
+
+
+def too_few(weights: Weights, num_samples: int) -> Judgement | None:
+    """The effective sample size is too low for any number."""
+    if weights.ess >= min(_FEW, weights.num_particles / 2):
+        return None
+    fault = f"{_size(weights)}, largest weight {weights.max_weight:.2g}"
+    widen = _has_uncovered_tail(weights) or _missing_mass(weights) > 0.5
+    return Judgement("unreliable", _advice(fault, weights, num_samples, widen=widen))
+
+
+def heavy_tail(weights: Weights, num_samples: int) -> Judgement | None:
+    """A few particles stand for a tail that the guide hardly reaches."""
+    if not _has_uncovered_tail(weights):
+        return None
+    fit = weights.pareto
+    fault = (
+        f"Pareto k-hat {fit.k:.2f} is above {fit.threshold:.2f}: a few particles stand for a tail "
+        f"that the guide hardly reaches"
+    )
+    return Judgement("unreliable", _advice(fault, weights, num_samples, widen=True))
+
+
+def missing_mass(weights: Weights, num_samples: int) -> Judgement | None:
+    """The mean raw weight is below one: part of the model lies where no particle is."""
+    missing = _missing_mass(weights)
+    mean = 1 - missing
+    # The small number is for rounding, where all raw weights are one.
+    if missing <= _MISSING * weights.log_mean_weight_se * mean + 1e-6:
+        return None
+    return Judgement(
+        "unreliable",
+        f"the mean raw weight is {mean:.3g}, not 1: about {missing:.0%} of the model's mass "
+        f"lies where no particle is. Widen the guide at site {_emptiest(weights)!r}.",
+    )
+
+
+def repeats(weights: Weights, num_samples: int) -> Judgement | None:
+    """Draws repeat, as there are more of them than effective particles, or a few have much weight."""
+    if weights.ess >= num_samples and not _is_heavy(weights):
+        return None
+    fault = (
+        f"{_size(weights)}, about {weights.expected_distinct(num_samples):.0f} of {num_samples} draws "
+        f"are distinct"
+    )
+    return Judgement("low", _advice(fault, weights, num_samples, widen=False))
+
+
+# ---------------------------------------------------------------- what rules ask
+
+
+def _is_heavy(weights: Weights) -> bool:
+    return weights.pareto.k >= weights.pareto.threshold  # no where there is no k-hat
+
+
+def _has_uncovered_tail(weights: Weights) -> bool:
+    """Whether the tail is heavy for want of particles.
+
+    Where the tail holds most of the weight because the model is much narrower than the guide, k-hat is
+    noise; most particles then have next to no weight.
+    """
+    if not _is_heavy(weights):
+        return False
+    n = weights.num_particles
+    return bool(weights.ess >= weights.pareto.tail or np.count_nonzero(weights.normalized > 0.01 / n) > n / 2)
+
+
+def _missing_mass(weights: Weights) -> float:
+    """Fraction of the model's mass that the particles do not see; unknown, so none, for other densities."""
+    return -math.expm1(weights.log_mean_weight) if weights.densities_normalized else 0.0
+
+
+def _emptiest(weights: Weights) -> str:
+    """The site that most lowers the mean raw weight."""
+    ratios = weights.log_ratio_by_site
+    return min(ratios, key=lambda name: log_mean(ratios[name]))
+
+
+# ---------------------------------------------------------------- sentences
+
+
+def _size(weights: Weights) -> str:
+    return f"effective sample size {weights.ess:.3g} of {weights.num_particles} particles"
+
+
+def _advice(fault: str, weights: Weights, num_samples: int, *, widen: bool) -> str:
+    return f"{fault}. {remedy(weights, num_samples, widen=widen)}{failures(weights)}"
+
+
+def remedy(weights: Weights, num_samples: int, *, widen: bool) -> str:
+    """Which site costs most, and what to do: more guide samples, unless a wider guide is called for."""
+    n, ess = weights.num_particles, weights.ess
+    if ess > n * (1 - 1e-9):
+        return f"{num_samples} guide samples or more would give as many effective ones."
+    site = weights.costliest_site
+    wanted = max(num_samples, _FEW)
+    needed = n * wanted / ess
+    if widen or needed <= n:
+        return f"Site {site!r} costs most: widen the guide there, or bring it closer to the model."
+    digits = 10 ** (int(math.log10(needed)) - 1)  # all but two
+    return (
+        f"Site {site!r} costs most. About {math.ceil(needed / digits) * digits:,} guide samples, or a "
+        f"guide closer to the model, would give {wanted} effective ones."
+    )
+
+
+def failures(weights: Weights) -> str:
+    """What fraction of the model's mass has no simulation, where there is any."""
+    fraction, mcse = weights.failed_mass
+    return f" {fraction:.2%} of the model's mass (± {mcse:.2%}) could not be simulated." if fraction else ""
