@@ -132,13 +132,14 @@ def _check_reference(app: object, env: object) -> None:
 
 
 def _members(thing: type) -> set[str]:
-    """Public methods and properties that a class of this package defines."""
+    """Public methods and properties that a class of this package defines; fields of a record are none."""
     return {
         name
         for base in thing.__mro__
         if base.__module__.startswith("arviz_resampler")
         for name, value in vars(base).items()
-        if not name.startswith("_") and (callable(value) or hasattr(value, "__get__"))
+        if not name.startswith("_") and name not in getattr(base, "_fields", ())
+        if callable(value) or hasattr(value, "__get__")
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from arviz_resampler.weights.verdict import Verdict, judge
@@ -93,3 +94,21 @@ def diagnose(weights: Weights, num_samples: int) -> Diagnostics:
         failed_mass=failed_mass,
         failed_mass_se=failed_mass_se,
     )
+
+
+def as_text(found: Diagnostics, *, densities_normalized: bool) -> str:
+    """Weights in a few lines; with what is expected of the mean ratio where the densities are normalized."""
+    k = f"{found.pareto_k:.2f} (good below {found.good_k:.2f})"
+    expected = f" (1 expected, relative error {found.log_mean_weight_se:.2g})"
+    lines = [
+        f"Weights: {found.verdict}",
+        f"  ESS            {found.ess:.1f} of {found.num_guide_samples} ({found.ess_fraction:.1%})",
+        f"  largest weight {found.max_weight:.3g}",
+        f"  in support     {found.num_supported}",
+        f"  Pareto k-hat   {f'none: {found.pareto_k_reason}' if found.pareto_k_reason else k}",
+        f"  mean ratio     {math.exp(min(found.log_mean_weight, 700)):.4g}"
+        + (expected if densities_normalized else ""),
+    ]
+    if found.verdict != "good":
+        lines.append(f"  advice         {found.advice}")
+    return "\n".join(lines)

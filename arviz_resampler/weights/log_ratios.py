@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from arviz_resampler.errors import ArgumentError, WeightError
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +34,20 @@ class Normalized(NamedTuple):
     total: float
     top: float
     ess: float
+
+
+def checked(log_ratio_by_site: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+    """Log ratios by site as read-only arrays of one length, without NaN and +infinity."""
+    sites = {name: frozen(np.asarray(values, np.float64)) for name, values in log_ratio_by_site.items()}
+    shapes = {array.shape for array in sites.values()}
+    if len(shapes) != 1 or any(len(shape) != 1 or shape[0] == 0 for shape in shapes):
+        raise ArgumentError(
+            f"log ratios must be one-dimensional and of one length, got shapes {sorted(shapes)}"
+        )
+    for name, array in sites.items():
+        if not array.max() < np.inf:  # NaN too
+            raise WeightError(f"the log ratio of site {name!r} holds NaN or +infinity")
+    return sites
 
 
 def normalize(log_ratio: Floats, top: float | None = None, out: Floats | None = None) -> Normalized:

@@ -11,9 +11,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from arviz_resampler.weights.log_ratios import Floats
 
 
 class ParetoFit(NamedTuple):

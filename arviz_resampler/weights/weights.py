@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from arviz_resampler.errors import ArgumentError, WeightError
-from arviz_resampler.weights.diagnostics import Diagnostics, diagnose
-from arviz_resampler.weights.log_ratios import Floats, Normalized, add, frozen, kish_ess, normalize
+from arviz_resampler.weights.diagnostics import Diagnostics, as_text, diagnose
+from arviz_resampler.weights.log_ratios import Floats, Normalized, add, checked, frozen, kish_ess, normalize
 from arviz_resampler.weights.pareto import ParetoFit, fit_pareto
 from arviz_resampler.weights.verdict import Judgement, Verdict, judge
 
@@ -48,6 +48,13 @@ class Weights:
     normalized : ndarray
         Weights that sum to one, shape (N,), float64.
 
+    Raises
+    ------
+    ArgumentError
+        If the log ratios are not one-dimensional, or of different lengths.
+    WeightError
+        If a log ratio is NaN or +infinity.
+
     Examples
     --------
     >>> import numpy as np
@@ -69,22 +76,11 @@ class Weights:
     log_ratio_by_site: Mapping[str, Floats]
     densities_normalized: bool = True
     failed: NDArray[np.bool_] | None = None
-
     log_ratio: Floats = field(init=False)
     _normalized: Normalized = field(init=False)
 
     def __post_init__(self) -> None:
-        sites = {
-            name: frozen(np.asarray(values, np.float64)) for name, values in self.log_ratio_by_site.items()
-        }
-        shapes = {array.shape for array in sites.values()}
-        if len(shapes) != 1 or any(len(shape) != 1 or shape[0] == 0 for shape in shapes):
-            raise ArgumentError(
-                f"log ratios must be one-dimensional and of one length, got shapes {sorted(shapes)}"
-            )
-        for name, array in sites.items():
-            if not array.max() < np.inf:  # NaN too
-                raise WeightError(f"the log ratio of site {name!r} holds NaN or +infinity")
+        sites = checked(self.log_ratio_by_site)
         log_ratio = add(sites.values())
         self._set(
             log_ratio_by_site=MappingProxyType(sites),
@@ -162,9 +158,9 @@ class Weights:
 
     @cached_property
     def log_mean_weight(self) -> float:
-        """Log of the mean raw ratio. Its expectation is 1 where both densities are normalized.
+        """Log of the mean raw ratio, whose expectation is 1 where both densities are normalized.
 
-        Well below, part of the model's mass lies where no particle is: a missing mode.
+        Near 0 then; well below, part of the model's mass lies where no particle is: a missing mode.
         """
         _, total, top, _ = self._normalized
         return top + math.log(total / self.num_particles) if total else -math.inf
@@ -209,11 +205,9 @@ class Weights:
     @cached_property
     def ess_without_site(self) -> Mapping[str, float]:
         """ESS that would be left without each site."""
-        result = {}
-        for name in self.log_ratio_by_site:
-            others = [r for n, r in self.log_ratio_by_site.items() if n != name]
-            result[name] = kish_ess(add(others)) if others else float(self.num_particles)
-        return MappingProxyType(result)
+        n, ratios = float(self.num_particles), self.log_ratio_by_site
+        others = {name: [r for other, r in ratios.items() if other != name] for name in ratios}
+        return MappingProxyType({name: kish_ess(add(r)) if r else n for name, r in others.items()})
 
     @cached_property
     def costliest_site(self) -> str:
@@ -264,21 +258,7 @@ class Weights:
         return diagnose(self, num_samples)
 
     def __repr__(self) -> str:
-        found = self.diagnostics(_DEFAULT_DRAWS)
-        k = f"{found.pareto_k:.2f} (good below {found.good_k:.2f})"
-        expected = f" (1 expected, relative error {found.log_mean_weight_se:.2g})"
-        lines = [
-            f"Weights: {found.verdict}",
-            f"  ESS            {found.ess:.1f} of {found.num_guide_samples} ({found.ess_fraction:.1%})",
-            f"  largest weight {found.max_weight:.3g}",
-            f"  in support     {found.num_supported}",
-            f"  Pareto k-hat   {f'none: {found.pareto_k_reason}' if found.pareto_k_reason else k}",
-            f"  mean ratio     {math.exp(min(found.log_mean_weight, 700)):.4g}"
-            + (expected if self.densities_normalized else ""),
-        ]
-        if found.verdict != "good":
-            lines.append(f"  advice         {found.advice}")
-        return "\n".join(lines)
+        return as_text(self.diagnostics(_DEFAULT_DRAWS), densities_normalized=self.densities_normalized)
 
     # ---------------------------------------------------------------- weighted answers
 
@@ -286,7 +266,7 @@ class Weights:
         if not self.ess:
             raise WeightError("no particle has positive weight, so there is nothing to average: see advice")
         array = np.asarray(values, dtype=np.float64)
-        if array.ndim == 0 or array.shape[0] != self.num_particles:
+        if array.shape[:1] != (self.num_particles,):
             raise ArgumentError(
                 f"values must have the {self.num_particles} particles as their first axis, got shape "
                 f"{array.shape}"
@@ -305,9 +285,15 @@ class Weights:
         -------
         float or ndarray
             Shape (...), float64.
+
+        Raises
+        ------
+        ArgumentError
+            If the first axis of the values is not that of the particles.
+        WeightError
+            If no particle has weight.
         """
-        array = self._values(values)
-        return np.tensordot(self.normalized, array, axes=1)[()]
+        return np.tensordot(self.normalized, self._values(values), axes=1)[()]
 
     def quantile(self, values: ArrayLike, q: ArrayLike) -> Any:
         """Weighted quantile: the inverse of the weighted empirical distribution function.
@@ -323,6 +309,13 @@ class Weights:
         -------
         float or ndarray
             Shape ``q.shape + (...)``, float64.
+
+        Raises
+        ------
+        ArgumentError
+            If the first axis of the values is not that of the particles, or q is no probability.
+        WeightError
+            If no particle has weight.
         """
         array = self._values(values)
         if not ((np.asarray(q) >= 0) & (np.asarray(q) <= 1)).all():
@@ -344,6 +337,13 @@ class Weights:
         -------
         float or ndarray
             Shape (...), float64: the root of ``sum(W**2 * (values - mean)**2)``.
+
+        Raises
+        ------
+        ArgumentError
+            If the first axis of the values is not that of the particles.
+        WeightError
+            If no particle has weight.
         """
         array = self._values(values)
         return np.sqrt(np.tensordot(self.normalized**2, (array - self.mean(array)) ** 2, axes=1))[()]

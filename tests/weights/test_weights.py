@@ -224,7 +224,8 @@ def test_the_standard_error_of_the_mean_ratio_is_exact_for_equal_ratios(n):
 
 
 def test_a_quantile_is_never_that_of_a_particle_without_weight():
-    weights = Weights({"x": np.log([1e-300, 1.0, 2.0, 1.0]) + np.array([-np.inf, 0, 0, -np.inf])})
+    # NumPy 2.0 gives the first value at q = 0, whatever it weighs.
+    weights = Weights({"x": np.array([-np.inf, 0.0, math.log(2), -np.inf])})
     assert weights.quantile([1.0, 2.0, 3.0, 4.0], [0.0, 0.3, 0.4, 1.0]).tolist() == [2.0, 2.0, 3.0, 3.0]
 
 
