@@ -98,10 +98,10 @@ picture: demo ## Renew the picture of README.md
 	cp demo/prior_predictive.png docs/images/
 
 robustness: $(STAMP) ## Try every distribution and write docs/robustness.md: some minutes
-	$(BIN)/python scripts/robustness.py
+	PYTHONPATH=scripts:tests $(BIN)/python -m robustness
 
 fuzz: $(STAMP) ## Compare 5,000 random programs with plain Pyro: some minutes; ARGS="--programs 100 --seed 1" for others
-	$(BIN)/python scripts/fuzz.py --programs 5000 $(ARGS)
+	PYTHONPATH=scripts:tests $(BIN)/python -m fuzz --programs 5000 $(ARGS)
 
 bench: $(STAMP) ## Measure speed and memory beside Pyro, and write docs/benchmarks.md: some minutes
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py

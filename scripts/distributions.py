@@ -22,9 +22,10 @@ from typing import Any
 import pyro
 import pyro.distributions as dist
 import torch
-from families import CASES, TRANSFORMED, WIDE, Case, vec
+from families import CASES, WIDE, Case, vec
 from pyro import poutine
 from torch import Tensor
+from transformed import TRANSFORMED
 
 from arviz_resampler import ProgramError, Resampler
 from arviz_resampler.densities import kinds
