@@ -87,7 +87,7 @@ lint: $(STAMP) ## Check style and format with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP) ## Check types with mypy, strictly
+types: $(STAMP) ## Check types with mypy: strictly in the package, bodies in the tests
 	$(BIN)/python -m mypy
 
 format: $(STAMP) ## Mend style and format with ruff

@@ -359,7 +359,7 @@ def count_operations() -> dict[str, float]:
             return out
 
     n = 10**5
-    result = {}
+    result: dict[str, float] = {}
     for name, (make, guide_scale, model_scale) in PROGRAMS.items():
         resampler = Resampler(make(guide_scale), num_guide_samples=n, random_seed=0)
         model = make(model_scale)
@@ -376,7 +376,7 @@ def count_operations() -> dict[str, float]:
         lengths.append(len(found[0]))
         return found
 
-    race._arrivals = arrivals  # type: ignore[method-assign]
+    race._arrivals = arrivals  # type: ignore[assignment, method-assign]
     race.winners(weights, 1000)
     bars = race._bars_of(len(_blocks(1000)))
     result["candidates of the race for 1,000 draws"] = int(np.count_nonzero(weights >= bars.lowest))

@@ -390,7 +390,8 @@ def distance(case: Case, context: Context, num_mapped: int = NUM_MAPPED, num_pla
     own = tuple(columns[n].value.reshape(num_mapped, *p.shape[1:]) for n, p in zip("tx", plain, strict=True))
     flat = plain[1].double().reshape(num_plain, -1)[:, :6]
     low, centre, high = torch.nanquantile(flat, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64), dim=0)
-    first, second = (features(*draws, centre, (high - low).clamp(min=1e-3)) for draws in (own, plain))
+    width = (high - low).clamp(min=1e-3)
+    first, second = (features(t, x, centre, width) for t, x in (own, plain))
     variance = torch.maximum(first.var(0), second.var(0)).clamp(min=1e-12)
     error = (variance / num_mapped + variance / num_plain).sqrt()
     return float(((first.mean(0) - second.mean(0)).abs() / error).max())

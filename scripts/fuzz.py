@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyro.distributions as dist
@@ -109,7 +110,7 @@ def _unexpected(written: Written, warning: warnings.WarningMessage) -> str:
 
 
 def of_one(
-    guide: Callable, model: Callable, values: dict[str, Tensor], ratios: dict[str, float]
+    guide: Callable[[], Any], model: Callable[[], Any], values: dict[str, Tensor], ratios: dict[str, float]
 ) -> list[str]:
     """What differs for one particle."""
     try:

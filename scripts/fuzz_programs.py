@@ -292,8 +292,8 @@ class Writer:
                 warnings.simplefilter("error")
                 exec(statement, self._with_last_categories())
                 exec(statement, self.space)
-            value = self.space.get(name)
-            if name and not (isinstance(value, Tensor) and 0 < value.numel() <= LARGEST):
+            value: Any = self.space.get(name)
+            if name and (not isinstance(value, Tensor) or not 0 < value.numel() <= LARGEST):
                 raise ValueError("no tensor, or a large one")
             if name and not torch.isfinite(value).all():
                 raise ValueError("not finite")

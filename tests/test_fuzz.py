@@ -5,18 +5,19 @@ import sys
 import fuzz
 import pytest
 import torch
+from fuzz_programs import Written, write
 
 from arviz_resampler import Resampler
 
 
 @pytest.mark.parametrize("number", range(40))
 def test_a_random_program_is_drawn_and_scored_as_plain_pyro_does(number):
-    written = fuzz.write(0, number)
+    written = write(0, number)
     assert not fuzz.failures(written), written.source
 
 
 def test_draws_that_belong_to_other_particles_are_found(monkeypatch):
-    written = fuzz.Written(
+    written = Written(
         (
             'x = pyro.sample("x", dist.Normal(0.0, s))',
             'y = pyro.sample("y", dist.Normal(x, 0.05 * s))',
@@ -51,7 +52,7 @@ def test_a_main_program_counts_what_passed(monkeypatch, capsys):
 
 
 def test_a_program_of_a_seed_and_a_number_is_always_the_same():
-    first = fuzz.write(5, 7)
+    first = write(5, 7)
     torch.manual_seed(99)
-    assert fuzz.write(5, 7) == first
-    assert fuzz.write(5, 8) != first
+    assert write(5, 7) == first
+    assert write(5, 8) != first

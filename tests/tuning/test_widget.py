@@ -119,7 +119,7 @@ def test_the_badge_has_verdict_numbers_and_a_color(explorer):
     text = words(explorer.badge)
     assert text.startswith("✔ good ESS 500 of 500 61 of 100 draws distinct")
     assert "site 'mu' costs most" in text
-    assert explore.COLORS["good"] in explorer.badge.value
+    assert explore.COLORS["good"] in explorer.badge.value  # type: ignore[attr-defined]
     assert 'role="status"' in explorer.badge.value
 
 
@@ -306,7 +306,7 @@ def test_closing_in_the_middle_of_an_update_does_no_harm(fake):
         def closing(prior):
             plot(prior)
             if prior["x"] == 6.0:
-                explorer.close()
+                explorer.close()  # type: ignore[attr-defined]
 
         explorer = Explorer(fake, closing)
         before = explorer.picture.value
