@@ -270,7 +270,7 @@ def _compare_draws(cell: Cell, case: Case, run: Runs, trace: Any, resampler: Res
             cell.wrong.append(f"{own} different numbers, {counts[0]} in plain draws")
 
 
-def _compare_densities(
+def _compare_densities(  # noqa: PLR0917 - a cell and what it is compared with
     cell: Cell, case: Case, context: Context, trace: Any, resampler: Resampler, tolerance: float
 ) -> None:
     """Log densities are those of a trace of each particle by itself."""
@@ -290,7 +290,7 @@ def _compare_densities(
         _compare_outside(cell, case, context, n, max(tolerance, 1e-6))  # values of the default dtype
 
 
-def _compare_scores(
+def _compare_scores(  # noqa: PLR0917 - a cell and what it is compared with
     cell: Cell, case: Case, context: Context, trace: Any, resampler: Resampler, tolerance: float
 ) -> None:
     """The particles' own density and that of two models.

@@ -194,7 +194,7 @@ CASES = [
         direct=lambda t: dist.CoalescentTimes(leaf_times(t)),
     ),
     Case("ContinuousBernoulli", lambda t: dist.ContinuousBernoulli(logits=t + 0.5), "unit"),
-    Case("Delta", lambda t: dist.Delta(t), "real", 0.0),
+    Case("Delta", dist.Delta, "real", 0.0),
     Case("Dirichlet", lambda t: dist.Dirichlet(torch.exp(vec(t, 0.5, 0.7, 0.9))), "simplex"),
     Case(
         "DirichletMultinomial",

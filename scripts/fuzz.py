@@ -11,20 +11,24 @@ import argparse
 import math
 import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyro.distributions as dist
 import torch
 from fuzz_programs import GUIDE, Written, runs, write
+from numpy.typing import NDArray
 from reference import draw_one_by_one, run_one, score_one
 from torch import Tensor
 
 from arviz_resampler import ProgramError, Resampler
 
 MODEL = 1.3  # the scale of its priors
+
+Program = Callable[[], Any]
+Floats = NDArray[np.float64]
 
 
 def shrunk(written: Written, words: str) -> Written:
@@ -38,56 +42,91 @@ def shrunk(written: Written, words: str) -> Written:
 
 def failures(written: Written) -> list[str]:
     """What differs from plain Pyro, in words; nothing where all is the same."""
-    n = written.num_particles
     guide, model = written.program(GUIDE), written.program(MODEL)
     plain = draw_one_by_one(guide, 1, seed=1)
     try:
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            resampler = Resampler(
-                guide,
-                guide if written.simulator else None,
-                num_guide_samples=n,
-                batch_size=written.batch_size,
-                random_seed=5,
-                progressbar=False,
-            )
-            mapped = resampler.weigh(model).log_ratio_by_site
-            same = resampler.weigh(guide).log_ratio
-            resampler._vectorize = False
-            single = resampler.weigh(model).log_ratio_by_site
-            if written.mapped:
-                resampler._vectorize = True
-                try:
-                    resampler.weigh(model)
-                except ProgramError as error:
-                    if not any(part in str(error) for part in _LAYOUT):
-                        raise
+        outcome = run(written, guide, model)
     except Exception as error:
         return [f"{type(error).__name__}: {error}"]
-    columns = resampler._particles.columns
-    found = [text for warning in said if (text := _unexpected(written, warning))]
+    columns = outcome.columns
+    found = [text for warning in outcome.said if (text := _unexpected(written, warning))]
+    found += _other_sites(columns, plain)
+    if found:
+        return found
+    if not written.scaled and np.abs(outcome.same).max() > 1e-4:
+        found.append(f"weights of the guide against itself: {outcome.same}")
+    for name, ratios in outcome.mapped.items():
+        single = outcome.single[name]
+        if not np.allclose(ratios, single, rtol=1e-4, atol=1e-3, equal_nan=True):
+            found.append(f"{name!r}: log ratios {ratios} mapped, {single} one at a time")
+    for i in range(written.num_particles):
+        values = {name: column.value[i] for name, column in columns.items()}
+        # What carries obs= goes by the simulator, if there is one: it is left out of the weights.
+        latent = {n: ratios[i] for n, ratios in outcome.mapped.items() if columns[n].site.role == "latent"}
+        found += of_one(guide, model, values, latent)
+    return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the package makes of a program.
+
+    Attributes
+    ----------
+    columns : mapping
+        The particles, by site.
+    said : list of WarningMessage
+        The warnings.
+    mapped, single : mapping of str to array
+        Log ratios of the model by site, mapped and one particle at a time.
+    same : array
+        Log ratio of the guide.
+    """
+
+    columns: Mapping[str, Any]
+    said: list[warnings.WarningMessage]
+    mapped: Mapping[str, Floats]
+    single: Mapping[str, Floats]
+    same: Floats
+
+
+def run(written: Written, guide: Program, model: Program) -> Outcome:
+    """Particles of a program, weighed in every way."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        resampler = Resampler(
+            guide,
+            guide if written.simulator else None,
+            num_guide_samples=written.num_particles,
+            batch_size=written.batch_size,
+            random_seed=5,
+            progressbar=False,
+        )
+        mapped = resampler.weigh(model).log_ratio_by_site
+        same = resampler.weigh(guide).log_ratio
+        resampler._vectorize = False
+        single = resampler.weigh(model).log_ratio_by_site
+        if written.mapped:
+            resampler._vectorize = True
+            try:
+                resampler.weigh(model)
+            except ProgramError as error:
+                if not any(part in str(error) for part in _LAYOUT):
+                    raise
+    return Outcome(resampler._particles.columns, said, mapped, single, same)
+
+
+def _other_sites(columns: Mapping[str, Any], plain: Mapping[str, Tensor]) -> list[str]:
+    """Sites that are not those of plain Pyro, or of another shape or dtype."""
     if columns.keys() != plain.keys():
-        return [*found, f"sites {sorted(columns)}, but {sorted(plain)} in Pyro"]
+        return [f"sites {sorted(columns)}, but {sorted(plain)} in Pyro"]
+    found = []
     for name, value in plain.items():
         wide = [size for size in value.shape[1:] if size != 1]
         own = [size for size in columns[name].site.shape if size != 1]
-        if wide != own or columns[name].value.dtype != value.dtype:
-            found.append(
-                f"{name!r} has shape {own} and {columns[name].value.dtype}, not {wide}, {value.dtype}"
-            )
-    if found:
-        return found
-    if not written.scaled and np.abs(same).max() > 1e-4:
-        found.append(f"weights of the guide against itself: {same}")
-    for name, ratios in mapped.items():
-        if not np.allclose(ratios, single[name], rtol=1e-4, atol=1e-3, equal_nan=True):
-            found.append(f"{name!r}: log ratios {ratios} mapped, {single[name]} one at a time")
-    for i in range(n):
-        values = {name: column.value[i] for name, column in columns.items()}
-        # What carries obs= goes by the simulator, if there is one: it is left out of the weights.
-        latent = {name: ratios[i] for name, ratios in mapped.items() if columns[name].site.role == "latent"}
-        found += of_one(guide, model, values, latent)
+        dtype = columns[name].value.dtype
+        if wide != own or dtype != value.dtype:
+            found.append(f"{name!r} has shape {own} and {dtype}, not {wide}, {value.dtype}")
     return found
 
 
@@ -109,9 +148,7 @@ def _unexpected(written: Written, warning: warnings.WarningMessage) -> str:
     return "" if any(part in text for part in expected) else text
 
 
-def of_one(
-    guide: Callable[[], Any], model: Callable[[], Any], values: dict[str, Tensor], ratios: dict[str, float]
-) -> list[str]:
+def of_one(guide: Program, model: Program, values: dict[str, Tensor], ratios: dict[str, float]) -> list[str]:
     """What differs for one particle."""
     try:
         below = run_one(guide, values, scales=False, masks=False)

@@ -88,7 +88,7 @@ BEHIND = {
     "SigmoidTransform": transformed(scalar, lambda t: transforms.SigmoidTransform()),
     "SimplexToOrderedTransform": transformed(
         lambda t: dist.Dirichlet(torch.exp(vec(t, 0.0, 1.0, 2.0))),
-        lambda t: transforms.SimplexToOrderedTransform(t),
+        transforms.SimplexToOrderedTransform,
     ),
     "SoftmaxTransform": transformed(vector(2), lambda t: transforms.SoftmaxTransform()),
     "SoftplusTransform": transformed(scalar, lambda t: transforms.SoftplusTransform()),
