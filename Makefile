@@ -22,7 +22,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test browser doctest docs readme lint types format picture robustness fuzz bench clean
+.PHONY: help install demo test browser doctest docs readme lint spelling types format picture robustness fuzz bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -86,6 +86,9 @@ readme: $(STAMP) ## Run every Python block of README.md
 lint: $(STAMP) ## Check style and format with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+spelling: $(STAMP) ## Check spelling with codespell; ARGS=-w mends it
+	$(BIN)/codespell $(ARGS) README.md CONTRIBUTING.md CHANGELOG.md benchmarks docs examples scripts
 
 types: $(STAMP) ## Check types with mypy: strictly in the package, bodies in the tests
 	$(BIN)/python -m mypy

@@ -370,10 +370,10 @@ def said(error: Exception) -> str:
 # ------------------------------------------------------------------ law
 
 
-def features(t: Tensor, x: Tensor, centre: Tensor, width: Tensor) -> Tensor:
-    """Bounded functions of ``x``, alone and with those of ``t``, of a neighbour and of the next particle."""
+def features(t: Tensor, x: Tensor, center: Tensor, width: Tensor) -> Tensor:
+    """Bounded functions of ``x``, alone and with those of ``t``, of a neighbor and of the next particle."""
     flat = x.double().reshape(len(x), -1)[:, :6]
-    own = torch.tanh((flat - centre) / width)
+    own = torch.tanh((flat - center) / width)
     parent = torch.tanh(2 * t.double()).reshape(len(t), -1)
     both = (own[:, :, None] * parent[:, None, :]).flatten(1)
     return torch.cat([own, own**2, both, own[:, :-1] * own[:, 1:], own * own.roll(1, 0)], 1)
@@ -389,9 +389,9 @@ def distance(case: Case, context: Context, num_mapped: int = NUM_MAPPED, num_pla
     columns = particles(Cell(), run, parent(context), num_mapped)._particles.columns
     own = tuple(columns[n].value.reshape(num_mapped, *p.shape[1:]) for n, p in zip("tx", plain, strict=True))
     flat = plain[1].double().reshape(num_plain, -1)[:, :6]
-    low, centre, high = torch.nanquantile(flat, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64), dim=0)
+    low, center, high = torch.nanquantile(flat, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64), dim=0)
     width = (high - low).clamp(min=1e-3)
-    first, second = (features(t, x, centre, width) for t, x in (own, plain))
+    first, second = (features(t, x, center, width) for t, x in (own, plain))
     variance = torch.maximum(first.var(0), second.var(0)).clamp(min=1e-12)
     error = (variance / num_mapped + variance / num_plain).sqrt()
     return float(((first.mean(0) - second.mean(0)).abs() / error).max())

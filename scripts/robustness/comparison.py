@@ -22,10 +22,10 @@ class Wrong(Exception):
     """What was computed is not what it should be."""
 
 
-def features(value: Tensor, centre: Tensor, width: Tensor) -> Tensor:
+def features(value: Tensor, center: Tensor, width: Tensor) -> Tensor:
     """Bounded functions of a value, so that their means exist whatever its tails are: (n, K)."""
     flat = value.double().reshape(len(value), -1)[:, :6]
-    first = torch.sigmoid((flat - centre) / width)
+    first = torch.sigmoid((flat - center) / width)
     return torch.cat([first, first**2, first[:, :-1] * first[:, 1:]], 1)
 
 
@@ -83,7 +83,7 @@ def check_equal(weights: Weights, what: str = "model = guide") -> None:
 
 
 def check_weights(weights: Weights) -> None:
-    """Enough weight for a comparison, and normalised densities."""
+    """Enough weight for a comparison, and normalized densities."""
     if weights.ess < MIN_ESS:
         raise Wrong(f"ESS {weights.ess:.1f}: too little to compare")
     if weights.normalised and abs(weights.log_mean_weight) > BOUND * weights.log_mean_weight_se + 1e-6:

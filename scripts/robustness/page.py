@@ -28,7 +28,7 @@ The outcome of each is one of:
 
 * **right**: the weights are finite; they are equal where model and guide are the same; their mean is 1
   within 5 standard errors; and bounded functions of the resampled draws (a sigmoid of each element,
-  its square, products of neighbours) have the means of draws that Pyro makes from the model itself,
+  its square, products of neighbors) have the means of draws that Pyro makes from the model itself,
   within 5 standard errors. Where Pyro cannot draw from a distribution, the mean weight is all there is;
 * **refused**: an error of the package says why it cannot be done;
 * **open**: anything else.

@@ -21,26 +21,28 @@ def changed(program: Callable[[], Any], config: Any) -> Callable[[], Any]:
 
 def reparametrized() -> list[Kind]:
     """Each strategy of Pyro."""
-    decentred = {"x": reparam.LocScaleReparam(0.0)}
+    decentered = {"x": reparam.LocScaleReparam(0.0)}
     half = {"x": reparam.LocScaleReparam(0.5)}
     undone = {"x": reparam.TransformReparam()}
     return [
         Kind(
             "LocScaleReparam in the model alone",
             loc_scale(2.0),
-            changed(loc_scale(1.0), decentred),
+            changed(loc_scale(1.0), decentered),
             reference=loc_scale(1.0),
         ),
-        Kind("LocScaleReparam in the guide alone", changed(loc_scale(2.0), decentred), loc_scale(1.0)),
+        Kind("LocScaleReparam in the guide alone", changed(loc_scale(2.0), decentered), loc_scale(1.0)),
         Kind(
-            "LocScaleReparam in both", changed(loc_scale(2.0), decentred), changed(loc_scale(1.0), decentred)
+            "LocScaleReparam in both",
+            changed(loc_scale(2.0), decentered),
+            changed(loc_scale(1.0), decentered),
         ),
         Kind(
             "LocScaleReparam in both, half way", changed(loc_scale(2.0), half), changed(loc_scale(1.0), half)
         ),
         Kind(
             "LocScaleReparam in both, differently",
-            changed(loc_scale(2.0), decentred),
+            changed(loc_scale(2.0), decentered),
             changed(loc_scale(1.0), half),
         ),
         Kind(
