@@ -13,6 +13,7 @@ VENV ?= .venv-$(VERSION)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BROWSER_STAMP := $(VENV)/.browser-installed
+DIST_STAMP := $(VENV)/.dist-installed
 
 # The documentation is built with ArviZ 1.x; its gallery has pictures by ArviZ 0.x too.
 PYTHON311 ?= $(firstword $(wildcard .venv-3.11/bin/python) python3.11)
@@ -22,7 +23,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test browser doctest docs readme lint spelling types format picture robustness fuzz bench clean
+.PHONY: help install demo test browser dist doctest docs readme lint spelling types format picture robustness fuzz bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -57,6 +58,18 @@ $(BROWSER_STAMP): $(STAMP) constraints/browser.txt
 	  exit 1; }
 	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --constraint constraints/browser.txt \
 	  --no-build-isolation --editable '.[browser]'
+	@touch $@
+
+dist: $(DIST_STAMP) ## Build wheel and sdist into dist/, check them, and try the wheel by itself
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python .ci/try_wheel.py dist/*.whl
+
+$(DIST_STAMP): $(STAMP) constraints/dist.txt
+	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --constraint constraints/dist.txt \
+	  --no-build-isolation --editable '.[dist]'
 	@touch $@
 
 doctest: $(STAMP) ## Run the doctests alone
@@ -110,5 +123,5 @@ bench: $(STAMP) ## Measure speed and memory beside Pyro, and write docs/benchmar
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py
 
 clean: ## Remove virtual environments, caches and the demo's pictures
-	rm -rf .venv* build demo docs/howto/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv* build demo dist docs/howto/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find arviz_resampler tests examples -name __pycache__ -exec rm -rf {} +
