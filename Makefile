@@ -23,7 +23,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test browser dist doctest docs readme lint spelling types format picture robustness fuzz bench clean
+.PHONY: help install demo test coverage browser dist doctest docs readme lint spelling types format picture robustness fuzz bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -48,6 +48,10 @@ demo: $(STAMP) ## Run the example on the eight schools; its pictures go to demo/
 
 test: $(STAMP) ## Run the tests and the doctests of package and docs; ARGS="-k name" goes to pytest
 	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' arviz_resampler docs tests $(ARGS)
+
+coverage: $(STAMP) ## Run the tests, and say which lines and branches of the package none takes
+	$(BIN)/python -m coverage run -m pytest --doctest-modules --doctest-glob='*.md' arviz_resampler docs tests $(ARGS)
+	$(BIN)/python -m coverage report --skip-covered
 
 browser: $(BROWSER_STAMP) ## Test the widget in JupyterLab and Chromium, with PYTHON=python3.12 or newer; pictures go to build/browser
 	BROWSER_SHOTS=build/browser $(BIN)/python -m pytest -ra tests/browser $(ARGS)
@@ -101,7 +105,7 @@ lint: $(STAMP) ## Check style and format with ruff
 	$(BIN)/ruff format --check .
 
 spelling: $(STAMP) ## Check spelling with codespell; ARGS=-w mends it
-	$(BIN)/codespell $(ARGS) README.md CONTRIBUTING.md CHANGELOG.md benchmarks docs examples scripts
+	$(BIN)/codespell $(ARGS) README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md benchmarks docs examples scripts
 
 types: $(STAMP) ## Check types with mypy: strictly in the package, bodies in the tests
 	$(BIN)/python -m mypy
