@@ -13,6 +13,7 @@ VENV ?= .venv-$(VERSION)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BROWSER_STAMP := $(VENV)/.browser-installed
+DIST_STAMP := $(VENV)/.dist-installed
 
 # The documentation is built with ArviZ 1.x; its gallery has pictures by ArviZ 0.x too.
 PYTHON311 ?= $(firstword $(wildcard .venv-3.11/bin/python) python3.11)
@@ -22,7 +23,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test browser doctest docs readme lint types format picture robustness fuzz bench clean
+.PHONY: help install demo test coverage browser dist doctest docs readme lint spelling types format picture robustness fuzz bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -48,6 +49,10 @@ demo: $(STAMP) ## Run the example on the eight schools; its pictures go to demo/
 test: $(STAMP) ## Run the tests and the doctests of package and docs; ARGS="-k name" goes to pytest
 	$(BIN)/python -m pytest --doctest-modules --doctest-glob='*.md' arviz_resampler docs tests $(ARGS)
 
+coverage: $(STAMP) ## Run the tests, and say which lines and branches of the package none takes
+	$(BIN)/python -m coverage run -m pytest --doctest-modules --doctest-glob='*.md' arviz_resampler docs tests $(ARGS)
+	$(BIN)/python -m coverage report --skip-covered
+
 browser: $(BROWSER_STAMP) ## Test the widget in JupyterLab and Chromium, with PYTHON=python3.12 or newer; pictures go to build/browser
 	BROWSER_SHOTS=build/browser $(BIN)/python -m pytest -ra tests/browser $(ARGS)
 
@@ -57,6 +62,18 @@ $(BROWSER_STAMP): $(STAMP) constraints/browser.txt
 	  exit 1; }
 	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --constraint constraints/browser.txt \
 	  --no-build-isolation --editable '.[browser]'
+	@touch $@
+
+dist: $(DIST_STAMP) ## Build wheel and sdist into dist/, check them, and try the wheel by itself
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	$(BIN)/python .ci/try_wheel.py dist/*.whl
+
+$(DIST_STAMP): $(STAMP) constraints/dist.txt
+	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --constraint constraints/dist.txt \
+	  --no-build-isolation --editable '.[dist]'
 	@touch $@
 
 doctest: $(STAMP) ## Run the doctests alone
@@ -87,7 +104,10 @@ lint: $(STAMP) ## Check style and format with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(STAMP) ## Check types with mypy, strictly
+spelling: $(STAMP) ## Check spelling with codespell; ARGS=-w mends it
+	$(BIN)/codespell $(ARGS) README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md benchmarks docs examples scripts
+
+types: $(STAMP) ## Check types with mypy: strictly in the package, bodies in the tests
 	$(BIN)/python -m mypy
 
 format: $(STAMP) ## Mend style and format with ruff
@@ -98,14 +118,14 @@ picture: demo ## Renew the picture of README.md
 	cp demo/prior_predictive.png docs/images/
 
 robustness: $(STAMP) ## Try every distribution and write docs/robustness.md: some minutes
-	$(BIN)/python scripts/robustness.py
+	PYTHONPATH=scripts:tests $(BIN)/python -m robustness
 
 fuzz: $(STAMP) ## Compare 5,000 random programs with plain Pyro: some minutes; ARGS="--programs 100 --seed 1" for others
-	$(BIN)/python scripts/fuzz.py --programs 5000 $(ARGS)
+	PYTHONPATH=scripts:tests $(BIN)/python -m fuzz --programs 5000 $(ARGS)
 
 bench: $(STAMP) ## Measure speed and memory beside Pyro, and write docs/benchmarks.md: some minutes
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py
 
 clean: ## Remove virtual environments, caches and the demo's pictures
-	rm -rf .venv* build demo docs/howto/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv* build demo dist docs/howto/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find arviz_resampler tests examples -name __pycache__ -exec rm -rf {} +

@@ -11,7 +11,7 @@ import arviz_resampler
 
 project = "arviz_resampler"
 author = "The arviz_resampler developers"
-copyright = f"2026, {author}"
+copyright = f"2026, {author}"  # noqa: A001 - Sphinx's name
 release = version = arviz_resampler.__version__
 
 extensions = [
@@ -117,7 +117,7 @@ html_show_sourcelink = False
 copybutton_exclude = ".linenos, .gp, .go"
 
 
-def _check_reference(app: object, env: object) -> None:
+def _check_reference(_app: object, env: object) -> None:
     """Warn of public names, and public members of public classes, that no page documents."""
     from sphinx.util import logging
 

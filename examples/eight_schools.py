@@ -69,9 +69,9 @@ def plot_predictive(draws, name):
     """A panel per prior: fifty replications of the eight effects, and the effects that were reported."""
     size = (5 * len(draws), 3.5)
     if ARVIZ == 0:
-        _, axes = plt.subplots(1, len(draws), figsize=size, sharey=True, squeeze=False)
+        _, panels = plt.subplots(1, len(draws), figsize=size, sharey=True, squeeze=False)
         how = {"kind": "cumulative", "observed": True, "mean": False, "legend": False, "textsize": 10}
-        for ax, (title, drawn) in zip(axes[0], draws.items(), strict=True):
+        for ax, (title, drawn) in zip(panels[0], draws.items(), strict=True):
             az.plot_ppc(drawn, group="prior", num_pp_samples=50, random_seed=0, ax=ax, **how)
             ax.set_title(title)
     else:

@@ -22,9 +22,10 @@ from typing import Any
 import pyro
 import pyro.distributions as dist
 import torch
-from families import CASES, TRANSFORMED, WIDE, Case, vec
+from families import CASES, WIDE, Case, vec
 from pyro import poutine
 from torch import Tensor
+from transformed import TRANSFORMED
 
 from arviz_resampler import ProgramError, Resampler
 from arviz_resampler.densities import kinds
@@ -269,7 +270,7 @@ def _compare_draws(cell: Cell, case: Case, run: Runs, trace: Any, resampler: Res
             cell.wrong.append(f"{own} different numbers, {counts[0]} in plain draws")
 
 
-def _compare_densities(
+def _compare_densities(  # noqa: PLR0917 - a cell and what it is compared with
     cell: Cell, case: Case, context: Context, trace: Any, resampler: Resampler, tolerance: float
 ) -> None:
     """Log densities are those of a trace of each particle by itself."""
@@ -289,7 +290,7 @@ def _compare_densities(
         _compare_outside(cell, case, context, n, max(tolerance, 1e-6))  # values of the default dtype
 
 
-def _compare_scores(
+def _compare_scores(  # noqa: PLR0917 - a cell and what it is compared with
     cell: Cell, case: Case, context: Context, trace: Any, resampler: Resampler, tolerance: float
 ) -> None:
     """The particles' own density and that of two models.
@@ -369,10 +370,10 @@ def said(error: Exception) -> str:
 # ------------------------------------------------------------------ law
 
 
-def features(t: Tensor, x: Tensor, centre: Tensor, width: Tensor) -> Tensor:
-    """Bounded functions of ``x``, alone and with those of ``t``, of a neighbour and of the next particle."""
+def features(t: Tensor, x: Tensor, center: Tensor, width: Tensor) -> Tensor:
+    """Bounded functions of ``x``, alone and with those of ``t``, of a neighbor and of the next particle."""
     flat = x.double().reshape(len(x), -1)[:, :6]
-    own = torch.tanh((flat - centre) / width)
+    own = torch.tanh((flat - center) / width)
     parent = torch.tanh(2 * t.double()).reshape(len(t), -1)
     both = (own[:, :, None] * parent[:, None, :]).flatten(1)
     return torch.cat([own, own**2, both, own[:, :-1] * own[:, 1:], own * own.roll(1, 0)], 1)
@@ -388,8 +389,9 @@ def distance(case: Case, context: Context, num_mapped: int = NUM_MAPPED, num_pla
     columns = particles(Cell(), run, parent(context), num_mapped).pipeline.particles.columns
     own = tuple(columns[n].value.reshape(num_mapped, *p.shape[1:]) for n, p in zip("tx", plain, strict=True))
     flat = plain[1].double().reshape(num_plain, -1)[:, :6]
-    low, centre, high = torch.nanquantile(flat, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64), dim=0)
-    first, second = (features(*draws, centre, (high - low).clamp(min=1e-3)) for draws in (own, plain))
+    low, center, high = torch.nanquantile(flat, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64), dim=0)
+    width = (high - low).clamp(min=1e-3)
+    first, second = (features(t, x, center, width) for t, x in (own, plain))
     variance = torch.maximum(first.var(0), second.var(0)).clamp(min=1e-12)
     error = (variance / num_mapped + variance / num_plain).sqrt()
     return float(((first.mean(0) - second.mean(0)).abs() / error).max())

@@ -737,7 +737,7 @@ def a_parameter_is_met_in_the_program(s):
 
 
 @maps
-def locations_are_decentred(s):
+def locations_are_decentered(s):
     def inner():
         mu = normal("mu", 0.0, s)
         tau = pyro.sample("tau", dist.HalfNormal(s))

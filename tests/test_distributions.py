@@ -7,7 +7,8 @@ import pyro
 import pytest
 import torch
 from distributions import BOUND, CONTEXTS, LAW, distance, try_cell
-from families import CASES, TRANSFORMED, forgotten
+from families import CASES, forgotten
+from transformed import TRANSFORMED
 
 from arviz_resampler import Resampler
 

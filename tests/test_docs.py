@@ -73,3 +73,10 @@ def test_every_block_of_python_is_run(page):
             assert block.endswith("\n\n"), "output would run into the end of the block"
         elif kind == "python":
             assert page.name == "gallery.md"
+
+
+def test_the_map_for_contributors_has_every_room():
+    package = Path(arviz_resampler.__file__).parent
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    page = (DOCS.parent / "CONTRIBUTING.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == rooms

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyro
@@ -54,7 +54,7 @@ def weigh(resampler: Resampler, idiom: Idiom, scale: float) -> Weights:
         return resampler.weigh(idiom.program(scale))
 
 
-def columns(resampler: Resampler) -> dict[str, Column]:
+def columns(resampler: Resampler) -> Mapping[str, Column]:
     return resampler.pipeline.particles.columns
 
 

@@ -122,7 +122,7 @@ class Source:
                     for number, text in enumerate(self.texts(expression, set())):
                         if len(re.findall("[A-Za-z]+", text)) > 1 and " " in text:
                             whole = number == 0 and isinstance(expression, ast.JoinedStr | ast.Constant)
-                            message = Message(kind, f"{room}.py:{node.lineno}", text, whole)
+                            message = Message(kind, f"{room}.py:{expression.lineno}", text, whole)
                             found.setdefault((kind, text), message)
         return list(found.values())
 
@@ -238,9 +238,10 @@ def bindings(node):
     for target, value in pairs:
         if isinstance(target, ast.Tuple):
             # What a loop runs over is no value of its target, even where it is written as a tuple.
-            matched = isinstance(value, ast.Tuple) and not isinstance(node, ast.For)
-            matched = matched and not any(isinstance(part, ast.Starred) for part in value.elts)
-            values = value.elts if matched else [value] * len(target.elts)
+            values = [value] * len(target.elts)
+            starred = any(isinstance(part, ast.Starred) for part in getattr(value, "elts", ()))
+            if isinstance(value, ast.Tuple) and not isinstance(node, ast.For) and not starred:
+                values = value.elts
             yield from zip(target.elts, values, strict=True)
         else:
             yield target, value
@@ -256,8 +257,8 @@ def given_to_classes(node):
     if isinstance(node, ast.Call) and node.args:
         if called(node) in CLASSES:
             yield called(node), node.args[0]
-        elif called(node) == "warn" and getattr(node.args[-1], "id", None) in CLASSES:
-            yield node.args[-1].id, node.args[0]
+        elif called(node) == "warn" and isinstance(last := node.args[-1], ast.Name) and last.id in CLASSES:
+            yield last.id, node.args[0]
 
 
 def normal(text):

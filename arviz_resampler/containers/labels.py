@@ -33,7 +33,7 @@ class Labels:
         Labels by dim.
     dims : mapping, optional
         Names by site (or by name of constant or observed data), for all its axes or for those of its
-        event alone.
+        event alone; None keeps the name of an axis.
     extra : mapping of str to ndarray
         What is no draw: observed and constant data.
 
@@ -48,7 +48,7 @@ class Labels:
         self,
         sites: Mapping[str, Site],
         coords: Mapping[str, Any] | None,
-        dims: Mapping[str, Sequence[str]] | None,
+        dims: Mapping[str, Sequence[str | None]] | None,
         extra: Mapping[str, Array],
     ) -> None:
         shapes = {name: site.shape for name, site in sites.items()}
@@ -179,21 +179,20 @@ def _free(name: str, taken: Container[str]) -> str:
 
 
 def _given(
-    name: str, given: Sequence[str], raw: Mapping[str, Sequence[str]], shapes: Shapes
+    name: str, given: Sequence[str | None], raw: Mapping[str, Sequence[str]], shapes: Shapes
 ) -> tuple[str, ...]:
     """Dims of a site, with the names that the user gave to all of its axes or to those of its event."""
     if name not in raw:
         raise ArgumentError(
             f"dims names {name!r}, which is no site; there are {quoted(raw)}.{suggestion(str(name), raw)}"
         )
-    given = [given] if isinstance(given, str) else [str(dim) for dim in given]
     site_dims = raw[name]
     event = [dim for dim in site_dims if dim.startswith(f"{name}_dim_")]
     if len(given) == len(site_dims):
-        return tuple(given)
+        return tuple(own if dim is None else dim for dim, own in zip(given, site_dims, strict=True))
     if len(given) == len(event):
         names = dict(zip(event, given, strict=True))
-        return tuple(names.get(dim, dim) for dim in site_dims)
+        return tuple(names.get(dim) or dim for dim in site_dims)
     also = f", or the {len(event)} of its event" if event else ""
     raise ArgumentError(
         f"dims gives {len(given)} names to {name!r}, which has axes {tuple(site_dims)} of shape "

@@ -244,8 +244,9 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return self.now
 
     def _run_once(self):
-        if not self._ready and self._scheduled:
-            self.now = max(self.now, self._scheduled[0].when())
+        ready, scheduled = (getattr(self, name) for name in ("_ready", "_scheduled"))
+        if scheduled and not ready:
+            self.now = max(self.now, scheduled[0].when())
         super()._run_once()
 
 
@@ -322,7 +323,7 @@ def test_closing_in_the_middle_of_an_update_does_no_harm(fake):
         def closing(prior):
             plot(prior)
             if prior["x"] == 6.0:
-                explorer.close()
+                explorer.close()  # type: ignore[attr-defined]
 
         explorer = Explorer(fake, closing)
         before = explorer.picture.value

@@ -110,10 +110,10 @@ def test_the_gravest_rule_decides():
         "log_mean_weight": math.log(0.8),
         "log_mean_weight_se": 0.001,
     }
-    cured = [{}, {"ess": 500.0}, {"pareto": LIGHT}, {"log_mean_weight": 0.0}]
+    cured: list[dict[str, object]] = [{}, {"ess": 500.0}, {"pareto": LIGHT}, {"log_mean_weight": 0.0}]
     starts = ["effective sample size 99", "Pareto k-hat", "the mean raw weight", "effective sample size 500"]
     for change, start in zip(cured, starts, strict=True):
-        everything |= change
+        everything.update(change)
         assert judge(numbers(**everything), 1000).advice.startswith(start)
 
 
