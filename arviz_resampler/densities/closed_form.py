@@ -70,12 +70,11 @@ def _normal(fn: Any, value: Tensor, plus: float = 0.0) -> Tensor | None:
 
 def is_sound(fn: Any, varies: Callable[[Tensor], bool]) -> bool:
     """Whether a density that is known here has single numbers for parameters, and valid ones."""
-    if type(fn).log_prob not in _KNOWN:
-        return False
-    normal = fn if type(fn).log_prob is Normal.log_prob else fn.base_dist
-    if type(normal).log_prob is not Normal.log_prob:
-        return False
-    loc, scale = normal.loc, normal.scale
+    if type(fn).log_prob is not Normal.log_prob:
+        if not is_of_normal(fn):
+            return False
+        fn = fn.base_dist
+    loc, scale = fn.loc, fn.scale
     if loc.numel() != 1 or scale.numel() != 1 or varies(loc) or varies(scale):
         return False
     return bool(loc.item() == loc.item() and scale.item() > 0)
@@ -85,8 +84,10 @@ def _half_normal(fn: Any, value: Tensor) -> Tensor | None:
     return _normal(fn.base_dist, value, math.log(2))
 
 
-def is_log_normal(fn: Any) -> bool:
-    """Whether a distribution is the exponential of a normal, and nothing more."""
+def is_of_normal(fn: Any) -> bool:
+    """Whether a distribution is the absolute value or the exponential of a normal, and nothing more."""
+    if type(fn).log_prob is HalfNormal.log_prob:
+        return type(fn.base_dist).log_prob is Normal.log_prob
     return (
         isinstance(fn, LogNormal)
         and type(fn.base_dist).log_prob is Normal.log_prob
@@ -95,7 +96,7 @@ def is_log_normal(fn: Any) -> bool:
 
 
 def _log_normal(fn: Any, value: Tensor) -> Tensor | None:
-    if not is_log_normal(fn):
+    if not is_of_normal(fn):
         return None
     log = value.log()
     result = _normal(fn.base_dist, log)

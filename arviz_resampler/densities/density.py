@@ -6,7 +6,6 @@ distributions add to it, never Pyro itself.
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -15,15 +14,20 @@ import torch
 from torch import Tensor
 from torch.distributions import (
     Distribution,
-    HalfNormal,
     Independent,
-    MixtureSameFamily,
     TransformedDistribution,
 )
 from torch.nn.functional import logsigmoid
 
 from arviz_resampler.densities import closed_form, kinds, support
-from arviz_resampler.densities.parameters import ELEMENTWISE, any_tensor, compact, nested, with_tensors
+from arviz_resampler.densities.parameters import (
+    ELEMENTWISE,
+    any_tensor,
+    compact,
+    nested,
+    with_attributes,
+    with_tensors,
+)
 from arviz_resampler.mapping import functorch
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap
 
@@ -45,19 +49,14 @@ def of_all(fn: Any, particles: ParticleMap | OneParticle) -> Any:
     That is the distribution itself where all particles share it. Where they do not, the particles are put
     in front of each parameter, which is only safe where every parameter has the shape of the batch.
     """
-    if isinstance(fn, Independent):
-        base = of_all(fn.base_dist, particles)
-        if base is None or base is fn.base_dist:
-            return None if base is None else fn
-        return _with_base(fn, base, fn.reinterpreted_batch_ndims)
-    method = type(fn).log_prob
-    if method is HalfNormal.log_prob or closed_form.is_log_normal(fn):
-        base = of_all(fn.base_dist, particles)
-        if base is None or base is fn.base_dist:
-            return None if base is None else fn
-        return _with_base(fn, base, 0)
-    names = ELEMENTWISE.get(method)
+    names = ELEMENTWISE.get(type(fn).log_prob)
     if names is None:
+        independent = isinstance(fn, Independent)
+        if independent or closed_form.is_of_normal(fn):
+            base = of_all(fn.base_dist, particles)
+            if base is None or base is fn.base_dist:
+                return None if base is None else fn
+            return _with_base(fn, base, fn.reinterpreted_batch_ndims if independent else 0)
         # A class of the user's own may be written for one value.
         known = all(map(_is_known, map(type, nested(fn))))
         return fn if known and not any_tensor(fn, particles.varies) else None
@@ -66,12 +65,9 @@ def of_all(fn: Any, particles: ParticleMap | OneParticle) -> Any:
         return fn
     if any(own[name].shape != fn.batch_shape for name in names):
         return None
-    whole = copy.copy(fn)
-    for name in names:
-        vars(whole)[name] = particles.rows(own[name])
-    shapes = [vars(whole)[name].shape for name in names]
-    whole._batch_shape = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
-    return whole
+    rows = {name: particles.rows(own[name]) for name in names}
+    length = max(values.shape[0] for values in rows.values())
+    return with_attributes(fn, **rows, _batch_shape=torch.Size((length, *fn.batch_shape)))
 
 
 @functools.cache
@@ -81,10 +77,8 @@ def _is_known(kind: type[Distribution]) -> bool:
 
 
 def _with_base(fn: Any, base: Any, events: int) -> Any:
-    whole = copy.copy(fn)
-    whole.base_dist = base
-    whole._batch_shape = base.batch_shape[: len(base.batch_shape) - events]
-    return whole
+    batch = base.batch_shape[: len(base.batch_shape) - events]
+    return with_attributes(fn, base_dist=base, _batch_shape=batch)
 
 
 def each(fn: Any, particles: ParticleMap, call: Callable[[Any, int], Tensor]) -> Tensor:
@@ -144,30 +138,31 @@ def _composed(fn: Any, value: Tensor, masks: bool) -> Tensor | None:
 
     What they give outside their support would enter the whole unseen.
     """
-    if isinstance(fn, MixtureSameFamily):
+    made = kinds.MADE_OF_OTHERS & kinds.ancestry(fn)
+    if not made:
+        return None
+    if "MixtureSameFamily" in made:
         event_ndim = len(fn.event_shape)
         each = log_prob(fn.component_distribution, value.unsqueeze(-1 - event_ndim), masks=masks)
         weights = torch.log_softmax(fn.mixture_distribution.logits.double(), -1)
         return torch.logsumexp(each + weights, -1)
-    if kinds.is_of(fn, "MaskedMixture"):
+    if "MaskedMixture" in made:
         first, second = (log_prob(part, value, masks=masks) for part in (fn.component0, fn.component1))
         return torch.where(fn.mask, second, first)
-    if kinds.is_of(fn, "FoldedDistribution"):
+    if "FoldedDistribution" in made:
         sides = [log_prob(fn.base_dist, side, masks=masks) for side in (value, -value)]
         return torch.logaddexp(*sides).masked_fill(value < 0, -torch.inf)
-    if kinds.is_of(fn, "ZeroInflatedDistribution"):
-        if "gate" in vars(fn):
-            gate = fn.gate.double()
-            at_zero, else_ = gate.log(), (-gate).log1p()
-        else:
-            logits = fn.gate_logits.double()
-            at_zero, else_ = logsigmoid(logits), logsigmoid(-logits)
-        base = log_prob(fn.base_dist, value, masks=masks) + else_
-        if kinds.is_discrete(fn.base_dist):
-            at_zero = torch.logaddexp(base, at_zero)
-        # A continuous base has no mass at zero, whatever its density there.
-        return torch.where(value == 0, at_zero, base)
-    return None
+    if "gate" in vars(fn):  # zero-inflated
+        gate = fn.gate.double()
+        at_zero, else_ = gate.log(), (-gate).log1p()
+    else:
+        logits = fn.gate_logits.double()
+        at_zero, else_ = logsigmoid(logits), logsigmoid(-logits)
+    base = log_prob(fn.base_dist, value, masks=masks) + else_
+    if kinds.is_discrete(fn.base_dist):
+        at_zero = torch.logaddexp(base, at_zero)
+    # A continuous base has no mass at zero, whatever its density there.
+    return torch.where(value == 0, at_zero, base)
 
 
 def summed(values: Tensor, axes: int) -> Tensor:
@@ -256,7 +251,7 @@ def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
 
 def _by_torch(fn: Any, value: Tensor, inside: Tensor | None) -> Tensor:
     """What torch says, also where values outside the support would stop it."""
-    with support.lenient(fn):
+    with support.lenient(nested(fn)):
         try:
             result: Tensor = compact(fn).log_prob(value)
         except KeyError as error:

@@ -7,6 +7,7 @@ distributions add to it, never Pyro itself.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -16,16 +17,23 @@ from torch.distributions import Distribution, MixtureSameFamily, TransformedDist
 from arviz_resampler.densities.parameters import nested
 from arviz_resampler.mapping import functorch
 
+MADE_OF_OTHERS = {"MixtureSameFamily", "MaskedMixture", "FoldedDistribution", "ZeroInflatedDistribution"}
 WRAPPERS = ("Independent", "MaskedDistribution", "ExpandedDistribution")
 
 
 def is_of(fn: Any, kind: str) -> bool:
     """Whether ``fn`` is of Pyro's class ``kind``, or of a class made from it."""
-    return kind in _ancestry(type(fn))  # type: ignore[arg-type]  # to mypy, classes have no hash
+    return kind in ancestry(fn)
+
+
+def ancestry(fn: Any) -> frozenset[str]:
+    """Names of the class of a distribution and of all classes that it is made from."""
+    cls: Any = type(fn)  # to mypy, a class has no hash
+    return _ancestry(cls)
 
 
 @functools.cache
-def _ancestry(cls: type) -> frozenset[str]:
+def _ancestry(cls: Any) -> frozenset[str]:
     return frozenset(base.__name__ for base in cls.__mro__)
 
 
@@ -38,9 +46,7 @@ def unwrapped(fn: Any) -> Any:
 
 def is_made_of_others(fn: Any) -> bool:
     """Whether a distribution is one of several, folded, or has a further atom."""
-    return any(
-        is_of(fn, kind) for kind in ("MaskedMixture", "FoldedDistribution", "ZeroInflatedDistribution")
-    )
+    return not MADE_OF_OTHERS.isdisjoint(ancestry(fn))
 
 
 def is_kind(fn: Any, kind: str) -> bool:
@@ -114,17 +120,21 @@ class Kind(NamedTuple):
     discrete: bool = False
     continuous: bool = False  # a density without atoms, as far as is known
     point_mass: bool = False
+    masked: bool = False
     drawn_otherwise: str | None = None  # why the draws do not follow the density
 
 
 def kind_of(fn: Distribution) -> Kind:
     """What kind of distribution ``fn`` is."""
-    return Kind(is_discrete(fn), is_continuous(fn), is_kind(fn, "Delta"), drawn_otherwise(fn))
+    parts = nested(fn)
+    masked = any(type(part).__name__ == "MaskedDistribution" for part in parts)
+    point_mass = is_kind(fn, "Delta")
+    return Kind(is_discrete(fn), is_continuous(fn), point_mass, masked, drawn_otherwise(parts))
 
 
-def drawn_otherwise(fn: Distribution) -> str | None:
-    """Why draws of ``fn`` do not have the density that it says, or None where they have it."""
-    for part in nested(fn):
+def drawn_otherwise(parts: Iterable[Distribution]) -> str | None:
+    """Why draws of a distribution do not have the density that it says; None where they have it."""
+    for part in parts:
         if is_of(part, "LKJCholesky") and part.dim > 2:  # type: ignore[attr-defined]
             # Torch takes i - 1/2 where the onion method has i / 2: the same for two rows, not for more.
             first = part._beta.concentration1[..., 1:]  # type: ignore[attr-defined]

@@ -102,6 +102,13 @@ def _is_made_of(thing: Any) -> bool:
     return isinstance(thing, Distribution | Transform) or type(thing).__module__.startswith("pyro.ops.")
 
 
+def with_attributes(fn: Any, **attributes: Any) -> Any:
+    """A copy of a distribution with some of its attributes replaced."""
+    new = object.__new__(type(fn))
+    vars(new).update(vars(fn), **attributes)
+    return new
+
+
 def any_tensor(thing: Any, asks: Callable[[Tensor], bool], seen: set[int] | None = None) -> bool:
     """Whether any tensor that a distribution is made of has a property."""
     if isinstance(thing, Tensor):
@@ -141,9 +148,7 @@ def compact(fn: Distribution) -> Distribution:
     names = ELEMENTWISE.get(type(fn).log_prob)
     if names is None:
         return fn
-    same = copy.copy(fn)
-    for name in names:
-        vars(same)[name] = thin(vars(fn)[name])
+    same: Distribution = with_attributes(fn, **{name: thin(vars(fn)[name]) for name in names})
     return same
 
 

@@ -6,8 +6,9 @@ Knows distributions, not programs.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,13 +33,16 @@ from arviz_resampler.densities.kinds import (
 from arviz_resampler.densities.parameters import nested
 
 FREE = ("_Real", ())
+# Of these, and of what is made from them, a declared support is not the whole truth.
+_ASKED = {"VonMises", "SineBivariateVonMises", "SineSkewed", "Multinomial", "DirichletMultinomial", "Stable"}
+_ASKED |= {"ZeroInflatedDistribution"}
 _ABOVE_MINUS_ONE: Any = constraints.greater_than(-1.0)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def lenient(fn: Distribution) -> Iterator[None]:
+def lenient(parts: Iterable[Distribution]) -> Iterator[None]:
     """Without the sample validation that would stop at a value outside the support."""
-    strict = [part for part in nested(fn) if part._validate_args]
+    strict = [part for part in parts if part._validate_args]
     own = [vars(part).get("_validate_args") for part in strict]
     for part in strict:
         part._validate_args = False
@@ -55,6 +59,10 @@ def lenient(fn: Distribution) -> Iterator[None]:
 def support_key(fn: Any) -> Any:
     """A key that is equal for equal fixed supports, or None where the support may vary."""
     fn = unwrapped(fn)
+    cls: Any = type(fn)
+    key = _class_key(cls)
+    if key is not None:
+        return key
     if is_of(fn, "ZeroInflatedDistribution"):
         return "ZeroInflated", support_key(fn.base_dist)
     if isinstance(fn, MixtureSameFamily) or _special(fn) is not None:
@@ -74,10 +82,19 @@ def inside(fn: Any, value: Tensor) -> Tensor | None:
 
     What is made of several distributions says less of its support than of its density.
     """
-    if any(isinstance(part, MixtureSameFamily) or is_made_of_others(part) for part in nested(fn)):
+    parts = nested(fn)
+    if any(map(is_made_of_others, parts)):
         return None
-    with lenient(fn):
+    with lenient(parts):
         return _inside(fn, value)
+
+
+@functools.cache
+def _class_key(cls: Any) -> Any:
+    """Key of the support that all distributions of a class have; None where each has to be asked."""
+    if isinstance(cls.support, property) or _ASKED & {base.__name__ for base in cls.__mro__}:
+        return None
+    return _read_key(cls.support)
 
 
 def _constraint_key(constraint: Any) -> Any:

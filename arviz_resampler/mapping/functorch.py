@@ -49,7 +49,7 @@ def map_particles(work: Callable[[ParticleMap], None], num_particles: int) -> No
     if not BY_HAND:
 
         def one(mark: Tensor) -> tuple[()]:
-            work(ParticleMap(mark, num_particles))
+            work(ParticleMap(num_particles, mark=mark))
             return ()
 
         torch.vmap(one, randomness="different")(torch.zeros(num_particles))
@@ -59,7 +59,7 @@ def map_particles(work: Callable[[ParticleMap], None], num_particles: int) -> No
         _set_vmap_fallback_warning_enabled(False)
     level = _vmap_increment_nesting(num_particles, "different")
     try:
-        work(ParticleMap(_add_batch_dim(torch.zeros(1).expand(num_particles), 0, level), num_particles))
+        work(ParticleMap(num_particles, level))
     finally:
         _vmap_decrement_nesting()
         if outermost:
@@ -108,17 +108,19 @@ class ParticleMap:
 
     Parameters
     ----------
-    mark : Tensor
-        A number that the map has one of for each particle.
     num_particles : int
         How many particles the map has.
+    level : int
+        Its number among the maps that are under way.
+    mark : Tensor, optional
+        A number that the map has one of for each particle: how the public way knows the map.
     """
 
-    def __init__(self, mark: Tensor, num_particles: int) -> None:
-        self.mark = mark
+    def __init__(self, num_particles: int, level: int = 0, mark: Tensor | None = None) -> None:
         self.num_particles = num_particles
         self.left: Any = None  # the map, while it is left
-        self._level = maybe_get_level(mark) if BY_HAND else 0
+        self._level = level
+        self._mark = mark
 
     def leave(self, call: Call, *tensors: Tensor) -> list[Tensor]:
         """Results of a function that is called outside the map, once for all particles.
@@ -137,7 +139,7 @@ class ParticleMap:
             The results inside the map.
         """
         if not BY_HAND:
-            return list(_Leave.apply(call, self.mark, *tensors))  # type: ignore[no-untyped-call]
+            return list(_Leave.apply(call, self._mark, *tensors))  # type: ignore[no-untyped-call]
         with _left(self, tensors) as (rows, varies):
             out = call(rows, varies)
         return [self.enter(rows) for rows in out]
@@ -183,16 +185,16 @@ class ParticleMap:
 
     @contextlib.contextmanager
     def inside(self) -> Iterator[None]:
-        """Inside the map again, where it was left."""
-        if self.left is None:
-            yield
-            return
+        """Inside the map and its mode again, where they were left."""
         left, self.left = self.left, None
-        push_dynamic_layer_stack(left)
+        if left is not None:
+            push_dynamic_layer_stack(left)
         try:
-            yield
+            with torch._C._EnableTorchFunction():
+                yield
         finally:
-            self.left = pop_dynamic_layer_stack()
+            if left is not None:
+                self.left = pop_dynamic_layer_stack()
 
     def _unwrapped(self, tensor: Tensor) -> Tensor:
         level = self._level
@@ -200,6 +202,9 @@ class ParticleMap:
             raise NestedMapError("the program maps by itself over what differs between particles")
         rows: Tensor = _remove_batch_dim(tensor, level, self.num_particles, 0)
         return rows
+
+
+_NOTHING = contextlib.nullcontext()
 
 
 class OneParticle:
@@ -221,7 +226,7 @@ class OneParticle:
 
     def outside(self) -> contextlib.AbstractContextManager[None]:
         """There is nothing to leave."""
-        return contextlib.nullcontext()
+        return _NOTHING
 
     inside = outside
 

@@ -60,9 +60,9 @@ class RandomMode(TorchFunctionMode):
 
     def varies(self, thing: Any) -> bool:
         """Whether particles may differ in a tensor, or in one of several."""
-        if isinstance(thing, list | tuple):
-            return any(map(self.varies, thing))
-        return isinstance(thing, Tensor) and self.particles.varies(thing)
+        if isinstance(thing, Tensor):
+            return self.particles.varies(thing)
+        return isinstance(thing, (list, tuple)) and any(map(self.varies, thing))
 
     def _draw(
         self, tensors: Sequence[Tensor], width: int, device: torch.device, sampler: Callable[..., Any]

@@ -6,7 +6,6 @@ densities and records; nothing of weights or batches.
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -16,7 +15,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from arviz_resampler.densities import closed_form, density, kinds
-from arviz_resampler.densities.parameters import BadParameter, bad_parameter, nested
+from arviz_resampler.densities.parameters import bad_parameter, nested
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, to_rank, unmapped
 from arviz_resampler.mapping.particle_mode import ParticleMode
@@ -132,7 +131,8 @@ class Handler:
         if self._mode is not None and self._mode.fresh:
             for key in ("value", "mask", "scale"):
                 msg[key] = self._mode.shared(msg[key])
-        if is_kind(msg, "_Subsample"):
+        kind = type(fn).__name__  # Pyro has classes for its own primitives
+        if kind == "_Subsample":
             self._check_plate(msg)
             return
         if name in self.found:
@@ -142,21 +142,12 @@ class Handler:
                 f"site {name!r} of the {self.role} samples from a {type(fn).__name__}, which is not a "
                 f"Pyro distribution; take one of pyro.distributions"
             )
-        if is_kind(msg, "Unit"):
+        if kind == "Unit":
             self._factor(msg)
         elif self._is_deterministic(msg):
             self._deterministic(msg)
         else:
-            # Of what most priors are there is nothing else to ask.
-            with self.particles.outside():
-                sound = closed_form.is_sound(fn, self.particles.varies)
-            parts = [] if sound else nested(fn)
-            if kinds.is_improper(parts):
-                raise ProgramError(
-                    f"site {name!r} of the {self.role} has an improper distribution (ImproperUniform): "
-                    f"nothing can be drawn from it, and it cannot be resampled to. Use a proper one."
-                )
-            self._stochastic(msg, parts)
+            self._stochastic(msg)
 
     def _check_plate(self, msg: Message) -> None:
         fn = msg["fn"]
@@ -199,7 +190,7 @@ class Handler:
             # The program may change it afterwards, and external code may use its memory again.
             self._keep(msg, "deterministic", rows.clone(), axes)
 
-    def _stochastic(self, msg: Message, parts: list[Distribution]) -> None:
+    def _stochastic(self, msg: Message) -> None:
         raise NotImplementedError
 
     def _factor(self, msg: Message) -> None:
@@ -212,8 +203,9 @@ class Handler:
 
     def end(self) -> None:
         """Do what could not be done before the program has ended."""
-        for work in self._later:
-            work()
+        with self.particles.outside():
+            for work in self._later:
+                work()
 
     # ---------------------------------------------------------------- values
 
@@ -229,10 +221,12 @@ class Handler:
 
     def _place(self, msg: Message, column: Column) -> Tensor:
         """Cached values in the shape that this program's site expects, particles in front."""
-        axes = named(msg["fn"].batch_shape, frames_of(msg))
-        wanted = axes + [(None, size) for size in msg["fn"].event_shape]
-        site = column.site
-        sizes = tuple(size for _, size in wanted)
+        batch, event, frames, site = msg["fn"].batch_shape, msg["fn"].event_shape, frames_of(msg), column.site
+        value = column.value if self.row is None else column.value[self.row : self.row + 1]
+        sizes = tuple(batch + event)
+        if not frames and sizes == site.shape:
+            return value
+        wanted = named(batch, frames) + [(None, size) for size in event]
         # Most often the axes are the same; to see that is three times as fast as to match them.
         same = sizes == site.shape and all(
             plate in (None, dim) for (plate, _), dim in zip(wanted, site.dims, strict=True)
@@ -245,33 +239,51 @@ class Handler:
                 f"in the {self.role}, but {describe_axes(site.dims, site.shape)} in the particles. "
                 f"Plates and events must keep their sizes; build a new Resampler for other ones."
             )
-        value = column.value if self.row is None else column.value[self.row : self.row + 1]
         if order != tuple(range(len(order))):
             value = value.permute(0, *(1 + i for i in order))
         return value.reshape(value.shape[0], *sizes)
 
-    def _check_parameters(self, name: str, parts: list[Distribution]) -> BadParameter | None:
+    def _invalid(self, name: str, fn: Any) -> Tensor | None:
+        """Which particles have an invalid parameter at a site, shape (n,); None: no particle has."""
+        # Of what most priors are there is nothing else to ask.
+        if closed_form.is_sound(fn, self.particles.varies):
+            return None
+        parts = nested(fn)
+        if kinds.is_improper(parts):
+            raise ProgramError(
+                f"site {name!r} of the {self.role} has an improper distribution (ImproperUniform): "
+                f"nothing can be drawn from it, and it cannot be resampled to. Use a proper one."
+            )
         bad = bad_parameter(parts, self.particles)
-        if bad is not None:
-            self.invalid[name] = Invalid(bad.text, int(bad.bad.expand(self.n).sum()))
-        return bad
+        if bad is None:
+            return None
+        flags = bad.bad.expand(self.n)
+        self.invalid[name] = Invalid(bad.text, int(flags.sum()))
+        return flags
 
     # ---------------------------------------------------------------- densities
 
     def _asked(self, name: str, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
-        """What a distribution says of each value, particles in front, shape ``(n or 1, *batch)``."""
-        with self.particles.outside():
-            each = self._asked_outside(fn, rows, ask)
-        return self._asked_inside(name, fn, rows, ask) if each is None else each
+        """What a distribution says of each value, particles in front, shape ``(n or 1, *batch)``.
 
-    def _asked_outside(self, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
-        """The answer of one distribution for all particles, outside the map; None: there is none."""
+        Asked outside the map, where one distribution can answer for all particles; else inside.
+        """
+        each = self._asked_whole(fn, rows, ask)
+        if each is None:
+            with self.particles.inside():
+                each = self._asked_inside(name, fn, rows, ask)
+        return each
+
+    def _asked_whole(self, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
+        """The answer of one distribution for all particles; None: there is none."""
         whole = density.of_all(fn, self.particles)
         if whole is not None:
-            with contextlib.suppress(*FAILURES):
+            try:
                 each = ask(whole, rows)
-                if each is not None and each.shape in ((len(rows), *fn.batch_shape), (1, *fn.batch_shape)):
-                    return each
+            except FAILURES:
+                return None
+            if each is not None and each.shape[0] in (1, rows.shape[0]) and each.shape[1:] == fn.batch_shape:
+                return each
         return None
 
     def _asked_inside(self, name: str, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
@@ -300,18 +312,11 @@ class Handler:
 
     def _total(self, each: Tensor) -> Tensor:
         """Sum over all axes but that of the particles, in float64, shape (n,)."""
-        if each.dim() == 1 and len(each) == self.n:
+        if each.dim() == 1 and each.shape[0] == self.n:
             return each
         flat = each.reshape(each.shape[0], -1)
         total = flat[:, 0] if flat.shape[1] == 1 else density.summed(flat, 1)
         return total.expand(self.n)
-
-
-def is_masked(msg: Message, parts: list[Distribution]) -> bool:
-    """Whether a site is drawn under a mask, of a handler or of its distribution."""
-    if not (msg["mask"] is None or msg["mask"] is True):
-        return True
-    return any(type(part).__name__ == "MaskedDistribution" for part in parts)
 
 
 def _is_split() -> bool:
@@ -327,11 +332,6 @@ def _is_split() -> bool:
 def _is_same(first: Tensor, second: Tensor) -> bool:
     """Whether two tensors are the same memory, expanded or not."""
     return unmapped(first).data_ptr() == unmapped(second).data_ptr()
-
-
-def is_kind(msg: Message, kind: str) -> bool:
-    """Whether the distribution at a site is of a class that Pyro makes for its own primitives."""
-    return type(msg["fn"]).__name__ == kind
 
 
 def frames_of(msg: Message) -> dict[int, tuple[str, int]]:

@@ -170,8 +170,8 @@ class Program:
                         returned.append(self._call_mapped(handler, mode))
                     handler.end()
             finally:  # some functions draw by ways that no mode sees, such as dropout
-                mode.loose = mode.loose or _has_drawn(before)
-                torch.set_rng_state(before)
+                drawn = _has_drawn(before)
+                mode.loose = mode.loose or drawn
 
         with _LOCK, _unvalidated(), forward_alone():
             map_particles(work, num_particles)
@@ -190,13 +190,12 @@ class Program:
 
 
 def _has_drawn(before: torch.Tensor) -> bool:
-    """Whether torch's generator has moved, and not because a program has set its seed."""
-    now = torch.get_rng_state()
-    if torch.equal(now, before):
+    """Whether torch's generator has moved, and not because a program has set its seed; put it back."""
+    if torch.equal(torch.get_rng_state(), before):
         return False
-    seed = torch.Generator()
-    seed.set_state(before)
-    return seed.initial_seed() == torch.initial_seed()
+    seed = torch.initial_seed()
+    torch.set_rng_state(before)
+    return torch.initial_seed() == seed
 
 
 class _Listener(Messenger):  # type: ignore[misc]

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from arviz_resampler.densities import density, kinds, support
 from arviz_resampler.densities.parameters import any_tensor
@@ -25,7 +24,6 @@ from arviz_resampler.programs.handler import (
     Message,
     density_of,
     frames_of,
-    is_masked,
     named,
 )
 from arviz_resampler.programs.runs import Column, Found, Invalid
@@ -76,13 +74,12 @@ class Drawing(Handler):
             raise MismatchError(f"site {name!r} is deterministic in the {self.role}, but the guide draws it")
         super()._deterministic(msg)
 
-    def _stochastic(self, msg: Message, parts: list[Distribution]) -> None:
+    def _stochastic(self, msg: Message) -> None:
         name, fn = msg["name"], msg["fn"]
         replayed = self._column(name, self.replay)
         column = self._column(name, self.given) if replayed is None else replayed
         with self.particles.outside():
-            bad = self._check_parameters(name, parts)
-            flags = None if bad is None else bad.bad.expand(self.n)
+            flags = self._invalid(name, fn)
             # What failed before has no parameters.
             lost = flags if flags is None or self.failed is None else flags & ~self.failed
             kind = "observed" if msg["is_observed"] else "latent"
@@ -107,6 +104,7 @@ class Drawing(Handler):
         copies = column is not None or self._mode is None or self._mode.fresh
         with self.particles.outside():
             given = rows.clone(memory_format=torch.contiguous_format) if copies else rows
+        kind_of, mask = self._kind_of(name, fn), msg["mask"]
         found = self._keep(
             msg,
             kind,
@@ -115,12 +113,12 @@ class Drawing(Handler):
             auxiliary=bool(msg["infer"].get("is_auxiliary")),
             data=data,
             replayed=replayed is not None,
-            masked=is_masked(msg, parts),
-            kind_of=self._kind_of(name, fn),
+            masked=kind_of.masked or not (mask is None or mask is True),
+            kind_of=kind_of,
         )
         if flags is not None:
             found.bad, found.bad_text = flags, self.invalid[name].text
-        self._score(found, fn, rows, msg["mask"])
+        self._score(found, fn, rows, mask)
         if not copies:
             version = rows._version
 
@@ -182,10 +180,10 @@ class Drawing(Handler):
         """
         if support.is_everywhere(fn) or not rows.is_floating_point():
             return rows, None
-        inside = self._asked(name, fn, rows, support.inside)
-        if inside is None:
-            return rows, None
         with self.particles.outside():
+            inside = self._asked(name, fn, rows, support.inside)
+            if inside is None:
+                return rows, None
             lost = ~inside.reshape(len(inside), -1).all(-1).expand(self.n)
             if not lost.any():
                 return rows, None
@@ -265,19 +263,18 @@ class Drawing(Handler):
         if own is not None and found.kind == "latent" and found.name not in self.predictive:
             return
         found.support = support.support_key(fn)
-        try:
-            each = self._asked(found.name, fn, rows, density_of(None, masks=False))
-        except NotImplementedError as error:
-            found.unscorable = str(error) or f"{type(fn).__name__} has no density"
-            return
-        assert each is not None
         with self.particles.outside():
+            try:
+                each = self._asked(found.name, fn, rows, density_of(None, masks=False))
+            except NotImplementedError as error:
+                found.unscorable = str(error) or f"{type(fn).__name__} has no density"
+                return
+            assert each is not None
             found.log_density = self._total(each)
 
         def masked() -> None:
-            with self.particles.outside():
-                found.mask = self._aligned(mask, each)
-                found.log_density_masked = self._total(torch.where(found.mask, each, 0.0))
+            found.mask = self._aligned(mask, each)
+            found.log_density_masked = self._total(torch.where(found.mask, each, 0.0))
 
         if isinstance(mask, Tensor):  # a program may change a mask after its use
             self._later.append(masked)

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from arviz_resampler.densities import kinds
 from arviz_resampler.errors import MismatchError, ProgramError, quoted, suggestion
@@ -83,7 +82,7 @@ class Scoring(Handler):
         self.score.deterministic[name] = self.found[name]
         self.score.kinds[name] = "deterministic"
 
-    def _stochastic(self, msg: Message, parts: list[Distribution]) -> None:
+    def _stochastic(self, msg: Message) -> None:
         name, fn = msg["name"], msg["fn"]
         column = self._column(name, self.columns)
         part = column is not None and column.site.name != name
@@ -108,34 +107,34 @@ class Scoring(Handler):
         self._check_kind(name, fn, column)
         self.score.kinds[name] = "latent"
         masks = not column.masked
-        ask = density_of(column.support, masks)
-        try:
-            with self.particles.outside():
-                bad = self._check_parameters(name, parts)
-                invalid = None if bad is None else bad.bad.expand(self.n)
-                if bad is not None and invalid is not None and invalid.all() and self.row is None:
-                    raise ProgramError(f"site {name!r} of the model: {bad.text}")
-                rows = self._place(msg, column)
-                # A copy: a program that changes it in place would change the particles.
-                given = rows.clone(memory_format=torch.contiguous_format)
-                each = self._asked_outside(fn, rows, ask)
-            if each is None:
-                each = self._asked_inside(name, fn, rows, ask)
-        except NotImplementedError as error:
-            reason = str(error) or f"{type(fn).__name__} has no density"
-            raise ProgramError(f"site {name!r} of the model: {reason}") from None
-        assert each is not None
+        with self.particles.outside():
+            invalid = self._invalid(name, fn)
+            if invalid is not None:
+                if invalid.all() and self.row is None:
+                    raise ProgramError(f"site {name!r} of the model: {self.invalid[name].text}")
+                self.score.notes[name] = self.invalid[name]
+            rows = self._place(msg, column)
+            # A copy: a program that changes it in place would change the particles.
+            given = rows.clone(memory_format=torch.contiguous_format)
+            try:
+                each = self._asked(name, fn, rows, density_of(column.support, masks))
+            except NotImplementedError as error:
+                reason = str(error) or f"{type(fn).__name__} has no density"
+                raise ProgramError(f"site {name!r} of the model: {reason}") from None
+            assert each is not None
+            self._add_up(msg, each, invalid, masks)
         self._keep(msg, "latent", rows, [])
-        self.score.notes.update(self.invalid)
+        msg["value"] = self.particles.enter(given)
+        msg["done"] = True
+
+    def _add_up(self, msg: Message, each: Tensor, invalid: Tensor | None = None, masks: bool = True) -> None:
+        """Add up the log density of a site, outside the map."""
 
         def settle() -> None:
-            with self.particles.outside():
-                self.score.log_p[name] = self._scaled(each, msg, invalid, masks)
+            self.score.log_p[msg["name"]] = self._scaled(each, msg, invalid, masks)
 
         # A program may change a mask after its use; what counts is what it is in the end.
         self._later.append(settle) if masks and isinstance(msg["mask"], Tensor) else settle()
-        msg["value"] = self.particles.enter(given)
-        msg["done"] = True
 
     def _check_kind(self, name: str, fn: Any, column: Column) -> None:
         if column.reason is not None:
@@ -179,9 +178,7 @@ class Scoring(Handler):
             )
         return MismatchError(text)
 
-    def _scaled(
-        self, each: Tensor, msg: Message, invalid: Tensor | None = None, masks: bool = True
-    ) -> Tensor:
+    def _scaled(self, each: Tensor, msg: Message, invalid: Tensor | None, masks: bool) -> Tensor:
         """Add up a log density as the model has it, with its scale and mask.
 
         Where a mask stood around the site when it was drawn, too, masks say which data there are, and
@@ -201,13 +198,7 @@ class Scoring(Handler):
         name = msg["name"]
         with self.particles.outside():
             log_factor = self.particles.rows(msg["fn"].log_factor).to(torch.float64, copy=True)
+            self._add_up(msg, log_factor)
         self.score.densities_normalized = False
         self.score.kinds[name] = "factor"
         self._keep(msg, "factor", torch.empty(0), [])
-
-        def settle() -> None:
-            with self.particles.outside():
-                self.score.log_p[name] = self._scaled(log_factor, msg)
-
-        # A program may change a mask after its use.
-        self._later.append(settle) if isinstance(msg["mask"], Tensor) else settle()

@@ -223,7 +223,7 @@ def score(
         else:
             if handler.loose or (before is not None and not same_state(other_randomness(), before)):
                 say_loose(program)
-            if not catches(program, handler, Scoring(columns)):
+            if handler.failed is None or not catches(program, handler, Scoring(columns)):
                 return _ended(_without_failed(handler, lost), early)
             reason = caught(handler)
             if vectorize is True:

@@ -128,7 +128,7 @@ def test_the_log_density_in_the_support_is_that_of_the_distribution(name):
     result = density.log_prob(fn, value)
     assert result.dtype == torch.float64
     assert result.shape == (N, *fn.batch_shape)
-    with support.lenient(fn):  # a component must not be asked about values of another
+    with support.lenient(parameters.nested(fn)):  # a component must not be asked about values of another
         expected = fn.log_prob(value)
     torch.testing.assert_close(result, expected.double(), rtol=1e-5, atol=1e-5)
 
@@ -724,13 +724,14 @@ def test_discrete_and_continuous_distributions_are_told_apart(fn, discrete, cont
 
 
 def test_distributions_that_draw_from_something_else_are_known():
-    assert "LKJCholesky" in kinds.drawn_otherwise(dist.LKJCholesky(3, 1.0).expand([2]))
-    assert "LKJCholesky" in kinds.drawn_otherwise(dist.LKJCholesky(5, torch.ones(2)).to_event(1))
-    assert kinds.drawn_otherwise(dist.LKJCholesky(2, 1.0)) is None
+    assert "LKJCholesky" in kinds.kind_of(dist.LKJCholesky(3, 1.0).expand([2])).drawn_otherwise
+    assert "LKJCholesky" in kinds.kind_of(dist.LKJCholesky(5, torch.ones(2)).to_event(1)).drawn_otherwise
+    assert kinds.kind_of(dist.LKJCholesky(2, 1.0)).drawn_otherwise is None
     times = torch.tensor([0.0, 0.5, 1.0])
-    assert "rate 1" in kinds.drawn_otherwise(dist.CoalescentTimes(times, 2.0))
-    assert kinds.drawn_otherwise(dist.CoalescentTimes(times)) is None
-    assert all(kinds.drawn_otherwise(make()) is None for name, make in TABLE.items() if name != "LKJCholesky")
+    assert "rate 1" in kinds.kind_of(dist.CoalescentTimes(times, 2.0)).drawn_otherwise
+    assert kinds.kind_of(dist.CoalescentTimes(times)).drawn_otherwise is None
+    usual = [make for name, make in TABLE.items() if name != "LKJCholesky"]
+    assert all(kinds.kind_of(make()).drawn_otherwise is None for make in usual)
 
 
 def test_torch_still_draws_large_correlation_matrices_from_another_distribution():
