@@ -30,6 +30,8 @@ from arviz_resampler.errors import (
 from arviz_resampler.pipeline import Drawn
 from arviz_resampler.weights.weights import Weights
 
+_SHOWN = ["ess", "ess_fraction", "pareto_k", "max_weight", "n_unique", "verdict"]  # in print
+
 
 class Comparison(dict[str, Any]):
     """Several priors on the same particles, side by side; made by :meth:`Resampler.compare`.
@@ -162,19 +164,17 @@ class Comparison(dict[str, Any]):
     # ---------------------------------------------------------------- diagnostics
 
     def diagnostics(self) -> pd.DataFrame:
-        """Diagnostics of the weights by variant: ESS, k-hat, largest weight, distinct draws, verdict."""
-        rows = {}
-        for name, weights in self.weights.items():
-            verdict, advice = weights.judge(self.num_samples)
-            rows[name] = {
-                "ess": weights.ess,
-                "ess_fraction": weights.ess / weights.num_particles,
-                "pareto_k": weights.pareto_k if weights.ess else math.nan,
-                "max_weight": weights.max_weight,
+        """Diagnostics of the weights by variant, as :class:`Diagnostics` has them, and ``n_unique``.
+
+        ``n_unique`` is the number of different particles among the draws.
+        """
+        rows = {
+            name: {
+                **weights.diagnostics(self.num_samples)._asdict(),
                 "n_unique": len(np.unique(self._drawn[name].particles)) if name in self else 0,
-                "verdict": verdict,
-                "advice": advice,
             }
+            for name, weights in self.weights.items()
+        }
         return tables.frame(rows, "variant")
 
     def ess_by_site(self) -> pd.DataFrame:
@@ -331,7 +331,7 @@ class Comparison(dict[str, Any]):
     def __repr__(self) -> str:
         head = f"Comparison of {len(self.weights)} variants, {self.num_samples} draws each"
         table = self.diagnostics()
-        shown = table.drop(columns="advice").to_string(
+        shown = table[_SHOWN].to_string(
             formatters={"ess": "{:.1f}".format, "ess_fraction": "{:.1%}".format},
             float_format="{:.2g}".format,
             index_names=False,

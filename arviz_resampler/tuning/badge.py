@@ -7,24 +7,25 @@ from collections.abc import Iterable
 from typing import Any
 
 from arviz_resampler.plots.verdicts import COLORS, SIGNS
+from arviz_resampler.weights.weights import Weights
 
 _FACT = "display:inline-block;margin-right:1em"
 
 
-def verdict_badge(prior: Any, weights: Any, num_samples: int, notes: Iterable[str]) -> str:
+def verdict_badge(prior: Any, weights: Weights, num_samples: int, notes: Iterable[str]) -> str:
     """HTML of a verdict: color, sign and words."""
-    verdict, advice = weights.judge(num_samples)
-    fit = weights.pareto
-    k = f"k-hat {fit.k:.2f} (good below {fit.threshold:.2f})" if not fit.reason else f"no k-hat: {fit.reason}"
+    found = weights.diagnostics(num_samples)
+    k = f"k-hat {found.pareto_k:.2f} (good below {found.good_k:.2f})"
     distinct = prior["sample_stats_prior"].attrs["n_unique"]
     facts = [
-        f"ESS {weights.ess:,.0f} of {weights.num_particles:,}",
+        f"ESS {found.ess:,.0f} of {found.num_guide_samples:,}",
         f"{distinct:,} of {num_samples:,} draws distinct",
-        k,
+        f"no k-hat: {found.pareto_k_reason}" if found.pareto_k_reason else k,
     ]
-    if verdict == "good":
-        return _box(verdict, verdict, [*facts, f"site {weights.costliest_site!r} costs most"], [], notes)
-    return _box(verdict, verdict, facts, [advice], notes)
+    if found.verdict == "good":
+        facts.append(f"site {weights.costliest_site!r} costs most")
+    advice = [] if found.verdict == "good" else [found.advice]
+    return _box(found.verdict, found.verdict, facts, advice, notes)
 
 
 def failure_badge(error: Exception, last: str, notes: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from arviz_resampler._frozen import FrozenMapping
 from arviz_resampler.errors import from_extra
 from arviz_resampler.plots.verdicts import COLORS, style
 from arviz_resampler.tuning.ranges import Number, Range
+from arviz_resampler.weights.diagnostics import Diagnostics
 from arviz_resampler.weights.weights import Weights
 
 Interval = tuple[Number, Number]
@@ -34,50 +35,43 @@ class Step:
     ----------
     hyper : mapping of str to number
         The hyper-parameters.
-    verdict : {"good", "low", "unreliable", "failed"}
-        Of the weights, for the number of draws of the tuner; "failed" where there are none.
-    advice : str
-        What to do, or why it failed.
-    ess : float
-        Effective sample size.
-    num_particles : int
-        How many particles it is of.
-    pareto_k : float
-        Pareto k-hat.
-    distinct : float
-        How many different particles are expected among the draws.
-    site : str or None
+    diagnostics : Diagnostics, optional
+        Of the weights, for the number of draws of the tuner; None where there are no weights.
+    site : str, optional
         The site that costs most of the ESS.
+    error : str
+        The reason why there are no weights.
     """
 
     hyper: Mapping[str, Number]
-    verdict: str
-    advice: str
-    ess: float = 0.0
-    num_particles: int = 0
-    pareto_k: float = float("nan")
-    distinct: float = 0.0
+    diagnostics: Diagnostics | None
     site: str | None = None
+    error: str = ""
 
     @classmethod
     def of(cls, hyper: Mapping[str, Number], weights: Weights, num_samples: int) -> Step:
         """The verdict on weights for a number of draws."""
-        verdict, advice = weights.judge(num_samples)
-        return cls(
-            hyper,
-            verdict,
-            advice,
-            ess=weights.ess,
-            num_particles=weights.num_particles,
-            pareto_k=weights.pareto_k,
-            distinct=weights.expected_distinct(num_samples),
-            site=weights.costliest_site,
-        )
+        return cls(hyper, weights.diagnostics(num_samples), weights.costliest_site)
 
     @classmethod
     def failed(cls, hyper: Mapping[str, Number], error: Exception) -> Step:
         """A step without weights, with the error."""
-        return cls(hyper, "failed", f"{type(error).__name__}: {error}")
+        return cls(hyper, None, error=f"{type(error).__name__}: {error}")
+
+    @property
+    def verdict(self) -> str:
+        """The verdict: "good", "low" or "unreliable", and "failed" where there are no weights."""
+        return "failed" if self.diagnostics is None else self.diagnostics.verdict
+
+    @property
+    def advice(self) -> str:
+        """What to do, or why there are no weights."""
+        return self.error if self.diagnostics is None else self.diagnostics.advice
+
+    @property
+    def ess(self) -> float:
+        """Effective sample size; 0 where there are no weights."""
+        return 0.0 if self.diagnostics is None else self.diagnostics.ess
 
     @property
     def good(self) -> bool:
@@ -220,7 +214,7 @@ class Coverage:
 
     @property
     def table(self) -> pd.DataFrame:
-        """All steps: hyper-parameters, verdict, ESS, k-hat and more.
+        """All steps: hyper-parameters, diagnostics as :class:`Diagnostics` has them, and the costliest site.
 
         The column ``along`` names the range that was moved along; it is "design" in the design.
         """
@@ -230,11 +224,11 @@ class Coverage:
             {
                 "along": name,
                 **step.hyper,
+                **({} if step.diagnostics is None else step.diagnostics._asdict()),
                 "verdict": step.verdict,
-                "ess": step.ess,
-                "pareto_k": step.pareto_k,
-                "site": step.site,
                 "advice": step.advice,
+                "ess": step.ess,
+                "site": step.site,
             }
             for name, step in found
         )

@@ -11,8 +11,12 @@ import pytest
 from arviz_resampler import Resampler
 from arviz_resampler.tuning.coverage import Step, cover, covered_range
 from arviz_resampler.tuning.ranges import Range
+from arviz_resampler.weights.weights import Weights
 
 matplotlib.use("Agg")
+
+
+EQUAL = Weights({"x": [0.0] * 500}).diagnostics(100)
 
 
 def looker(good, seen=None):
@@ -21,7 +25,8 @@ def looker(good, seen=None):
     def look(**hyper):
         if seen is not None:
             seen.append(hyper)
-        return Step(hyper, "good" if good(**hyper) else "low", "", ess=500.0)
+        verdict = "good" if good(**hyper) else "low"
+        return Step(hyper, EQUAL._replace(verdict=verdict))
 
     return look
 
