@@ -54,6 +54,13 @@ def plan(
         ``costliest_site``; ``verdict`` on the pilot, and ``advice``. Where the verdict is not good the
         number is a lower bound.
 
+    Raises
+    ------
+    ArgumentError
+        If an argument is not usable as given.
+    ProgramError
+        If a program cannot be run.
+
     Notes
     -----
     The ESS fraction tends to ``E[w]**2 / E[w**2]`` for raw ratios w. Its error follows from the influence

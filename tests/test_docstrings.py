@@ -30,7 +30,7 @@ def documented():
                     continue  # no function, or one that a decorator wrote
                 if member in ("__init__", "__post_init__"):
                     yield name, function, thing.__doc__
-                elif not member.startswith("_"):
+                elif not (member.startswith("_") or hasattr(dict, member)):
                     yield f"{name}.{member}", function, function.__doc__
 
 

@@ -42,7 +42,13 @@ class Range:
 
     @classmethod
     def checked(cls, name: str, given: Any) -> Range:
-        """A range from what a user gave: two finite numbers, the lower first."""
+        """A range from what a user gave: two finite numbers, the lower first.
+
+        Raises
+        ------
+        ArgumentError
+            If it is anything else.
+        """
         try:
             low, high = given
         except (TypeError, ValueError):
@@ -66,7 +72,13 @@ class Range:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def value(self, given: Any) -> Number:
-        """A value from what a user gave: a number of the range."""
+        """A value from what a user gave: a number of the range.
+
+        Raises
+        ------
+        ArgumentError
+            If it is no number of the range.
+        """
         number = not isinstance(given, bool) and isinstance(given, Real)
         inside = number and self.low <= given <= self.high
         where = f"from {self.low} to {self.high}, got {given!r}"
