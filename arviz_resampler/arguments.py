@@ -11,10 +11,59 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from arviz_resampler.errors import ArgumentError, quoted
 
 _MAX = 2**63 - 1
+
+
+def as_array(name: str, values: Any) -> NDArray[Any]:
+    """Numbers of any library as an array of NumPy, NaN where one is missing.
+
+    Parameters
+    ----------
+    name : str
+        In the message.
+    values : array_like
+        Numbers: of NumPy, masked or not, torch, pandas, xarray or Python.
+
+    Returns
+    -------
+    ndarray
+        Of integers, floats or truth values; it may share the memory of ``values``.
+
+    Raises
+    ------
+    ArgumentError
+        If they are no real numbers, or have no common shape.
+    """
+    try:
+        array = _to_numpy(values)
+        if array.dtype.kind == "O":  # of Python objects, such as numbers and None
+            array = array.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ArgumentError(f"{name!r} cannot be read as an array of numbers: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise ArgumentError(
+            f"{name!r} has dtype {array.dtype}, which ArviZ cannot show: turn it into real numbers, or "
+            f"labels into coords"
+        )
+    return array
+
+
+def _to_numpy(values: Any) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.filled(values.astype(np.float64), np.nan) if np.ma.is_masked(values) else values.data
+    if hasattr(values, "detach"):  # a tensor, perhaps of a dtype that NumPy does not know
+        tensor = values.detach().cpu()
+        known = not tensor.is_floating_point() or tensor.element_size() > 2
+        return np.asarray(tensor if known else tensor.float())
+    if hasattr(values, "to_numpy") and hasattr(values, "isna"):  # of pandas, perhaps with NA
+        missing = bool(np.any(values.isna()))
+        how = {"dtype": np.float64, "na_value": np.nan} if missing else {}
+        return np.asarray(values.to_numpy(**how))
+    return np.asarray(values)
 
 
 def integer_or_none(value: Any) -> int | None:

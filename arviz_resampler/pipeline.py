@@ -84,10 +84,9 @@ class Pipeline:
         self.chooser = Chooser(seed, particles.num_particles, seeded=seeded)
         self.scratch = Spare()
         self.partial, self.vectorize, self.progressbar = partial, vectorize, progressbar
-        self._coords, self._dims = coords, dims
-        self.observed, self.constant = containers.data_groups(
-            {**particles.data, **observed}, constant, particles.sites
-        )
+        data = containers.read_data({**particles.data, **observed}, constant, particles.sites, dims, coords)
+        self.observed, self.constant = data.observed, data.constant
+        self._coords, self._dims = data.coords, data.dims
         self._labels = self._make_labels(particles.sites)
         self._said: set[str] = set()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from arviz_resampler.containers.alignment import as_labels
 from arviz_resampler.containers.arrays import Array
 from arviz_resampler.errors import ArgumentError, NameWarning, quoted, suggestion, warn
 from arviz_resampler.sites import Site, name_axes
@@ -18,6 +20,7 @@ RESERVED = frozenset(
     | {"model", "variant", "column", "variable", "label", "plot_axis", "kde_dim", "group"}
 )
 _PARTICLE = "particle"
+_LONGEST = 240  # bytes of a name, less than the 256 of netCDF, with room for what is added
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -40,8 +43,8 @@ class Labels:
     Notes
     -----
     Names that ArviZ reserves and names that collide get another name: ``<site>_site``,
-    ``<plate>_plate``, ``<site>_<plate>`` for a plate that has two sizes, a dot for a slash, and an
-    underscore at the end where that is taken too.
+    ``<plate>_plate``, ``<site>_<plate>`` for a plate that has two sizes, what :func:`as_file_name` makes of a
+    name that no file takes, and an underscore at the end where that is taken too.
     """
 
     def __init__(
@@ -73,38 +76,42 @@ class Labels:
     def _clear_dims(
         self, raw: Mapping[str, Sequence[str]], shapes: Shapes, chosen: Container[str]
     ) -> dict[str, tuple[str, ...]]:
-        found: dict[str, set[int]] = {}
+        """Final dims by variable: each dim has a name that files take and that no other dim has."""
+        sizes: dict[str, set[int]] = {}
         for name, site_dims in raw.items():
-            if len({_clean(dim) for dim in site_dims}) < len(site_dims):
+            if len(set(map(as_file_name, site_dims))) < len(site_dims):
                 raise ArgumentError(
                     f"the axes of {name!r} must have different names, got {list(site_dims)}; set them in dims"
                 )
             for dim, size in zip(site_dims, shapes[name], strict=True):
-                found.setdefault(_clean(dim), set()).add(size)
-        cleared = {}
+                sizes.setdefault(dim, set()).add(size)
+        for dim, found in sizes.items():
+            if len(found) > 1 and dim in chosen:
+                raise ArgumentError(
+                    f"dims gives the name {dim!r} to axes of sizes {sorted(found)}; one name goes with one "
+                    f"size"
+                )
+
+        def key_of(name: str, dim: str) -> tuple[str, str]:
+            """A dim, with its variable where a plate of that name has two sizes."""
+            return (dim, name if len(sizes[dim]) > 1 else "")
+
+        keys = dict.fromkeys(key_of(name, dim) for name, site_dims in raw.items() for dim in site_dims)
+        final: dict[tuple[str, str], str] = {}
+        # Names that may stay come first, so that a changed one makes way for them.
+        for key in sorted(keys, key=lambda key: _dim_name(*key) != key[0]):
+            final[key] = _free(_dim_name(*key), set(final.values()) | (set(sizes) - {key[0]}))
+            if final[key] != key[0]:
+                of = f" of {key[1]}" if key[1] else ""
+                self.renamed[f"dim {key[0]}{of}"] = final[key]
         for name, site_dims in raw.items():
-            new = []
             for dim, size in zip(site_dims, shapes[name], strict=True):
-                clean, key = _clean(dim), f"dim {dim}"
-                if len(found[clean]) > 1:
-                    if dim in chosen:
-                        raise ArgumentError(
-                            f"dims gives the name {dim!r} to axes of sizes {sorted(found[clean])}; one "
-                            f"name goes with one size"
-                        )
-                    clean, key = _free(f"{_clean(name)}_{clean}", found), f"dim {dim} of {name}"
-                elif clean in RESERVED:
-                    clean = _free(f"{clean}_plate", found)
-                if clean != dim:
-                    self.renamed[key] = clean
-                self.sizes[clean] = size
-                new.append(clean)
-            cleared[name] = tuple(new)
-        return cleared
+                self.sizes[final[key_of(name, dim)]] = size
+        return {name: tuple(final[key_of(name, dim)] for dim in site_dims) for name, site_dims in raw.items()}
 
     def _clear_names(self, names: Iterable[str]) -> dict[str, str]:
         def wanted(name: str) -> str:
-            clean = _clean(name)
+            clean = as_file_name(name)
             return f"{clean}_site" if clean in RESERVED or clean in self.sizes else clean
 
         result = {}
@@ -127,9 +134,7 @@ class Labels:
                     f"coords names the dim {dim!r}, which no site has; there are {quoted(self.sizes)}."
                     f"{suggestion(str(dim), self.sizes)}"
                 )
-            labels = np.asarray(given)
-            if labels.dtype.kind == "O":  # of a pandas object, or of mixed types, which no file holds
-                labels = labels.astype(str)
+            labels = as_labels(dim, given)
             if labels.shape != (self.sizes[final],):
                 raise ArgumentError(
                     f"coords gives labels of shape {labels.shape} to dim {dim!r}, which has size "
@@ -158,7 +163,7 @@ class Labels:
         self, variables: Mapping[str, tuple[tuple[str, ...], Array]], attrs: dict[str, Any]
     ) -> xr.Dataset:
         sizes = {d: s for dims, values in variables.values() for d, s in zip(dims, values.shape, strict=True)}
-        coords = {d: self.coords.get(d, np.arange(s)) for d, s in sizes.items()}
+        coords = {d: self.coords[d].copy() if d in self.coords else np.arange(s) for d, s in sizes.items()}
         return xr.Dataset(variables, coords, attrs)
 
     def warn_renamed(self) -> None:
@@ -168,8 +173,30 @@ class Labels:
             warn(f"names that ArviZ cannot hold were changed in the container: {changes}", NameWarning)
 
 
-def _clean(name: str) -> str:
-    return name.replace("/", ".")
+def _dim_name(dim: str, name: str) -> str:
+    """The name of a dim, or of one that belongs to a variable alone."""
+    clean = as_file_name(f"{name}_{dim}" if name else dim)
+    return f"{clean}_plate" if clean in RESERVED else clean
+
+
+def as_file_name(name: str) -> str:
+    """A name that netCDF and zarr files take, as close to the given one as they allow.
+
+    They take no slash of either kind, no control characters, no blank at the ends, none but a letter, a digit
+    or an underscore at the beginning, only composed letters, and 256 bytes.
+
+    Examples
+    --------
+    >>> as_file_name("a/b"), as_file_name("$x$"), as_file_name("mu")
+    ('a.b', '_$x$', 'mu')
+    """
+    name = unicodedata.normalize("NFC", name).replace("/", ".").replace("\\", "_")
+    name = "".join("_" if unicodedata.category(letter)[0] == "C" else letter for letter in name).strip()
+    if not name or not (name[0].isalnum() or name[0] == "_"):
+        name = f"_{name}"
+    if name.startswith("__"):  # zarr keeps these for itself
+        name = f"x{name}"
+    return name.encode()[:_LONGEST].decode(errors="ignore").strip()
 
 
 def _free(name: str, taken: Container[str]) -> str:
@@ -181,12 +208,18 @@ def _free(name: str, taken: Container[str]) -> str:
 def _given(
     name: str, given: Sequence[str | None], raw: Mapping[str, Sequence[str]], shapes: Shapes
 ) -> tuple[str, ...]:
-    """Dims of a site, with the names that the user gave to all of its axes or to those of its event."""
+    """Dims of a variable, with the names that the user gave."""
     if name not in raw:
         raise ArgumentError(
             f"dims names {name!r}, which is no site; there are {quoted(raw)}.{suggestion(str(name), raw)}"
         )
-    site_dims = raw[name]
+    return named(name, given, raw[name], shapes[name])
+
+
+def named(
+    name: str, given: Sequence[str | None], site_dims: Sequence[str], shape: tuple[int, ...]
+) -> tuple[str, ...]:
+    """Dims of a site, with the names that the user gave to all of its axes or to those of its event."""
     event = [dim for dim in site_dims if dim.startswith(f"{name}_dim_")]
     if len(given) == len(site_dims):
         return tuple(own if dim is None else dim for dim, own in zip(given, site_dims, strict=True))
@@ -196,5 +229,5 @@ def _given(
     also = f", or the {len(event)} of its event" if event else ""
     raise ArgumentError(
         f"dims gives {len(given)} names to {name!r}, which has axes {tuple(site_dims)} of shape "
-        f"{shapes[name]}: name all of them{also}"
+        f"{shape}: name all of them{also}"
     )

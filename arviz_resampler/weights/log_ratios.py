@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from arviz_resampler.arguments import as_array
 from arviz_resampler.errors import ArgumentError, WeightError
 
 Floats = NDArray[np.float64]
@@ -38,7 +39,10 @@ class Normalized(NamedTuple):
 
 def checked(log_ratio_by_site: Mapping[str, ArrayLike]) -> dict[str, Floats]:
     """Log ratios by site as read-only arrays of one length, without NaN and +infinity."""
-    sites = {name: frozen(np.asarray(values, np.float64)) for name, values in log_ratio_by_site.items()}
+    sites = {
+        name: frozen(np.array(as_array(name, values), np.float64))
+        for name, values in log_ratio_by_site.items()
+    }
     shapes = {array.shape for array in sites.values()}
     if len(shapes) != 1 or any(len(shape) != 1 or shape[0] == 0 for shape in shapes):
         raise ArgumentError(
@@ -53,6 +57,8 @@ def checked(log_ratio_by_site: Mapping[str, ArrayLike]) -> dict[str, Floats]:
 def normalize(log_ratio: Floats, top: float | None = None, out: Floats | None = None) -> Normalized:
     """Normalize ratios, given their logs, the largest of these where it is known, and room for weights."""
     top = float(log_ratio.max()) if top is None else top
+    if top == math.inf:
+        raise WeightError("the sum of the log ratios over sites is +infinity, beyond the range of float64")
     if top == -math.inf:
         return Normalized(frozen(np.zeros(len(log_ratio))), 0.0, top, 0.0)
     weights = np.subtract(log_ratio, top, out=out)
@@ -78,9 +84,47 @@ def add(parts: Iterable[Floats]) -> Floats:
     """Sum of arrays of one shape, in their order; one array is its own sum."""
     first, *others = parts
     total = first.copy() if others else first
-    for part in others:
-        total += part
+    with np.errstate(over="ignore"):
+        for part in others:
+            total += part
     return total
+
+
+def sums_without(parts: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
+    """Sum of all arrays but one, for each of two or more: from sums over those before and those after it.
+
+    A difference from the sum of all would not do where a part is -inf.
+    """
+    names = list(parts)
+    after = [parts[names[-1]]]
+    for name in names[-2:0:-1]:
+        after.append(after[-1] + parts[name])
+    before = None
+    for name in names:
+        later = after.pop() if after else None
+        if before is None or later is None:
+            others = later if before is None else before
+            assert others is not None
+        else:
+            others = before + later
+        yield name, others
+        before = parts[name] if before is None else before + parts[name]
+
+
+def particle_values(values: ArrayLike, weights: Floats) -> Floats:
+    """Values by particle, zero where a particle without weight has none that is finite."""
+    if not weights.any():
+        raise WeightError("no particle has positive weight, so there is nothing to average: see advice")
+    array = as_array("values", values).astype(np.float64, copy=False)
+    if array.shape[:1] != weights.shape:
+        raise ArgumentError(
+            f"values must have the {len(weights)} particles as their first axis, got shape {array.shape}"
+        )
+    without = weights == 0
+    if without.any() and not np.isfinite(array[without]).all():
+        array = array.copy()
+        array[without] = 0.0
+    return array
 
 
 def frozen(array: Floats) -> Floats:

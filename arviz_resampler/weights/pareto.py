@@ -55,7 +55,8 @@ def fit_pareto(ratios: Floats) -> ParetoFit:
 
     Notes
     -----
-    The tail is the ``floor(3 * sqrt(N))`` largest ratios, or ``floor(N / 5)`` where that is less.
+    The tail is the ``floor(3 * sqrt(N))`` largest ratios, or ``floor(N / 5)`` where that is less; those that
+    are tied with the next one are left out.
     The fit is that of Zhang and Stephens, *A new and efficient estimation method for the
     generalized Pareto distribution*, Technometrics 51(3), 2009, with the weak prior and the
     threshold ``min(1 - 1 / log10(N), 0.7)`` of Vehtari et al. (2024).
@@ -67,8 +68,13 @@ def fit_pareto(ratios: Floats) -> ParetoFit:
         return ParetoFit(math.nan, tail, threshold, f"{n} particles are too few for a tail")
     top = _largest(ratios, tail + 1)
     excess = top[1:] - top[0]
-    if excess[-1] <= excess[0] * (1 + 1e-9) or not excess[-1] > top[-1] * 1e-9:
+    # Ratios of counts and choices are tied: those at the cutoff are not above it.
+    excess = excess[excess > top[-1] * 1e-9]
+    tail = len(excess)
+    if not tail or excess[-1] <= excess[0] * (1 + 1e-9):
         return ParetoFit(math.nan, tail, threshold, "the largest weights are equal")
+    if tail < 5:
+        return ParetoFit(math.nan, tail, threshold, "most of the largest weights are equal")
     excess /= excess[-1]  # k has no scale
     quarter = max(excess[int(tail / 4 + 0.5) - 1], 1e-12)
     b = 1 + _grid(tail) / (3 * quarter)

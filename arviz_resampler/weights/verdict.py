@@ -31,7 +31,7 @@ class Judgement(NamedTuple):
 
 def judge(weights: Weights, num_samples: int) -> Judgement:
     """The judgement of the first rule that has one, else a good one."""
-    for rule in (no_support, too_few, heavy_tail, missing_mass, repeats):
+    for rule in (no_support, too_few, heavy_tail, missing_mass, excess_mass, repeats):
         judgement = rule(weights, num_samples)
         if judgement is not None:
             return judgement
@@ -87,6 +87,22 @@ def missing_mass(weights: Weights, num_samples: int) -> Judgement | None:
     )
 
 
+def excess_mass(weights: Weights, num_samples: int) -> Judgement | None:
+    """The mean raw weight is above one: the draws are not of the density that they are scored with."""
+    if not weights.densities_normalized:
+        return None
+    mean = math.exp(min(weights.log_mean_weight, 700.0))
+    # Densities in float32 that are added up over many sites are off by less than a thousandth.
+    if mean - 1 <= _MISSING * weights.log_mean_weight_se * mean + 1e-3:
+        return None
+    return Judgement(
+        "unreliable",
+        f"the mean raw weight is {mean:.3g}, not 1: values of site {_fullest(weights)!r} are not drawn from "
+        f"the density that they are scored with, as where they underflow, or that density is not normalized. "
+        f"Draw the site from another distribution.",
+    )
+
+
 def repeats(weights: Weights, num_samples: int) -> Judgement | None:
     """Draws repeat, as there are more of them than effective particles, or a few have much weight."""
     if weights.ess >= num_samples and not _is_heavy(weights):
@@ -119,13 +135,19 @@ def _has_uncovered_tail(weights: Weights) -> bool:
 
 def _missing_mass(weights: Weights) -> float:
     """Fraction of the model's mass that the particles do not see; unknown, so none, for other densities."""
-    return -math.expm1(weights.log_mean_weight) if weights.densities_normalized else 0.0
+    return -math.expm1(min(weights.log_mean_weight, 0.0)) if weights.densities_normalized else 0.0
 
 
 def _emptiest(weights: Weights) -> str:
     """The site that most lowers the mean raw weight."""
     ratios = weights.log_ratio_by_site
     return min(ratios, key=lambda name: log_mean(ratios[name]))
+
+
+def _fullest(weights: Weights) -> str:
+    """The site that most raises the mean raw weight."""
+    ratios = weights.log_ratio_by_site
+    return max(ratios, key=lambda name: log_mean(ratios[name]))
 
 
 # ---------------------------------------------------------------- sentences

@@ -9,15 +9,25 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from arviz_resampler.errors import ArgumentError, WeightError
+from arviz_resampler._frozen import FrozenMapping
+from arviz_resampler.errors import ArgumentError
 from arviz_resampler.weights.diagnostics import Diagnostics, as_text, diagnose
-from arviz_resampler.weights.log_ratios import Floats, Normalized, add, checked, frozen, kish_ess, normalize
+from arviz_resampler.weights.log_ratios import (
+    Floats,
+    Normalized,
+    add,
+    checked,
+    frozen,
+    kish_ess,
+    normalize,
+    particle_values,
+    sums_without,
+)
 from arviz_resampler.weights.pareto import ParetoFit, fit_pareto
 from arviz_resampler.weights.verdict import Judgement, Verdict, judge
 
@@ -28,8 +38,7 @@ _DEFAULT_DRAWS = 1000
 class Weights:
     """Self-normalized importance weights of one model on N particles.
 
-    Immutable; prints itself. Numbers come from weights, pictures from draws: :meth:`mean` and
-    :meth:`quantile` use all particles and have less error than any set of draws.
+    Immutable; prints itself. :meth:`mean` and :meth:`quantile` have less error than any set of draws.
 
     Parameters
     ----------
@@ -77,16 +86,12 @@ class Weights:
     densities_normalized: bool = True
     failed: NDArray[np.bool_] | None = None
     log_ratio: Floats = field(init=False)
-    _normalized: Normalized = field(init=False)
+    _top: float | None = field(default=None, init=False)
+    _out: Floats | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         sites = checked(self.log_ratio_by_site)
-        log_ratio = add(sites.values())
-        self._set(
-            log_ratio_by_site=MappingProxyType(sites),
-            log_ratio=frozen(log_ratio),
-            _normalized=normalize(log_ratio),
-        )
+        self._set(log_ratio_by_site=FrozenMapping(sites), log_ratio=frozen(add(sites.values())))
 
     @classmethod
     def from_sum(
@@ -106,9 +111,14 @@ class Weights:
             densities_normalized=densities_normalized,
             failed=failed,
             log_ratio=frozen(log_ratio),
-            _normalized=normalize(log_ratio, top, out),
+            _top=top,
+            _out=out,
         )
         return weights
+
+    @cached_property
+    def _normalized(self) -> Normalized:
+        return normalize(self.log_ratio, self._top, self._out)
 
     def _set(self, **fields: Any) -> None:
         for name, value in fields.items():
@@ -200,14 +210,16 @@ class Weights:
     @cached_property
     def ess_by_site(self) -> Mapping[str, float]:
         """ESS that each site would leave on its own."""
-        return MappingProxyType({n: kish_ess(r) for n, r in self.log_ratio_by_site.items()})
+        return FrozenMapping({n: kish_ess(r) for n, r in self.log_ratio_by_site.items()})
 
     @cached_property
     def ess_without_site(self) -> Mapping[str, float]:
         """ESS that would be left without each site."""
-        n, ratios = float(self.num_particles), self.log_ratio_by_site
-        others = {name: [r for other, r in ratios.items() if other != name] for name in ratios}
-        return MappingProxyType({name: kish_ess(add(r)) if r else n for name, r in others.items()})
+        if len(self.log_ratio_by_site) == 1:
+            return FrozenMapping(dict.fromkeys(self.log_ratio_by_site, float(self.num_particles)))
+        return FrozenMapping(
+            {name: kish_ess(others) for name, others in sums_without(self.log_ratio_by_site)}
+        )
 
     @cached_property
     def costliest_site(self) -> str:
@@ -262,17 +274,6 @@ class Weights:
 
     # ---------------------------------------------------------------- weighted answers
 
-    def _values(self, values: ArrayLike) -> Floats:
-        if not self.ess:
-            raise WeightError("no particle has positive weight, so there is nothing to average: see advice")
-        array = np.asarray(values, dtype=np.float64)
-        if array.shape[:1] != (self.num_particles,):
-            raise ArgumentError(
-                f"values must have the {self.num_particles} particles as their first axis, got shape "
-                f"{array.shape}"
-            )
-        return array
-
     def mean(self, values: ArrayLike) -> Any:
         """Weighted mean over particles.
 
@@ -293,7 +294,7 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        return np.tensordot(self.normalized, self._values(values), axes=1)[()]
+        return np.tensordot(self.normalized, particle_values(values, self.normalized), axes=1)[()]
 
     def quantile(self, values: ArrayLike, q: ArrayLike) -> Any:
         """Weighted quantile: the inverse of the weighted empirical distribution function.
@@ -317,7 +318,7 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        array = self._values(values)
+        array = particle_values(values, self.normalized)
         if not ((np.asarray(q) >= 0) & (np.asarray(q) <= 1)).all():
             raise ArgumentError(f"q must be probabilities in [0, 1], got {q!r}")
         weights = self.normalized
@@ -345,5 +346,5 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        array = self._values(values)
+        array = particle_values(values, self.normalized)
         return np.sqrt(np.tensordot(self.normalized**2, (array - self.mean(array)) ** 2, axes=1))[()]

@@ -733,7 +733,8 @@ def test_missing_observations_stay_missing_and_plots_leave_them_out(masked):
         (4.0, r"'y' has shape \(\)"),
         (["a", "b", "c"], "'y' has dtype <U1"),
         ([1j, 2, 3], "'y' has dtype complex128"),
-        ([None, 2, 3], "'y' has dtype object"),
+        ([{}, 2, 3], "'y' cannot be read as an array of numbers"),
+        ([[1.0], 2, 3], "'y' cannot be read as an array of numbers"),
     ],
 )
 def test_observed_data_that_do_not_fit_are_refused_when_the_resampler_is_built(given, message):

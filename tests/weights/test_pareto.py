@@ -2,7 +2,9 @@ import math
 
 import arviz as az
 import numpy as np
+import pyro.distributions as dist
 import pytest
+import torch
 
 from arviz_resampler.weights.pareto import fit_pareto
 
@@ -98,3 +100,35 @@ def test_ties_at_the_edge_of_the_tail_do_no_harm():
     assert math.isfinite(fit_pareto(ratios).k)
     few = np.concatenate([np.zeros(9900), np.exp(np.random.default_rng(0).normal(size=100))])
     assert math.isfinite(fit_pareto(few).k)
+
+
+@pytest.mark.parametrize(
+    ("guide", "model"),
+    [
+        (dist.Categorical(torch.tensor([0.01, 0.99])), dist.Categorical(torch.tensor([0.02, 0.98]))),
+        (dist.Poisson(5.0), dist.Poisson(4.0)),
+        (dist.Binomial(10, 0.5), dist.Binomial(10, 0.4)),
+        (dist.Geometric(0.3), dist.Geometric(0.4)),
+    ],
+)
+def test_ratios_of_counts_which_are_bounded_and_tied_have_no_heavy_tail(guide, model):
+    torch.manual_seed(0)
+    x = guide.sample((20_000,))
+    ratios = (model.log_prob(x) - guide.log_prob(x)).exp().double().numpy()
+    fit = fit_pareto(ratios)
+    assert fit.reason or fit.k < fit.threshold
+
+
+def test_ratios_that_are_tied_with_the_cutoff_are_no_tail():
+    n = 10_000  # 300 are the tail
+    ratios = np.ones(n)
+    ratios[:100] = 2.0
+    assert fit_pareto(ratios).reason == "the largest weights are equal"
+    ratios[:4] = [3.0, 4.0, 5.0, 6.0]
+    ratios[4:100] = 1.0
+    assert (fit_pareto(ratios).reason, fit_pareto(ratios).tail) == (
+        "most of the largest weights are equal",
+        4,
+    )
+    ratios[4] = 7.0
+    assert (fit_pareto(ratios).reason, fit_pareto(ratios).tail) == ("", 5)

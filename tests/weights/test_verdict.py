@@ -61,6 +61,9 @@ def mostly(weight):
         (verdict.heavy_tail, {"pareto": HEAVY._replace(tail=501), "normalized": mostly(0.011)[0]}, 1),
         (verdict.missing_mass, {"log_mean_weight": math.log(0.8), "log_mean_weight_se": 0.25 / 5.1}, 1),
         (verdict.missing_mass, {"log_mean_weight": -1.1e-6, "log_mean_weight_se": 0.0}, 1),
+        (verdict.excess_mass, {"log_mean_weight": math.log(1.25), "log_mean_weight_se": 0.1992 / 5.1}, 1),
+        (verdict.excess_mass, {"log_mean_weight": math.log(1.00101), "log_mean_weight_se": 0.0}, 1),
+        (verdict.excess_mass, {"log_mean_weight": 5e5}, 1),
         (verdict.repeats, {}, 501),
         (verdict.repeats, {"pareto": HEAVY._replace(tail=501), "normalized": mostly(0.011)[1]}, 1),
         (verdict.repeats, {"pareto": HEAVY._replace(tail=501), "normalized": mostly(0.009)[0]}, 1),
@@ -90,6 +93,10 @@ def test_a_rule_judges_from_its_threshold_on(rule, changes, num_samples):
         (verdict.missing_mass, {"log_mean_weight": -0.9e-6, "log_mean_weight_se": 0.0}, 1),
         (verdict.missing_mass, {"log_mean_weight": 5.0}, 1),
         (verdict.missing_mass, {"log_mean_weight": -5.0, "densities_normalized": False}, 1),
+        # (1.25 - 1 - 0.001) / 1.25 is 0.1992.
+        (verdict.excess_mass, {"log_mean_weight": math.log(1.25), "log_mean_weight_se": 0.1992 / 4.9}, 1),
+        (verdict.excess_mass, {"log_mean_weight": math.log(1.00099), "log_mean_weight_se": 0.0}, 1),
+        (verdict.excess_mass, {"log_mean_weight": 5.0, "densities_normalized": False}, 1),
         (verdict.repeats, {}, 500),
         (verdict.repeats, {"pareto": JUST_LIGHT}, 500),
         (verdict.repeats, {"pareto": NONE}, 500),
@@ -146,6 +153,13 @@ def test_the_gravest_rule_decides():
             1000,
             "the mean raw weight is 0.75, not 1: about 25% of the model's mass lies where no particle is. "
             "Widen the guide at site 'b'.",
+        ),
+        (
+            {"log_mean_weight": math.log(3.0)},
+            1000,
+            "the mean raw weight is 3, not 1: values of site 'a' are not drawn from the density that they "
+            "are scored with, as where they underflow, or that density is not normalized. Draw the site from "
+            "another distribution.",
         ),
         (
             {},

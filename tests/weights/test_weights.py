@@ -3,6 +3,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from arviz_resampler import ArgumentError, WeightError, Weights
 
@@ -277,3 +278,61 @@ def test_ratios_far_below_the_range_of_exp_keep_their_proportions():
     np.testing.assert_allclose(weights.normalized, [0.75, 0.25], rtol=1e-9)
     assert weights.log_mean_weight == pytest.approx(-5000 + math.log(2 / 3))
     assert "mean ratio" in repr(weights)
+
+
+def test_weights_do_not_follow_the_arrays_that_they_were_made_of():
+    raw = np.zeros(5)
+    weights = Weights({"x": raw})
+    raw[0] = 50.0
+    assert weights.ess == pytest.approx(5.0)
+
+
+def test_particles_without_weight_have_no_say_whatever_their_value():
+    weights = Weights({"x": np.array([0.0, 0.0, -np.inf])})
+    for odd in (np.nan, np.inf, -np.inf):
+        values = np.array([1.0, 3.0, odd])
+        assert weights.mean(values) == 2.0
+        assert weights.mcse(values) == pytest.approx(math.sqrt(0.5))
+        assert weights.quantile(values, 1.0) == 3.0
+    assert np.isnan(weights.mean(np.array([1.0, np.nan, 0.0])))
+
+
+@pytest.mark.parametrize("constant", [800.0, 1e8, 1e300, -1e300])
+def test_a_constant_changes_nothing(constant):
+    ratio = np.random.default_rng(0).normal(size=1000)
+    # With a constant the digits of the ratio that are left are those of the sum.
+    ratio = (ratio + constant) - constant
+    weights, shifted = (Weights({"x": ratio + c}, densities_normalized=False) for c in (0.0, constant))
+    assert shifted.ess == pytest.approx(weights.ess)
+    assert shifted.judge(10) == weights.judge(10)
+    np.testing.assert_allclose(shifted.normalized, weights.normalized)
+    assert repr(shifted).startswith("Weights:")
+
+
+def test_log_ratios_far_apart_overflow_nothing():
+    weights = Weights({"x": np.linspace(-1e5, 1e5, 1000)})
+    assert weights.verdict == "unreliable"
+    assert weights.ess == pytest.approx(1.0)
+
+
+def test_a_sum_beyond_the_range_of_floats_is_refused():
+    with pytest.raises(WeightError, match=r"the sum of the log ratios over sites is \+infinity"):
+        _ = Weights({"x": np.full(10, 1e308), "y": np.full(10, 1e308)}).ess
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32, torch.int64, torch.bool])
+def test_values_may_be_tensors_of_any_dtype(kind):
+    weights = Weights({"x": np.zeros(4)})
+    assert weights.mean(torch.tensor([0, 1, 1, 0]).to(kind)) == 0.5
+    assert weights.mean(torch.ones(4, requires_grad=True)) == 1.0
+
+
+def test_the_ess_without_each_site_is_that_of_the_other_sites():
+    rng = np.random.default_rng(0)
+    sites = {name: rng.normal(size=200) for name in "abcde"}
+    sites["c"][:50] = -np.inf
+    weights = Weights(sites)
+    for name in sites:
+        others = Weights({"rest": sum(ratio for other, ratio in sites.items() if other != name)})
+        assert weights.ess_without_site[name] == pytest.approx(others.ess)
+    assert dict(Weights({"a": sites["a"]}).ess_without_site) == {"a": 200.0}
