@@ -15,18 +15,18 @@ from torch import Tensor
 
 from arviz_resampler.containers import container as containers
 from arviz_resampler.draws.race import Ints
-from arviz_resampler.programs.runs import Column
-from arviz_resampler.scoring.score_model import Weighed
+from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.scoring.scored import ScoredModel
 from arviz_resampler.weights.weights import Weights
 
 
-def take(columns: Mapping[str, Column], chosen: Ints) -> dict[str, Tensor]:
+def take(columns: Mapping[str, CachedSite], chosen: Ints) -> dict[str, Tensor]:
     """The draws: one row of each column for each chosen particle."""
     index = torch.as_tensor(chosen)
     return {name: c.value.index_select(0, index.to(c.value.device)) for name, c in columns.items()}
 
 
-def to_container(weighed: Weighed, chosen: Ints, labels: containers.Labels, **parts: Any) -> Any:
+def to_container(weighed: ScoredModel, chosen: Ints, labels: containers.Labels, **parts: Any) -> Any:
     """The draws in a container; ``parts`` are what else :func:`container.build` takes."""
     columns = weighed.columns
     stats = {
@@ -69,13 +69,13 @@ def _diagnostics(weights: Weights, chosen: Ints) -> dict[str, Any]:
 
 
 def particle_dataset(
-    weighed: Weighed, labels: containers.Labels, views: dict[str, containers.Array] | None = None
+    weighed: ScoredModel, labels: containers.Labels, views: dict[str, containers.Array] | None = None
 ) -> xr.Dataset:
     """All particles under the names of the container; ``views`` keeps the arrays that models share."""
     shared = {} if views is None else views
     arrays = {}
     for name, column in weighed.columns.items():
-        if name in weighed.own:
+        if name in weighed.computed:
             arrays[name] = containers.view(column.value)
         else:
             if name not in shared:

@@ -21,7 +21,10 @@ from arviz_resampler.errors import ArgumentError, ProgramWarning, WeightError, W
 from arviz_resampler.particles.simulation import simulate, simulate_one
 from arviz_resampler.pipeline import particle_dataset, take, to_container
 from arviz_resampler.programs.program import Program
-from arviz_resampler.scoring.score_model import Spare, Weighed, weigh
+from arviz_resampler.scoring.score_model import score_model
+from arviz_resampler.scoring.scored import ScoredModel
+from arviz_resampler.scoring.scratch import ScratchBuffers
+from arviz_resampler.scoring.seen import SeenModels
 from arviz_resampler.sites import Site
 from arviz_resampler.tuning.tuner import Tuner
 from arviz_resampler.weights.weights import Weights
@@ -143,10 +146,10 @@ class Resampler:
         self._vectorize, self._progressbar = vectorize, progressbar
         self._programs: tuple[Program, Program | None] | None = programs
         self._said: set[str] = set()
-        self._spare = Spare()
+        self._scratch, self._seen = ScratchBuffers(), SeenModels()
         if self._particles.data:  # a whole program: models are likely to be of its kind
             for program in (guide, simulator):
-                self._spare.expect(program)
+                self._seen.expect_data(program)
         sites = self._particles.sites
         self._observed, self._constant = containers.data_groups(
             {**self._particles.data, **observed}, constant_data, sites
@@ -190,14 +193,15 @@ class Resampler:
         """
         return self._weigh(model).weights
 
-    def _weigh(self, model: Callable[[], Any]) -> Weighed:
-        weighed = weigh(
+    def _weigh(self, model: Callable[[], Any]) -> ScoredModel:
+        weighed = score_model(
             self._particles,
             model,
             partial=self._partial,
             vectorize=self._vectorize,
             progressbar=self._progressbar,
-            spare=self._spare,
+            scratch=self._scratch,
+            seen=self._seen,
         )
         new = set(weighed.observed) - self._said
         if new:
@@ -317,13 +321,13 @@ class Resampler:
         name = name or str(getattr(model, "__name__", type(model).__name__))
         return self._draw(self._weigh(model), num_samples, name, scheme, as_seed(random_seed), kind)[1]
 
-    def _labels_of(self, weighed: Weighed) -> containers.Labels:
+    def _labels_of(self, weighed: ScoredModel) -> containers.Labels:
         sites = {name: column.site for name, column in weighed.columns.items()}
         return self._labels if sites == self.sites else self._make_labels(sites)
 
     def _draw(
         self,
-        weighed: Weighed,
+        weighed: ScoredModel,
         num_samples: int,
         name: str,
         scheme: str = "stable",
@@ -418,7 +422,7 @@ class Resampler:
         )
         return dataset, weights
 
-    def _particles_of(self, model: Callable[[], Any]) -> tuple[Weighed, xr.Dataset]:
+    def _particles_of(self, model: Callable[[], Any]) -> tuple[ScoredModel, xr.Dataset]:
         """A model whose numbers are asked for, with a warning where its weights do not carry them."""
         weighed = self._weigh(model)
         verdict, advice = weighed.weights.judge(1)
@@ -504,7 +508,7 @@ class Resampler:
         seed = self._chooser.common_seed(scheme, as_seed(random_seed))
         kind = containers.resolve(container)
 
-        def draw(name: str, weighed: Weighed) -> tuple[Ints, Any]:
+        def draw(name: str, weighed: ScoredModel) -> tuple[Ints, Any]:
             return self._draw(weighed, num_samples, name, scheme, seed, kind, name)
 
         return side_by_side(variants, num_samples, self._weigh, draw, self._labels_of)

@@ -1,6 +1,7 @@
 import pytest
 
-from arviz_resampler.sites import describe_axes, match_axes, name_axes
+from arviz_resampler.programs.axes import describe_axes, match_axes
+from arviz_resampler.sites import name_axes
 
 
 def test_axes_without_a_plate_are_counted_by_site():

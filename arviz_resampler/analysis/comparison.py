@@ -30,7 +30,7 @@ from arviz_resampler.errors import (
     warn,
 )
 from arviz_resampler.pipeline import particle_dataset
-from arviz_resampler.scoring.score_model import Weighed
+from arviz_resampler.scoring.scored import ScoredModel
 from arviz_resampler.weights.weights import Weights
 
 Floats = NDArray[np.float64]
@@ -352,9 +352,9 @@ class Comparison:
 def side_by_side(
     variants: Mapping[str, Any],
     num_samples: int,
-    weigh: Callable[[Any], Weighed],
-    draw: Callable[[str, Weighed], tuple[Ints, Any]],
-    labels: Callable[[Weighed], Labels],
+    weigh: Callable[[Any], ScoredModel],
+    draw: Callable[[str, ScoredModel], tuple[Ints, Any]],
+    labels: Callable[[ScoredModel], Labels],
 ) -> Comparison:
     """Weigh each variant and draw from it.
 
@@ -386,7 +386,7 @@ def side_by_side(
             else:
                 advice = weighed.weights.judge(num_samples).advice
                 warn(f"variant {name!r} has no draws: {advice}", WeightWarning)
-            if weighed.own:
+            if weighed.computed:
                 particles[name] = particle_dataset(weighed, labels(weighed), views)
             else:
                 if common is None:

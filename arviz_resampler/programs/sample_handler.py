@@ -17,34 +17,34 @@ from arviz_resampler.densities import density, kinds, support
 from arviz_resampler.densities.parameters import any_tensor
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.streams import Streams, seed_torch
+from arviz_resampler.programs.axes import plate_axes, plates_around
+from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.handler import (
     FAILURES,
     ChangedInPlaceError,
-    Handler,
     Message,
+    SiteHandler,
     density_of,
-    frames_of,
-    named,
 )
-from arviz_resampler.programs.runs import Column, Found, Invalid
+from arviz_resampler.programs.runs import Invalid, SiteRun
 
 _WHOLE = ("Categorical", "OrderedLogistic")  # draw integers, which have no NaN
 
 
-class Drawing(Handler):
+class SampleHandler(SiteHandler):
     """Run a guide or simulator: sample every site for all particles at once, or for one.
 
     Parameters
     ----------
     role : str
         The word for the program in messages.
-    replay : mapping of str to Column
+    replay : mapping of str to CachedSite
         Sites that have their values already.
     predictive : collection of str
         Sites that are simulated whatever they are in the guide.
     streams : Streams
         Where random numbers come from.
-    given : mapping of str to Column
+    given : mapping of str to CachedSite
         Sites that an earlier try of this run has drawn.
     lean : bool
         Whether the program is told, by ``poutine.get_mask()``, that it need not compute densities.
@@ -53,11 +53,11 @@ class Drawing(Handler):
     def __init__(
         self,
         role: str,
-        replay: Mapping[str, Column],
+        replay: Mapping[str, CachedSite],
         predictive: Collection[str],
         streams: Streams,
         *,
-        given: Mapping[str, Column] | None = None,
+        given: Mapping[str, CachedSite] | None = None,
         lean: bool = False,
     ) -> None:
         super().__init__(role)
@@ -109,7 +109,7 @@ class Drawing(Handler):
             msg,
             kind,
             rows,
-            named(fn.batch_shape, frames_of(msg)),
+            plate_axes(fn.batch_shape, plates_around(msg["cond_indep_stack"])),
             auxiliary=bool(msg["infer"].get("is_auxiliary")),
             data=data,
             replayed=replayed is not None,
@@ -149,7 +149,7 @@ class Drawing(Handler):
         self._mode.spared = bad
         try:
             with self._mode.at_site(name):
-                value = self._mode.own(fn())
+                value = self._mode.individual(fn())
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             raise
         except FAILURES as error:
@@ -226,9 +226,9 @@ class Drawing(Handler):
     def _draw_one(self, name: str) -> Callable[[Any, int], Tensor]:
         """A draw of one particle, from its own stream at this site."""
 
-        def draw(own: Any, i: int) -> Tensor:
+        def draw(one: Any, i: int) -> Tensor:
             seed_torch(self.streams.seed, f"site {name}", self.streams.first + i)
-            value: Tensor = own()
+            value: Tensor = one()
             return value
 
         return draw
@@ -257,10 +257,10 @@ class Drawing(Handler):
                 f"one particle has shape {shape}"
             ) from None
 
-    def _score(self, found: Found, fn: Any, rows: Tensor, mask: Any) -> None:
+    def _score(self, found: SiteRun, fn: Any, rows: Tensor, mask: Any) -> None:
         """The density that a site was drawn with."""
-        own = self.replay.get(found.name)
-        if own is not None and found.kind == "latent" and found.name not in self.predictive:
+        replayed = self.replay.get(found.name)
+        if replayed is not None and found.kind == "latent" and found.name not in self.predictive:
             return
         found.support = support.support_key(fn)
         with self.particles.outside():

@@ -24,10 +24,11 @@ from arviz_resampler.errors import (
     suggestion,
 )
 from arviz_resampler.particles.particles import Particles
+from arviz_resampler.programs.columns import select
 from arviz_resampler.programs.program import Program
-from arviz_resampler.programs.runs import rows
-from arviz_resampler.programs.source import Unwritable, written
-from arviz_resampler.scoring.score_model import Weighed
+from arviz_resampler.programs.source import written
+from arviz_resampler.programs.source_parts import Unwritable
+from arviz_resampler.scoring.scored import ScoredModel
 from arviz_resampler.tuning.coverage import Coverage, Step, cover
 from arviz_resampler.tuning.ranges import Number, Range
 from arviz_resampler.weights.weights import Weights
@@ -97,8 +98,8 @@ class Tuner:
         ranges: Mapping[str, Any],
         *,
         particles: Particles,
-        weigh: Callable[[Model], Weighed],
-        draw: Callable[[Weighed, int, str], tuple[Any, Any]],
+        weigh: Callable[[Model], ScoredModel],
+        draw: Callable[[ScoredModel, int, str], tuple[Any, Any]],
     ) -> None:
         defaults = _check_signature(make_model, ranges)
         self.ranges: Mapping[str, Range] = MappingProxyType(
@@ -244,7 +245,7 @@ class Tuner:
         try:
             if len(index) < 2:
                 raise Unwritable("no two particles are in the support of this prior, to read it on")
-            columns = rows(self._particles.columns, index)
+            columns = select(self._particles.columns, index)
             return written(Program(model, "model"), columns, len(index))
         except Unwritable as why:
             notes = "".join(f"# {line}\n" for line in str(why).splitlines())
