@@ -16,6 +16,7 @@ from torch import Tensor
 from arviz_resampler.densities import density, kinds, support
 from arviz_resampler.densities.parameters import any_tensor
 from arviz_resampler.errors import MismatchError, ProgramError
+from arviz_resampler.mapping.functorch import to_rank
 from arviz_resampler.mapping.streams import Streams, seed_torch
 from arviz_resampler.programs.axes import plate_axes, plates_around
 from arviz_resampler.programs.columns import CachedSite
@@ -80,15 +81,10 @@ class SampleHandler(SiteHandler):
         column = self._column(name, self.given) if replayed is None else replayed
         with self.particles.outside():
             flags = self._invalid(name, fn)
-            # What failed before has no parameters.
-            lost = flags if flags is None or self.failed is None else flags & ~self.failed
             kind = "observed" if msg["is_observed"] else "latent"
             simulated = self.role == "simulator" or kind == "observed" or name in self.predictive
-            if lost is not None and lost.any() and not simulated:
-                raise ProgramError(
-                    f"site {name!r} of the {self.role}: {self.invalid[name].describe(self.n)}. Keep the "
-                    f"parameter in range: a particle without a value of a latent has no weight."
-                )
+            if flags is not None and not simulated:
+                self._refuse_invalid(name, flags)
             data = self._data(msg) if kind == "observed" else None
             if column is not None:
                 rows = self._place(msg, column)
@@ -120,15 +116,17 @@ class SampleHandler(SiteHandler):
             found.bad, found.bad_text = flags, self.invalid[name].text
         self._score(found, fn, rows, mask)
         if not copies:
-            version = rows._version
-
-            def unchanged() -> None:
-                if rows._version != version:
-                    raise ChangedInPlaceError(f"site {name!r} is changed in place after it was drawn")
-
-            self._later.append(unchanged)
+            self._later.append(_check_unchanged(name, rows))
         msg["value"] = self.particles.enter(given)
         msg["done"] = True
+
+    def _refuse_invalid(self, name: str, flags: Tensor) -> None:
+        """Refuse a latent of the guide with an invalid parameter, but where linear algebra had failed."""
+        if (flags if self.failed is None else flags & ~self.failed).any():
+            raise ProgramError(
+                f"site {name!r} of the {self.role}: {self.invalid[name].describe(self.n)}. Keep the "
+                f"parameter in range: a particle without a value of a latent has no weight."
+            )
 
     def _kind_of(self, name: str, fn: Any) -> kinds.Kind:
         """What kind of distribution a site has: asked once where particles run one at a time."""
@@ -195,9 +193,8 @@ class SampleHandler(SiteHandler):
 
     def _broadcast(self, name: str, fn: Any, rows: Tensor) -> Tensor:
         shape = fn.shape()
-        wide = rows.reshape(len(rows), *(1,) * (len(shape) - rows.dim() + 1), *rows.shape[1:])
         try:
-            return wide.expand(len(rows), *shape)
+            return to_rank(rows, len(shape) + 1).expand(len(rows), *shape)
         except RuntimeError:
             raise ProgramError(
                 f"site {name!r} of the {self.role}: draws of its {type(fn).__name__} have shape "
@@ -278,6 +275,17 @@ class SampleHandler(SiteHandler):
 
         if isinstance(mask, Tensor):  # a program may change a mask after its use
             self._later.append(masked)
+
+
+def _check_unchanged(name: str, rows: Tensor) -> Callable[[], None]:
+    """A check that the values of a site have not been changed in place since."""
+    version = rows._version
+
+    def check() -> None:
+        if rows._version != version:
+            raise ChangedInPlaceError(f"site {name!r} is changed in place after it was drawn")
+
+    return check
 
 
 def _without(rows: Tensor, which: Tensor) -> Tensor:
