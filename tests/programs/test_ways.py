@@ -14,7 +14,6 @@ from pyro import poutine
 
 from arviz_resampler import DrawWarning, MismatchError, ProgramError, ProgramWarning, Resampler, WeightError
 from arviz_resampler.programs import fallback
-from arviz_resampler.programs.fallback import duration
 
 SAID = pytest.mark.filterwarnings("ignore:the .* runs one particle at a time")
 
@@ -280,23 +279,6 @@ def test_more_time_than_is_spent_without_a_word_is_said_and_refused_for_models(m
         build(prior(), n=20, vectorize=False)
     with pytest.raises(ProgramError, match=r"the model runs one particle at a time, which takes .* for 50"):
         cache.weigh(lambda: float(prior()()))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (5e-7, "0.5 µs"),
-        (2.5e-4, "250 µs"),
-        (0.0123, "12.3 ms"),
-        (1.5, "1.5 s"),
-        (119.0, "119 s"),
-        (121.0, "2.02 min"),
-        (7200.0, "120 min"),
-        (7.2e4, "20 h"),
-    ],
-)
-def test_durations_are_told_in_three_digits(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_random_numbers_outside_sites_are_said_where_densities_depend_on_them():
