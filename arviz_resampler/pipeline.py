@@ -18,8 +18,11 @@ from arviz_resampler.draws.chooser import Chooser
 from arviz_resampler.draws.race import Ints
 from arviz_resampler.errors import ProgramWarning, WeightError, WeightWarning, quoted, warn
 from arviz_resampler.particles.particles import Particles
-from arviz_resampler.programs.runs import Column
-from arviz_resampler.scoring.score_model import Spare, Weighed, weigh
+from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.scoring.score_model import score_model
+from arviz_resampler.scoring.scored import ScoredModel
+from arviz_resampler.scoring.scratch import ScratchBuffers
+from arviz_resampler.scoring.seen import SeenModels
 from arviz_resampler.sites import Site
 
 Model = Callable[[], Any]
@@ -82,7 +85,7 @@ class Pipeline:
         self.particles = particles
         self.seed = seed
         self.chooser = Chooser(seed, particles.num_particles, seeded=seeded)
-        self.scratch = Spare()
+        self.scratch, self.seen = ScratchBuffers(), SeenModels()
         self.partial, self.vectorize, self.progressbar = partial, vectorize, progressbar
         data = containers.read_data({**particles.data, **observed}, constant, particles.sites, dims, coords)
         self.observed, self.constant = data.observed, data.constant
@@ -95,15 +98,16 @@ class Pipeline:
 
     # ---------------------------------------------------------------- weights
 
-    def score(self, model: Model) -> Weighed:
+    def score(self, model: Model) -> ScoredModel:
         """The particles under a model; what carries ``obs=`` and is left out is said once."""
-        scored = weigh(
+        scored = score_model(
             self.particles,
             model,
             partial=self.partial,
             vectorize=self.vectorize,
             progressbar=self.progressbar,
-            spare=self.scratch,
+            scratch=self.scratch,
+            seen=self.seen,
         )
         if new := set(scored.observed) - self._said:
             self._said |= new
@@ -113,7 +117,7 @@ class Pipeline:
             )
         return scored
 
-    def score_for_numbers(self, model: Model) -> tuple[Weighed, xr.Dataset]:
+    def score_for_numbers(self, model: Model) -> tuple[ScoredModel, xr.Dataset]:
         """A model and all particles, with a warning where the weights are unreliable.
 
         Raises
@@ -139,7 +143,7 @@ class Pipeline:
 
     def draw_container(
         self,
-        scored: Weighed,
+        scored: ScoredModel,
         num_samples: int,
         name: str,
         *,
@@ -152,7 +156,7 @@ class Pipeline:
 
         Parameters
         ----------
-        scored : Weighed
+        scored : ScoredModel
             The model on the particles.
         num_samples : int
             S.
@@ -194,17 +198,17 @@ class Pipeline:
 
     # ---------------------------------------------------------------- all particles
 
-    def labels(self, scored: Weighed) -> containers.Labels:
+    def labels(self, scored: ScoredModel) -> containers.Labels:
         """Names, dims and coords for the sites that a scored model has."""
         sites = {name: column.site for name, column in scored.columns.items()}
         return self._labels if sites == self.particles.sites else self._make_labels(sites)
 
-    def dataset(self, scored: Weighed, views: dict[str, containers.Array] | None = None) -> xr.Dataset:
+    def dataset(self, scored: ScoredModel, views: dict[str, containers.Array] | None = None) -> xr.Dataset:
         """All particles under the names of the container.
 
         Parameters
         ----------
-        scored : Weighed
+        scored : ScoredModel
             A model, which may have deterministic sites of its own.
         views : dict of str to ndarray, optional
             Arrays that several models share; filled here.
@@ -212,7 +216,7 @@ class Pipeline:
         shared = {} if views is None else views
         arrays = {}
         for name, column in scored.columns.items():
-            if name in scored.own:
+            if name in scored.computed:
                 arrays[name] = containers.view(column.value)
             else:
                 if name not in shared:
@@ -221,7 +225,7 @@ class Pipeline:
         return self.labels(scored).particles(arrays)
 
 
-def take(columns: Mapping[str, Column], chosen: Ints) -> dict[str, Tensor]:
+def take(columns: Mapping[str, CachedSite], chosen: Ints) -> dict[str, Tensor]:
     """One row of each column for each chosen particle."""
     index = torch.as_tensor(chosen)
     return {name: c.value.index_select(0, index.to(c.value.device)) for name, c in columns.items()}

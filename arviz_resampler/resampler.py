@@ -171,7 +171,7 @@ class Resampler:
         )
         if particles.data:  # a whole program: models are likely to be of its kind
             for program in (guide, simulator):
-                self.pipeline.scratch.expect(program)
+                self.pipeline.seen.expect_data(program)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_programs": None}  # most programs do not pickle

@@ -54,36 +54,3 @@ def name_axes(site: str, names: Sequence[str | None]) -> tuple[str, ...]:
             count += 1
         named.append(name)
     return tuple(named)
-
-
-def describe_axes(dims: Sequence[str | None], shape: Sequence[int]) -> str:
-    """Axes as they are shown in messages, such as ``(school=8, 3)``."""
-    parts = [str(s) if d is None else f"{d}={s}" for d, s in zip(dims, shape, strict=True)]
-    return "(" + ", ".join(parts) + ")"
-
-
-def match_axes(
-    dims: Sequence[str],
-    shape: Sequence[int],
-    wanted: Sequence[tuple[str | None, int]],
-) -> tuple[int, ...] | None:
-    """Order in which stored axes must stand to fill the wanted axes, or None if they cannot.
-
-    Axes of size one fit anywhere. Plates of the same name go together; what is left is matched in
-    order, so that a plate may stand where another program has an axis of an event.
-    """
-    stored = [i for i, size in enumerate(shape) if size != 1]
-    places = [j for j, (_, size) in enumerate(wanted) if size != 1]
-    if len(stored) != len(places):
-        return None
-    by_name = {dims[i]: i for i in stored}
-    taken: dict[int, int] = {}
-    for j in places:
-        name = wanted[j][0]
-        if name is not None and name in by_name:
-            taken[j] = by_name[name]
-    rest = iter([i for i in stored if i not in taken.values()])
-    order = [taken[j] if j in taken else next(rest) for j in places]
-    if any(shape[i] != wanted[j][1] for i, j in zip(order, places, strict=True)):
-        return None
-    return (*order, *(i for i in range(len(shape)) if shape[i] == 1))

@@ -54,7 +54,7 @@ numpydoc_xref_ignore = {
     "or",
     "shape",
     "to",
-    "Weighed",
+    "ScoredModel",
     "with",
 }
 numpydoc_xref_aliases = {

@@ -31,10 +31,10 @@ from arviz_resampler import ProgramError, Resampler
 from arviz_resampler.densities import kinds
 from arviz_resampler.mapping.random_mode import UnmappableError
 from arviz_resampler.mapping.streams import Streams, generators_kept
+from arviz_resampler.programs.model_runner import run_model
 from arviz_resampler.programs.program import Program
-from arviz_resampler.programs.sample_handler import Drawing
-from arviz_resampler.programs.score_handler import Scoring
-from arviz_resampler.programs.ways import score
+from arviz_resampler.programs.sample_handler import SampleHandler
+from arviz_resampler.programs.score_handler import ScoreHandler
 
 NUM_PARTICLES = 13  # no size of any program
 NUM_MAPPED, NUM_PLAIN = 6000, 2000
@@ -320,16 +320,21 @@ def _compare_outside(cell: Cell, case: Case, context: Context, n: int, tolerance
     columns, model = other.pipeline.particles.columns, Program(program(case, context), "model")
     with quietly():
         try:
-            expected = score(model, columns, n, vectorize=False).log_p
+            expected = run_model(model, columns, n, vectorize=False).log_p
         except ProgramError:
             return  # Pyro cannot score what is outside, or there are no others, as of a point mass
-        cell.wrong += differing("wide", score(model, columns, n, vectorize="auto").log_p, expected, tolerance)
+        cell.wrong += differing(
+            "wide", run_model(model, columns, n, vectorize="auto").log_p, expected, tolerance
+        )
 
 
 def _looped(run: Runs, resampler: Resampler) -> list[str]:
     """Sites that are drawn or scored one particle at a time."""
     found, n = [], resampler.pipeline.particles.num_particles
-    for handler in (Drawing("guide", {}, (), Streams(SEED)), Scoring(resampler.pipeline.particles.columns)):
+    for handler in (
+        SampleHandler("guide", {}, (), Streams(SEED)),
+        ScoreHandler(resampler.pipeline.particles.columns),
+    ):
         with contextlib.suppress(UnmappableError), generators_kept():
             Program(run, handler.role).run_mapped(handler, n, Streams(SEED))
         found += [f"{handler.role}: {reason[:60]}" for reason in handler.looped.values()]

@@ -21,7 +21,7 @@ from pyro.infer.autoguide import (
 from reference import draw_one_by_one, run_one, score_one
 
 from arviz_resampler import ProgramError, ProgramWarning, Resampler, Weights
-from arviz_resampler.programs.runs import Column
+from arviz_resampler.programs.columns import CachedSite
 
 each_idiom = pytest.mark.parametrize("idiom", IDIOMS.values(), ids=IDIOMS)
 MAPPED, SINGLE, PLAIN = 2000, 400, 300  # draws of a program that maps, of one that does not, of plain Pyro
@@ -54,7 +54,7 @@ def weigh(resampler: Resampler, idiom: Idiom, scale: float) -> Weights:
         return resampler.weigh(idiom.program(scale))
 
 
-def columns(resampler: Resampler) -> Mapping[str, Column]:
+def columns(resampler: Resampler) -> Mapping[str, CachedSite]:
     return resampler.pipeline.particles.columns
 
 

@@ -18,9 +18,11 @@ from pyro import poutine
 from schema import check_container
 
 from arviz_resampler import ProgramError, ProgramWarning, Resampler, WeightError, Weights, WeightWarning
+from arviz_resampler.programs.axes import describe_axes, match_axes
 from arviz_resampler.programs.program import Program
-from arviz_resampler.programs.source import Unwritable, write_source
-from arviz_resampler.sites import describe_axes, match_axes, name_axes
+from arviz_resampler.programs.source import write_source
+from arviz_resampler.programs.source_parts import Unwritable
+from arviz_resampler.sites import name_axes
 
 quick = settings(
     derandomize=True,

@@ -56,7 +56,7 @@ def compare(
             else:
                 advice = scored.weights.judge(num_samples).advice
                 warn(f"variant {name!r} has no draws: {advice}", WeightWarning)
-            if scored.own:
+            if scored.computed:
                 particles[name] = pipeline.dataset(scored, views)
             else:
                 if common is None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from arviz_resampler.analysis import estimates
 from arviz_resampler.analysis.quantities import Statistic, evaluate, finite_or_none, warn_unusable
-from arviz_resampler.scoring.score_model import Weighed
+from arviz_resampler.scoring.scored import ScoredModel
 from arviz_resampler.weights.weights import Weights
 
 Floats = NDArray[np.float64]
@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 def power_scaling(
-    weighed: Weighed,
+    weighed: ScoredModel,
     dataset: xr.Dataset,
     var_names: str | Sequence[str] | None,
     statistics: Mapping[str, Statistic] | None,
@@ -46,7 +46,7 @@ def power_scaling(
 
     Parameters
     ----------
-    weighed : Weighed
+    weighed : ScoredModel
         The model on the particles.
     dataset : Dataset
         The particles.
@@ -111,7 +111,7 @@ class _Scaled:
     diagnosis: Mapping[str, Any]
 
     @classmethod
-    def of(cls, weighed: Weighed, site: str) -> _Scaled:
+    def of(cls, weighed: ScoredModel, site: str) -> _Scaled:
         log_ratio = weighed.weights.log_ratio
         log_p = weighed.log_p(site).cpu().numpy()
         # Outside the support there is no weight to scale; what failed in the simulator is left as it is.

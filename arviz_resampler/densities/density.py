@@ -60,12 +60,12 @@ def of_all(fn: Any, particles: ParticleMap | OneParticle) -> Any:
         # A class of the user's own may be written for one value.
         known = all(map(_is_known, map(type, nested(fn))))
         return fn if known and not any_tensor(fn, particles.varies) else None
-    own = vars(fn)
-    if not any(particles.varies(own[name]) for name in names):
+    parameters = vars(fn)
+    if not any(particles.varies(parameters[name]) for name in names):
         return fn
-    if any(own[name].shape != fn.batch_shape for name in names):
+    if any(parameters[name].shape != fn.batch_shape for name in names):
         return None
-    rows = {name: particles.rows(own[name]) for name in names}
+    rows = {name: particles.rows(parameters[name]) for name in names}
     length = max(values.shape[0] for values in rows.values())
     return with_attributes(fn, **rows, _batch_shape=torch.Size((length, *fn.batch_shape)))
 
@@ -109,8 +109,8 @@ def each(fn: Any, particles: ParticleMap, call: Callable[[Any, int], Tensor]) ->
     def outside(rows: list[Tensor], varies: list[bool]) -> list[Tensor]:
         results = []
         for i in range(particles.num_particles):
-            own = iter([r[i] if differs else r for r, differs in zip(rows, varies, strict=True)])
-            results.append(call(with_tensors(fn, lambda _, own=own: next(own), {}), i))  # type: ignore[misc]
+            tensors = iter([r[i] if differs else r for r, differs in zip(rows, varies, strict=True)])
+            results.append(call(with_tensors(fn, lambda _, tensors=tensors: next(tensors), {}), i))  # type: ignore[misc]
         return [torch.stack(results)]
 
     return particles.leave(outside, *found)[0]

@@ -178,11 +178,11 @@ def _read_limits(cls: Any, limits: Mapping[str, Any]) -> tuple[tuple[str, Any, b
 
 def _with_rows(constraint: Any, particles: ParticleMap | OneParticle) -> Any:
     """A constraint that depends on another parameter, with the particles in front of it."""
-    own = {key: value for key, value in vars(constraint).items() if isinstance(value, Tensor)}
-    if not own:
+    tensors = {key: value for key, value in vars(constraint).items() if isinstance(value, Tensor)}
+    if not tensors:
         return constraint
     constraint = copy.copy(constraint)
-    for key, value in own.items():
+    for key, value in tensors.items():
         setattr(constraint, key, particles.rows(value))
     return constraint
 

@@ -43,13 +43,13 @@ _ABOVE_MINUS_ONE: Any = constraints.greater_than(-1.0)  # type: ignore[no-untype
 def lenient(parts: Iterable[Distribution]) -> Iterator[None]:
     """Without the sample validation that would stop at a value outside the support."""
     strict = [part for part in parts if part._validate_args]
-    own = [vars(part).get("_validate_args") for part in strict]
+    flags = [vars(part).get("_validate_args") for part in strict]
     for part in strict:
         part._validate_args = False
     try:
         yield
     finally:
-        for part, flag in zip(strict, own, strict=True):
+        for part, flag in zip(strict, flags, strict=True):
             if flag is None:
                 vars(part).pop("_validate_args", None)
             else:
@@ -123,8 +123,8 @@ _COMMON = {id(c): _read_key(c) for c in (constraints.real, constraints.positive,
 
 def _is_generic(fn: Any) -> bool:
     """Whether the support of ``fn`` is no more than the range of its last transform."""
-    own: Any = TransformedDistribution.support
-    return isinstance(fn, TransformedDistribution) and type(fn).support is own
+    generic: Any = TransformedDistribution.support
+    return isinstance(fn, TransformedDistribution) and type(fn).support is generic
 
 
 def _transforms(fn: TransformedDistribution) -> list[Any]:

@@ -89,9 +89,9 @@ class RandomMode(TorchFunctionMode):
         """Parameters of all particles, those that no sampler would take replaced by others."""
         if self.spared is None:
             return rows
-        own = torch.arange(len(rows), device=rows.device)
+        places = torch.arange(len(rows), device=rows.device)
         first = int((~self.spared).nonzero()[0])
-        return rows[torch.where(self.spared, first, own)]
+        return rows[torch.where(self.spared, first, places)]
 
     def random(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
         """Draws from parameters, as ``torch.normal(mean, sd)``."""
@@ -106,8 +106,8 @@ class RandomMode(TorchFunctionMode):
         def sampler(n: int, rows: list[Tensor]) -> Any:
             rank = max(r.dim() for r in rows)
             aligned = iter([to_rank(r, rank) for r in rows] if func in _BROADCAST else rows)
-            own = [next(aligned) if isinstance(a, Tensor) else a for a in args]
-            return func(*own, **{**kwargs, **{k: next(aligned) for k in names}})
+            given_rows = [next(aligned) if isinstance(a, Tensor) else a for a in args]
+            return func(*given_rows, **{**kwargs, **{k: next(aligned) for k in names}})
 
         return self._draw(given, width, given[0].device, sampler)
 
@@ -159,8 +159,8 @@ class RandomMode(TorchFunctionMode):
         _refuse_generator(kwargs)
         target, *rest = args
         if self.varies(rest) or any(isinstance(a, Tensor) for a in rest):
-            own = self.random(torch.bernoulli, (rest[0].expand(target.shape),), {})  # x.bernoulli_(p)
-            return target.copy_(own)
+            drawn = self.random(torch.bernoulli, (rest[0].expand(target.shape),), {})  # x.bernoulli_(p)
+            return target.copy_(drawn)
 
         def make(shape: tuple[int, ...]) -> Any:
             return func(torch.empty(shape, dtype=target.dtype, device=target.device), *rest, **kwargs)

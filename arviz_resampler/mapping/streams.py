@@ -51,8 +51,8 @@ def _layout() -> np.ndarray | None:
     words[0] = 5489
     for i in range(1, _WORDS):  # the initialisation of MT19937 (Matsumoto & Nishimura 1998)
         words[i] = (1812433253 * (int(words[i - 1]) ^ (int(words[i - 1]) >> 30)) + i) & _32
-    own = state[24 : 24 + 8 * _WORDS].view(np.uint64) if len(state) >= 24 + 8 * _WORDS else words[:0]
-    return state if np.array_equal(own, words) else None
+    found = state[24 : 24 + 8 * _WORDS].view(np.uint64) if len(state) >= 24 + 8 * _WORDS else words[:0]
+    return state if np.array_equal(found, words) else None
 
 
 def seed_stream(key: str, device: torch.device) -> None:
@@ -125,7 +125,7 @@ class Streams:
         while length > 1 and length * width > _WIDEST:
             length //= 2
         parts = []
-        own = torch.get_rng_state()
+        before = torch.get_rng_state()
         try:
             for start in range(0, num_particles, length):
                 seed_stream(f"{self.seed}/{name}/{self.first + start}", device)
@@ -133,7 +133,7 @@ class Streams:
                     sampler(length, [_whole(r, start, length) for r in rows])[: num_particles - start]
                 )
         finally:  # what else draws random numbers shows in the state
-            torch.set_rng_state(own)
+            torch.set_rng_state(before)
         return torch.cat(parts) if len(parts) != 1 else parts[0]
 
 
@@ -163,16 +163,16 @@ def _key(seed: int, name: str) -> int:
 
 def seed_torch(seed: int, name: str, particle: int) -> int:
     """Set torch's generators to the stream of one particle; return the seed that they got."""
-    own = permuted(particle, _key(seed, name))
-    torch.default_generator.manual_seed(own)
+    number = permuted(particle, _key(seed, name))
+    torch.default_generator.manual_seed(number)
     if _CUDA:
-        torch.cuda.manual_seed_all(own)
-    return own
+        torch.cuda.manual_seed_all(number)
+    return number
 
 
 def seed_particle(seed: int, name: str, particle: int) -> int:
     """Set torch's, NumPy's and Python's generators to the stream of one particle; return the seed."""
-    own = seed_torch(seed, name, particle)
-    np.random.seed(own)
-    random.seed(own)
-    return own
+    number = seed_torch(seed, name, particle)
+    np.random.seed(number)
+    random.seed(number)
+    return number

@@ -20,20 +20,21 @@ from arviz_resampler.errors import (
     suggestion,
     warn,
 )
-from arviz_resampler.programs.runs import Column, Found, example
+from arviz_resampler.programs.columns import CachedSite, example
+from arviz_resampler.programs.runs import SiteRun
 
 
 @dataclass(frozen=True)
 class Run:
     """Guide and simulator over the same particles: what each found, and the columns of both."""
 
-    guide: Mapping[str, Found]
-    simulator: Mapping[str, Found] | None
-    columns: dict[str, Column]
+    guide: Mapping[str, SiteRun]
+    simulator: Mapping[str, SiteRun] | None
+    columns: dict[str, CachedSite]
     failed: Mapping[int, str] = field(default_factory=dict)  # particles whose run raised, and what
 
     @property
-    def found(self) -> dict[str, Found]:
+    def found(self) -> dict[str, SiteRun]:
         """What both found; the simulator has the last word."""
         return {**self.guide, **(self.simulator or {})}
 
@@ -119,7 +120,7 @@ def _check_shared(run: Run) -> None:
         )
 
 
-def check_factors(columns: dict[str, Column], factors: set[str]) -> None:
+def check_factors(columns: dict[str, CachedSite], factors: set[str]) -> None:
     """A factor in a guide is the Jacobian of an auxiliary site, or the same for all particles."""
     if any(c.site.role == "auxiliary" and n not in factors for n, c in columns.items()):
         return
@@ -131,7 +132,7 @@ def check_factors(columns: dict[str, Column], factors: set[str]) -> None:
             )
 
 
-def warn_infinite(columns: Mapping[str, Column], num_particles: int) -> None:
+def warn_infinite(columns: Mapping[str, CachedSite], num_particles: int) -> None:
     """Say which draws of the guide left the range of their dtype and can carry no weight."""
     for name, column in columns.items():
         if column.log_q is None or not column.from_guide or column.site.role in ("auxiliary", "predictive"):
@@ -148,7 +149,7 @@ def warn_infinite(columns: Mapping[str, Column], num_particles: int) -> None:
 
 
 def warn_failed(
-    columns: dict[str, Column], failed: Mapping[int, str], num_particles: int
+    columns: dict[str, CachedSite], failed: Mapping[int, str], num_particles: int
 ) -> torch.Tensor | None:
     """Mark the predictive values of particles whose run failed; say how many did, and why the first did.
 

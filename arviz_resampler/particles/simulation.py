@@ -24,14 +24,15 @@ from arviz_resampler.particles.checks import (
     warn_infinite,
 )
 from arviz_resampler.particles.particles import Particles
+from arviz_resampler.programs.columns import CachedSite, select, to_column
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
 from arviz_resampler.programs.runner import Runner
-from arviz_resampler.programs.runs import Column, Found, rows, to_column
+from arviz_resampler.programs.runs import SiteRun
 
 _ATTEMPTS = 10  # to find a particle whose run does not fail
 
 
-def _columns(guide: Mapping[str, Found], n: int) -> dict[str, Column]:
+def _columns(guide: Mapping[str, SiteRun], n: int) -> dict[str, CachedSite]:
     """What the guide draws, for the simulator to be run on."""
     return {
         name: replace(to_column(found, n), from_guide=True)
@@ -40,7 +41,7 @@ def _columns(guide: Mapping[str, Found], n: int) -> dict[str, Column]:
     }
 
 
-def _joined(guide: dict[str, Found], simulator: dict[str, Found] | None, n: int) -> Run:
+def _joined(guide: dict[str, SiteRun], simulator: dict[str, SiteRun] | None, n: int) -> Run:
     """Guide and simulator over the same particles."""
     columns = _columns(guide, n)
     for name, found in (simulator or {}).items():
@@ -57,8 +58,8 @@ def _joined(guide: dict[str, Found], simulator: dict[str, Found] | None, n: int)
     whole = {}
     for name, found in {**guide, **(simulator or {})}.items():
         if found.kind == "deterministic":
-            own = simulator is None or name not in simulator
-            whole[name] = replace(to_column(found, n), from_guide=own)
+            from_guide = simulator is None or name not in simulator
+            whole[name] = replace(to_column(found, n), from_guide=from_guide)
         elif name in columns:
             whole[name] = columns[name]
     return Run(guide, simulator, whole)
@@ -70,7 +71,7 @@ def _look(runners: Sequence[Runner], seed: int, attempts: int) -> None:
     Where runs may fail, another one is tried after a failure.
     """
     for attempt in range(attempts):
-        replay: dict[str, Column] = {}
+        replay: dict[str, CachedSite] = {}
         try:
             with generators_kept():
                 for runner in runners:
@@ -151,7 +152,7 @@ class _Gathered:
     """What the batches have come to."""
 
     def __init__(self, num_particles: int) -> None:
-        self.columns: dict[str, Column] = {}
+        self.columns: dict[str, CachedSite] = {}
         self.data: dict[str, Tensor] = {}
         self.observed: set[str] = set()
         self.factors: set[str] = set()
@@ -190,7 +191,7 @@ class _Gathered:
             )
 
 
-def _empty(column: Column, num_particles: int) -> Column:
+def _empty(column: CachedSite, num_particles: int) -> CachedSite:
     """Room for all particles."""
 
     def room(tensor: Tensor | None) -> Tensor | None:
@@ -204,12 +205,12 @@ def _empty(column: Column, num_particles: int) -> Column:
     )
 
 
-def _constant(column: Column) -> bool:
+def _constant(column: CachedSite) -> bool:
     """Whether all particles share one value in memory."""
     return len(column.value) > 1 and column.value.stride(0) == 0
 
 
-def _store(into: dict[str, Column], columns: dict[str, Column], start: int, n: int) -> None:
+def _store(into: dict[str, CachedSite], columns: dict[str, CachedSite], start: int, n: int) -> None:
     if into.keys() != columns.keys():
         odd = into.keys() ^ columns.keys()
         raise ProgramError(
@@ -236,11 +237,11 @@ def _store(into: dict[str, Column], columns: dict[str, Column], start: int, n: i
 
 
 def _with_roles(
-    columns: dict[str, Column],
+    columns: dict[str, CachedSite],
     observed: set[str],
     predictive: frozenset[str],
     simulator: bool,
-) -> dict[str, Column]:
+) -> dict[str, CachedSite]:
     """Settle what each site is for, now that all of them are known."""
     chosen = observed | predictive
     if not chosen and simulator:
@@ -280,7 +281,7 @@ def simulate_one(
     lost = predictive if failed else frozenset()
     columns = particles.columns
     drawn = {n: c for n, c in columns.items() if c.reason != "deterministic" and n not in lost}
-    own = {n: c for n, c in columns.items() if c.reason != "deterministic" and c.from_guide}
+    by_guide = {n: c for n, c in columns.items() if c.reason != "deterministic" and c.from_guide}
     values: dict[str, Tensor] = {}
     n = particles.num_particles
     with generators_kept():
@@ -288,10 +289,10 @@ def simulate_one(
             if program is None:
                 continue
             together, first = particle < singly, program.role == "guide"
-            replay = (own if first else drawn) if together else ({} if first else own)
+            replay = (by_guide if first else drawn) if together else ({} if first else by_guide)
             program = Program(program.fn, program.role, particles.params)
             runner = Runner(program, n, predictive, **options)
-            runner.first(seed, rows(replay, slice(particle, particle + 1)))
+            runner.first(seed, select(replay, slice(particle, particle + 1)))
             values |= runner.again(seed, particle, replay)
             if together and not failed:  # random numbers outside sites are not repeated
                 values |= {

@@ -19,11 +19,11 @@ from arviz_resampler.densities.parameters import bad_parameter, nested
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, to_rank, unmapped
 from arviz_resampler.mapping.particle_mode import ParticleMode
-from arviz_resampler.programs.runs import Column, Found, Invalid
-from arviz_resampler.sites import describe_axes, match_axes
+from arviz_resampler.programs.axes import Axes, arrange, describe_axes, plate_axes, plates_around
+from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.programs.runs import Invalid, SiteRun
 
 Message = dict[str, Any]
-Axes = list[tuple[str | None, int]]
 # What a distribution may raise where it does not know that there are many particles.
 FAILURES = (RuntimeError, ValueError, AssertionError, IndexError, TypeError, AttributeError)
 
@@ -40,7 +40,7 @@ class ChangedInPlaceError(RuntimeError):
     """A program has changed a value after it was drawn: it has to be given copies."""
 
 
-class Handler:
+class SiteHandler:
     """What running and scoring have in common. Outermost: sees a site after all other handlers.
 
     Parameters
@@ -53,7 +53,7 @@ class Handler:
 
     def __init__(self, role: str) -> None:
         self.role = role
-        self.found: dict[str, Found] = {}
+        self.found: dict[str, SiteRun] = {}
         self.invalid: dict[str, Invalid] = {}
         self.sound: list[str] = []  # sites before linear algebra first failed
         self.looped: dict[str, str] = {}  # sites done one particle at a time, and why
@@ -98,11 +98,11 @@ class Handler:
         self.sound = []
         self.current = self.last = self.raised = None
 
-    def hint(self) -> str:
+    def describe_invalid(self) -> str:
         """What was odd about parameters, for the message of a failure."""
         return "".join(f". At site {site!r}, {what.describe(self.n)}" for site, what in self.invalid.items())
 
-    def at(self, msg: Message) -> None:
+    def process_site(self, msg: Message) -> None:
         """Meet a site."""
         self.current = name = msg["name"]
         mode = self._mode
@@ -111,9 +111,9 @@ class Handler:
         try:
             if torch.is_grad_enabled():  # the program computes gradients
                 with torch.no_grad():
-                    self._at(msg)
+                    self._process_site(msg)
             else:
-                self._at(msg)
+                self._process_site(msg)
         except Exception as error:
             # A program that catches what its own distribution raises goes on; what is refused, it cannot.
             if self.raised is None and (mode is not None or isinstance(error, ProgramError)):
@@ -126,7 +126,7 @@ class Handler:
             self.sound.append(name)
         self.current, self.last = None, name
 
-    def _at(self, msg: Message) -> None:
+    def _process_site(self, msg: Message) -> None:
         name, fn = msg["name"], msg["fn"]
         if self._mode is not None and self._mode.fresh:
             for key in ("value", "mask", "scale"):
@@ -180,11 +180,11 @@ class Handler:
 
     def _deterministic(self, msg: Message) -> None:
         value, fn = torch.as_tensor(msg["value"]), msg["fn"]
-        frames = frames_of(msg)
+        plates = plates_around(msg["cond_indep_stack"])
         batch = value.dim() - fn.event_dim
-        if not batch and frames:  # the event is not declared: plates stand to its left
-            batch = min(-min(frames), value.dim())
-        axes = named(value.shape[:batch], frames)
+        if not batch and plates:  # the event is not declared: plates stand to its left
+            batch = min(-min(plates), value.dim())
+        axes = plate_axes(value.shape[:batch], plates)
         with self.particles.outside():
             rows = self.particles.rows(value).detach()
             # The program may change it afterwards, and external code may use its memory again.
@@ -196,8 +196,8 @@ class Handler:
     def _factor(self, msg: Message) -> None:
         raise NotImplementedError
 
-    def _keep(self, msg: Message, kind: str, rows: Tensor, axes: Axes, **more: Any) -> Found:
-        found = Found(msg["name"], kind, rows, axes, **more)
+    def _keep(self, msg: Message, kind: str, rows: Tensor, axes: Axes, **more: Any) -> SiteRun:
+        found = SiteRun(msg["name"], kind, rows, axes, **more)
         self.found[msg["name"]] = found
         return found
 
@@ -209,7 +209,7 @@ class Handler:
 
     # ---------------------------------------------------------------- values
 
-    def _column(self, name: str, columns: Mapping[str, Column]) -> Column | None:
+    def _column(self, name: str, columns: Mapping[str, CachedSite]) -> CachedSite | None:
         """The cached site of that name, or the whole that ``obs_mask=`` made it a part of."""
         column = columns.get(name)
         if column is None:
@@ -219,29 +219,21 @@ class Handler:
                     return columns[whole]
         return column
 
-    def _place(self, msg: Message, column: Column) -> Tensor:
+    def _place(self, msg: Message, column: CachedSite) -> Tensor:
         """Cached values in the shape that this program's site expects, particles in front."""
-        batch, event, frames, site = msg["fn"].batch_shape, msg["fn"].event_shape, frames_of(msg), column.site
+        fn, site = msg["fn"], column.site
+        wanted = plate_axes(fn.batch_shape, plates_around(msg["cond_indep_stack"]))
+        wanted += [(None, size) for size in fn.event_shape]
         value = column.value if self.row is None else column.value[self.row : self.row + 1]
-        sizes = tuple(batch + event)
-        if not frames and sizes == site.shape:
-            return value
-        wanted = named(batch, frames) + [(None, size) for size in event]
-        # Most often the axes are the same; to see that is three times as fast as to match them.
-        same = sizes == site.shape and all(
-            plate in (None, dim) for (plate, _), dim in zip(wanted, site.dims, strict=True)
-        )
-        order = tuple(range(len(sizes))) if same else match_axes(site.dims, site.shape, wanted)
-        if order is None:
+        placed = arrange(value, site.dims, site.shape, wanted)
+        if placed is None:
             kept = [(n, s) for n, s in wanted if n is not None or s != 1]
             raise MismatchError(
                 f"site {site.name!r} has axes {describe_axes([n for n, _ in kept], [s for _, s in kept])} "
                 f"in the {self.role}, but {describe_axes(site.dims, site.shape)} in the particles. "
                 f"Plates and events must keep their sizes; build a new Resampler for other ones."
             )
-        if order != tuple(range(len(order))):
-            value = value.permute(0, *(1 + i for i in order))
-        return value.reshape(value.shape[0], *sizes)
+        return placed
 
     def _invalid(self, name: str, fn: Any) -> Tensor | None:
         """Which particles have an invalid parameter at a site, shape (n,); None: no particle has."""
@@ -301,8 +293,8 @@ class Handler:
             except FAILURES as error:
                 self.looped[name] = f"{type(error).__name__}: {error}"
 
-        def one(own: Any, i: int) -> Tensor:
-            return cast(Tensor, ask(own, rows[min(i, len(rows) - 1)]))
+        def one(single: Any, i: int) -> Tensor:
+            return cast(Tensor, ask(single, rows[min(i, len(rows) - 1)]))
 
         return particles.rows(density.each(fn, particles, one))
 
@@ -332,18 +324,3 @@ def _is_split() -> bool:
 def _is_same(first: Tensor, second: Tensor) -> bool:
     """Whether two tensors are the same memory, expanded or not."""
     return unmapped(first).data_ptr() == unmapped(second).data_ptr()
-
-
-def frames_of(msg: Message) -> dict[int, tuple[str, int]]:
-    """Name and size of each vectorised plate around a site, by dim."""
-    stack = msg["cond_indep_stack"]
-    return {f.dim: (f.name, f.size) for f in stack if f.dim is not None} if stack else {}
-
-
-def named(batch: torch.Size | tuple[int, ...], frames: Mapping[int, tuple[str, int]]) -> Axes:
-    """Plate and size of each axis of a batch."""
-    rank = len(batch)
-    return [
-        (frames[i - rank][0] if i - rank in frames and frames[i - rank][1] == size else None, size)
-        for i, size in enumerate(batch)
-    ]

@@ -23,7 +23,7 @@ from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, is_mappe
 from arviz_resampler.mapping.particle_mode import ParticleMode, forward_alone
 from arviz_resampler.mapping.random_mode import UnmappableError
 from arviz_resampler.mapping.streams import Streams
-from arviz_resampler.programs.handler import Handler
+from arviz_resampler.programs.handler import SiteHandler
 from arviz_resampler.programs.score_handler import EnoughError
 
 # Pyro has one stack of handlers for all threads: one program runs at a time.
@@ -85,12 +85,12 @@ class Program:
         self.role = role
         self.params = params or {}  # of guide and simulator, where they start at random
 
-    def run_one(self, handler: Handler, row: int | None = None) -> Any:
+    def run_one(self, handler: SiteHandler, row: int | None = None) -> Any:
         """Run once, as it is written; return what the program returns.
 
         Parameters
         ----------
-        handler : Handler
+        handler : SiteHandler
             Meets the sites.
         row : int, optional
             Which cached particle to run.
@@ -109,7 +109,7 @@ class Program:
         self._check_result(handler, result)
         return result
 
-    def _call_mapped(self, handler: Handler, mode: ParticleMode) -> Any:
+    def _call_mapped(self, handler: SiteHandler, mode: ParticleMode) -> Any:
         """The same in a map, where the program must not catch what the map refuses."""
         result = None
         try:
@@ -129,7 +129,7 @@ class Program:
         except EnoughError:
             return None
 
-    def _check_result(self, handler: Handler, result: Any) -> None:
+    def _check_result(self, handler: SiteHandler, result: Any) -> None:
         """Refuse a function that makes a program, passed instead of what it makes."""
         if callable(result) and not handler.found and not isinstance(result, torch.Tensor):
             name = getattr(self.fn, "__name__", type(self.fn).__name__)
@@ -137,7 +137,7 @@ class Program:
                 f"the {self.role} draws nothing and returns a {type(result).__name__}: did you mean {name}()?"
             )
 
-    def run_mapped(self, handler: Handler, num_particles: int, streams: Streams) -> Any:
+    def run_mapped(self, handler: SiteHandler, num_particles: int, streams: Streams) -> Any:
         """Run once, mapped over particles; return what the program returns, inside the map.
 
         Raises
@@ -157,7 +157,7 @@ class Program:
                     raise UnmappableError(f"{type(error).__name__}: {error}") from error
         raise AssertionError
 
-    def _map(self, handler: Handler, num_particles: int, streams: Streams, *, fresh: bool) -> Any:
+    def _map(self, handler: SiteHandler, num_particles: int, streams: Streams, *, fresh: bool) -> Any:
         returned: list[Any] = []
 
         def work(particles: ParticleMap) -> None:
@@ -178,14 +178,14 @@ class Program:
         self._check_result(handler, returned[0])
         return returned[0]
 
-    def _explain(self, error: Exception, handler: Handler) -> ProgramError:
+    def _explain(self, error: Exception, handler: SiteHandler) -> ProgramError:
         where = source_line(error, outside=("pyro", "torch"))
         site = f", after site {handler.last!r}" if handler.last else ""
         if handler.current is not None:
             site = f", at site {handler.current!r}"
         place = f"{where}{site}".lstrip(", ")
         return ProgramError(
-            f"the {self.role} failed ({place}): {type(error).__name__}: {error}{handler.hint()}"
+            f"the {self.role} failed ({place}): {type(error).__name__}: {error}{handler.describe_invalid()}"
         )
 
 
@@ -201,7 +201,7 @@ def _has_drawn(before: torch.Tensor) -> bool:
 class _Listener(Messenger):  # type: ignore[misc]
     """Hands each site to a handler. Outermost: sees a site after all handlers of the program."""
 
-    def __init__(self, handler: Handler, params: Mapping[str, torch.Tensor]) -> None:
+    def __init__(self, handler: SiteHandler, params: Mapping[str, torch.Tensor]) -> None:
         super().__init__()
         self._handler = handler
         self._params = params
@@ -211,7 +211,7 @@ class _Listener(Messenger):  # type: ignore[misc]
         if threading.get_ident() != self._thread:
             return
         if msg["type"] == "sample":
-            self._handler.at(msg)
+            self._handler.process_site(msg)
         elif msg["type"] == "param":
             self._param(msg)
         elif msg["type"] == "inspect" and self._handler.lean:
@@ -257,9 +257,9 @@ def _unvalidated() -> Iterator[None]:
     if isinstance(before, _Unvalidated):
         yield
         return
-    own = Distribution._validate_args = _Unvalidated(before)  # type: ignore[assignment]
+    flag = Distribution._validate_args = _Unvalidated(before)  # type: ignore[assignment]
     try:
         yield
     finally:
-        if vars(Distribution)["_validate_args"] is own:
+        if vars(Distribution)["_validate_args"] is flag:
             Distribution._validate_args = before

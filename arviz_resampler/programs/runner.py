@@ -6,8 +6,7 @@ Knows programs and what they leave behind; nothing of batches, weights or draws.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,19 +17,20 @@ from tqdm.auto import tqdm
 from arviz_resampler.errors import ProgramError, ProgramWarning, warn
 from arviz_resampler.mapping.random_mode import UnmappableError
 from arviz_resampler.mapping.streams import Streams, seed_particle
-from arviz_resampler.programs import ways
+from arviz_resampler.programs import fallback
+from arviz_resampler.programs.columns import CachedSite, Columns, select, to_column, values_of
 from arviz_resampler.programs.program import Program
-from arviz_resampler.programs.runs import Column, Found, merge_masked, rows, to_column
-from arviz_resampler.programs.sample_handler import Drawing
-from arviz_resampler.programs.ways import Columns
+from arviz_resampler.programs.runs import SiteRun, merge_masked
+from arviz_resampler.programs.sample_handler import SampleHandler
+from arviz_resampler.programs.stacking import stack_samples
 
 _TRIED = 5  # particles of a try-out, and how often one is tried
 
 
-class Drawn(NamedTuple):
+class SampledRun(NamedTuple):
     """What a batch of particles found."""
 
-    found: dict[str, Found]
+    found: dict[str, SiteRun]
     failed: dict[int, str]  # particles whose run raised, and what
 
 
@@ -75,19 +75,19 @@ class Runner:
         self._said_loose = False
         self._said = False
 
-    def look(self, seed: int, replay: Columns, attempt: int) -> dict[str, Found]:
+    def look(self, seed: int, replay: Columns, attempt: int) -> dict[str, SiteRun]:
         """The sites of one particle by itself; asks whether a further run of it finds the same."""
         found = self.first(seed, replay, attempt)
         if self.singly_from:
-            odd = ways.unsteady(_values(found), lambda: _values(self._first(seed, replay, attempt)))
+            odd = fallback.unsteady(_values(found), lambda: _values(self._first(seed, replay, attempt)))
             if odd:
                 self._give_up(UnmappableError(odd), 0)
         if self.program.role == "guide":  # other random numbers at the same values change no density
             again = self._first(seed, replay, attempt, _drawn(found, 1))
-            self._check_loose(ways.differs(_densities(found), _densities(again)) != "")
+            self._check_loose(fallback.differs(_densities(found), _densities(again)) != "")
         return merge_masked(found)
 
-    def first(self, seed: int, replay: Columns, attempt: int = 0) -> dict[str, Found]:
+    def first(self, seed: int, replay: Columns, attempt: int = 0) -> dict[str, SiteRun]:
         """What one particle finds by itself; settles whether the program has to compute densities."""
         for self._lean in (True, False):
             found = self._first(seed, replay, attempt)
@@ -98,17 +98,17 @@ class Runner:
 
     def _first(
         self, seed: int, replay: Columns, attempt: int, given: Columns | None = None
-    ) -> dict[str, Found]:
+    ) -> dict[str, SiteRun]:
         handler = self._handler(replay, Streams(seed), given)
         seed_particle(seed, f"first {self.program.role}{' again' if given else ''}", attempt)
         self.program.run_one(handler, 0)
         return handler.found
 
-    def _handler(self, replay: Columns, streams: Streams, given: Columns | None = None) -> Drawing:
+    def _handler(self, replay: Columns, streams: Streams, given: Columns | None = None) -> SampleHandler:
         role = self.program.role
-        return Drawing(role, replay, self._predictive, streams, given=given, lean=self._lean)
+        return SampleHandler(role, replay, self._predictive, streams, given=given, lean=self._lean)
 
-    def draw(self, n: int, streams: Streams, replay: Columns) -> Drawn:
+    def draw(self, n: int, streams: Streams, replay: Columns) -> SampledRun:
         """What a batch of particles finds."""
         if self.singly_from <= streams.first:
             return self._one_by_one(n, streams, replay)
@@ -122,9 +122,9 @@ class Runner:
                 return self._one_by_one(n, streams, replay)
             if handler.loose:
                 raise ProgramError(
-                    f"the {self.program.role} fails for some particles ({ways.reason_of(error)}), and draws "
-                    f"random numbers outside its sites, which cannot be kept. Draw them with pyro.sample, or "
-                    f"pass vectorize=False."
+                    f"the {self.program.role} fails for some particles ({fallback.reason_of(error)}), and "
+                    f"draws random numbers outside its sites, which cannot be kept. Draw them with "
+                    f"pyro.sample, or pass vectorize=False."
                 ) from error
             # What was drawn stays: to draw again would favour draws that do not fail.
             return self._one_by_one(n, streams, replay, _drawn(handler.found, n))
@@ -133,21 +133,21 @@ class Runner:
         if handler.failed is not None:
             sound = {name: handler.found[name] for name in handler.sound if name in handler.found}
             again = self._handler(replay, streams, _drawn(sound, n))
-            if ways.catches(self.program, handler, again):
-                self._give_up(UnmappableError(ways.caught(handler)), streams.first + n)
+            if fallback.catches(self.program, handler, again):
+                self._give_up(UnmappableError(fallback.caught(handler)), streams.first + n)
                 return self._one_by_one(n, streams, replay, again.given)
             where = f"linear algebra failed ({handler.failed_at})"
             failed = {int(i): where for i in handler.failed.nonzero()[:, 0]}
             for site in found.values():  # parameters that come of it are said already
                 site.bad = None if site.bad is None else site.bad & ~handler.failed
             self._fail(failed, streams, {**replay, **_drawn(found, n)})
-        return Drawn(found, failed)
+        return SampledRun(found, failed)
 
-    def _map(self, handler: Drawing, n: int) -> None:
+    def _map(self, handler: SampleHandler, n: int) -> None:
         seed_particle(handler.streams.seed, self.program.role, handler.streams.first)
-        before = ways.other_randomness()
+        before = fallback.other_randomness()
         self.program.run_mapped(handler, n, handler.streams)
-        if not ways.same_state(ways.other_randomness(), before):
+        if not fallback.same_state(fallback.other_randomness(), before):
             self._check_loose(True)
             raise UnmappableError("random numbers of NumPy or Python would be the same for all particles")
         self._check_loose(handler.loose)
@@ -155,12 +155,12 @@ class Runner:
     def _check_loose(self, loose: bool) -> None:
         """Say once that a guide draws random numbers that no site holds."""
         if loose and self.program.role == "guide" and not self._said_loose:
-            ways.say_loose(self.program)
+            fallback.say_loose(self.program)
             self._said_loose = True
 
     def _maps(self, seed: int, replay: Columns) -> bool:
         """Whether a few particles can be mapped, if they are none of those that fail."""
-        few = rows(replay, slice(0, _TRIED))
+        few = select(replay, slice(0, _TRIED))
         n = min([_TRIED, *(len(column.value) for column in few.values())])
         for attempt in range(_TRIED):
             try:
@@ -172,9 +172,9 @@ class Runner:
 
     def _give_up(self, error: UnmappableError, start: int) -> None:
         """Run one particle at a time, from the given one on."""
-        self._reason = ways.reason_of(error)
+        self._reason = fallback.reason_of(error)
         if self._vectorize is True:
-            raise ways.unmappable(self.program.role, self._reason) from error
+            raise fallback.unmappable(self.program.role, self._reason) from error
         self.singly_from = start
 
     def again(self, seed: int, particle: int, replay: Columns) -> dict[str, Tensor]:
@@ -188,9 +188,11 @@ class Runner:
 
     # ---------------------------------------------------------------- one particle at a time
 
-    def _one_by_one(self, n: int, streams: Streams, replay: Columns, given: Columns | None = None) -> Drawn:
+    def _one_by_one(
+        self, n: int, streams: Streams, replay: Columns, given: Columns | None = None
+    ) -> SampledRun:
         handler = self._handler(replay, streams, given)
-        runs: list[dict[str, Found]] = []
+        runs: list[dict[str, SiteRun]] = []
         failed: dict[int, str] = {}
         states: list[Any] = []
         start = time.perf_counter()
@@ -208,7 +210,7 @@ class Runner:
             runs.append(merge_masked(handler.found))
             if i == 0:
                 self._say(time.perf_counter() - start)
-        return Drawn(_stacked(self.program.role, runs, failed, streams.first), failed)
+        return SampledRun(stack_samples(self.program.role, runs, failed, streams.first), failed)
 
     def _progress(self, particles: range) -> Iterator[int]:
         quiet = not self._progressbar or len(particles) < self._num_particles
@@ -219,12 +221,12 @@ class Runner:
         if not self._said and self._reason:
             warn(
                 f"the {self.program.role} runs one particle at a time: {self._reason}. That takes "
-                f"{ways.taking(seconds, self._num_particles)}. {ways.MAPS}.",
+                f"{fallback.taking(seconds, self._num_particles)}. {fallback.MAPS}.",
                 ProgramWarning,
             )
-        elif not self._said and seconds * self._num_particles > ways.LONGEST:
+        elif not self._said and fallback.takes_long(seconds, self._num_particles):
             warn(
-                f"the {self.program.role} takes {ways.taking(seconds, self._num_particles)}",
+                f"the {self.program.role} takes {fallback.taking(seconds, self._num_particles)}",
                 ProgramWarning,
             )
         self._said = True
@@ -234,27 +236,22 @@ class Runner:
         if self._masks:
             return
         i, what = next(iter(failed.items()))
-        number, values = streams.first + i, ways.values_of(drawn, i)
+        number, values = streams.first + i, values_of(drawn, i)
         raise ProgramError(
             f"particle {number} failed, at {values}: {what}. Keep the others with on_error='mask'; "
             f"simulate_one({number}) then repeats this one."
         )
 
 
-def _drawn(found: Mapping[str, Found], n: int) -> dict[str, Column]:
+def _drawn(found: Mapping[str, SiteRun], n: int) -> dict[str, CachedSite]:
     return {name: to_column(site, n) for name, site in found.items() if site.kind in ("latent", "observed")}
 
 
-def _equal(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors are equal, and missing at the same places."""
-    return one.shape == other.shape and bool(((one == other) | ((one != one) & (other != other))).all())
-
-
-def _densities(found: Mapping[str, Found]) -> dict[str, Tensor]:
+def _densities(found: Mapping[str, SiteRun]) -> dict[str, Tensor]:
     return {name: site.log_density for name, site in found.items() if site.log_density is not None}
 
 
-def _values(found: Mapping[str, Found]) -> dict[str, Tensor]:
+def _values(found: Mapping[str, SiteRun]) -> dict[str, Tensor]:
     return {name: site.value for name, site in found.items()}
 
 
@@ -262,7 +259,7 @@ def _check_seed(role: str, seed: int, states: list[Any]) -> None:
     """Refuse a program that seeds itself: all its particles would have the same random numbers."""
     repeats = torch.default_generator.initial_seed() != seed
     if len(states) < 2:
-        states.append(ways.other_randomness())
+        states.append(fallback.other_randomness())
         if len(states) == 2:
             first, second = states
             repeats = repeats or first[0] == second[0] or np.array_equal(first[1][1], second[1][1])
@@ -271,79 +268,3 @@ def _check_seed(role: str, seed: int, states: list[Any]) -> None:
             f"the {role} sets a seed of its own, so that every particle would get the same random numbers. "
             f"Remove it, and pass random_seed= to the Resampler."
         )
-
-
-def _stacked(
-    role: str, runs: Sequence[dict[str, Found]], failed: Mapping[int, str], first: int
-) -> dict[str, Found]:
-    """One record for each site of all runs."""
-    # The first that went as it should says what dtypes there are.
-    good = [i for i in range(len(runs)) if i not in failed]
-    whole = next((i for i in good if all(site.bad is None for site in runs[i].values())), None)
-    whole = good[0] if whole is None and good else whole
-    if whole is None:
-        raise ProgramError(f"every particle failed: {failed[0]}")
-    stacked = {}
-    for i, run in enumerate(runs):
-        odd = runs[whole].keys() ^ run.keys()
-        if odd and i not in failed:
-            name = next(iter(odd))
-            has, lacks = (whole, i) if name in runs[whole] else (i, whole)
-            raise ProgramError(
-                f"site {name!r} of the {role} is in particle {first + has} and not in particle "
-                f"{first + lacks}: every particle must have the same sites"
-            )
-    for name, found in runs[whole].items():
-        each = [run.get(name) for run in runs]
-        stacked[name] = _one_site(role, found, each, failed, first)
-    return stacked
-
-
-def _one_site(
-    role: str, found: Found, each: Sequence[Found | None], failed: Mapping[int, str], first: int
-) -> Found:
-    kept = [site for i, site in enumerate(each) if site is not None and i not in failed]
-    for i, site in enumerate(each):
-        if (
-            site is not None
-            and i not in failed
-            and site.bad is None
-            and ((site.value.shape, site.value.dtype) != (found.value.shape, found.value.dtype))
-        ):
-            raise ProgramError(
-                f"site {found.name!r} of the {role} has shape {tuple(site.value.shape[1:])} and dtype "
-                f"{site.value.dtype} in particle {first + i}, {tuple(found.value.shape[1:])} and "
-                f"{found.value.dtype} in another: every particle must have the same"
-            )
-
-    def column(read: Callable[[Found], Tensor | None], missing: float) -> Tensor | None:
-        filler = read(found)
-        if filler is None:
-            return None
-        # A particle that failed keeps what it had drawn by then.
-        parts = [
-            value
-            if site is not None and (value := read(site)) is not None and value.shape == filler.shape
-            else torch.full_like(filler, missing if filler.is_floating_point() else 0)
-            for site in each
-        ]
-        return torch.cat(parts)
-
-    data = found.data
-    if data is not None and not all(
-        s.data is data or (s.data is not None and _equal(s.data, data)) for s in kept
-    ):
-        data = None
-    value = column(lambda site: site.value.to(found.value.dtype), torch.nan)
-    assert value is not None
-    invalid = [site for site in each if site is not None and site.bad is not None]
-    bad = torch.cat([torch.zeros(1, dtype=torch.bool) if s is None or s.bad is None else s.bad for s in each])
-    return replace(
-        found,
-        value=value,
-        data=data,
-        support=found.support if all(site.support == found.support for site in kept) else None,
-        bad=bad if invalid else None,
-        bad_text=invalid[0].bad_text if invalid else "",
-        log_density=column(lambda site: site.log_density, torch.nan),
-    )

@@ -16,35 +16,36 @@ from torch import Tensor
 from arviz_resampler.densities import density, kinds, support
 from arviz_resampler.densities.parameters import any_tensor
 from arviz_resampler.errors import MismatchError, ProgramError
+from arviz_resampler.mapping.functorch import to_rank
 from arviz_resampler.mapping.streams import Streams, seed_torch
+from arviz_resampler.programs.axes import plate_axes, plates_around
+from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.handler import (
     FAILURES,
     ChangedInPlaceError,
-    Handler,
     Message,
+    SiteHandler,
     density_of,
-    frames_of,
-    named,
 )
-from arviz_resampler.programs.runs import Column, Found, Invalid
+from arviz_resampler.programs.runs import Invalid, SiteRun
 
 _WHOLE = ("Categorical", "OrderedLogistic")  # draw integers, which have no NaN
 
 
-class Drawing(Handler):
+class SampleHandler(SiteHandler):
     """Run a guide or simulator: sample every site for all particles at once, or for one.
 
     Parameters
     ----------
     role : str
         The word for the program in messages.
-    replay : mapping of str to Column
+    replay : mapping of str to CachedSite
         Sites that have their values already.
     predictive : collection of str
         Sites that are simulated whatever they are in the guide.
     streams : Streams
         Where random numbers come from.
-    given : mapping of str to Column
+    given : mapping of str to CachedSite
         Sites that an earlier try of this run has drawn.
     lean : bool
         Whether the program is told, by ``poutine.get_mask()``, that it need not compute densities.
@@ -53,11 +54,11 @@ class Drawing(Handler):
     def __init__(
         self,
         role: str,
-        replay: Mapping[str, Column],
+        replay: Mapping[str, CachedSite],
         predictive: Collection[str],
         streams: Streams,
         *,
-        given: Mapping[str, Column] | None = None,
+        given: Mapping[str, CachedSite] | None = None,
         lean: bool = False,
     ) -> None:
         super().__init__(role)
@@ -80,15 +81,10 @@ class Drawing(Handler):
         column = self._column(name, self.given) if replayed is None else replayed
         with self.particles.outside():
             flags = self._invalid(name, fn)
-            # What failed before has no parameters.
-            lost = flags if flags is None or self.failed is None else flags & ~self.failed
             kind = "observed" if msg["is_observed"] else "latent"
             simulated = self.role == "simulator" or kind == "observed" or name in self.predictive
-            if lost is not None and lost.any() and not simulated:
-                raise ProgramError(
-                    f"site {name!r} of the {self.role}: {self.invalid[name].describe(self.n)}. Keep the "
-                    f"parameter in range: a particle without a value of a latent has no weight."
-                )
+            if flags is not None and not simulated:
+                self._refuse_invalid(name, flags)
             data = self._data(msg) if kind == "observed" else None
             if column is not None:
                 rows = self._place(msg, column)
@@ -109,7 +105,7 @@ class Drawing(Handler):
             msg,
             kind,
             rows,
-            named(fn.batch_shape, frames_of(msg)),
+            plate_axes(fn.batch_shape, plates_around(msg["cond_indep_stack"])),
             auxiliary=bool(msg["infer"].get("is_auxiliary")),
             data=data,
             replayed=replayed is not None,
@@ -120,15 +116,17 @@ class Drawing(Handler):
             found.bad, found.bad_text = flags, self.invalid[name].text
         self._score(found, fn, rows, mask)
         if not copies:
-            version = rows._version
-
-            def unchanged() -> None:
-                if rows._version != version:
-                    raise ChangedInPlaceError(f"site {name!r} is changed in place after it was drawn")
-
-            self._later.append(unchanged)
+            self._later.append(_check_unchanged(name, rows))
         msg["value"] = self.particles.enter(given)
         msg["done"] = True
+
+    def _refuse_invalid(self, name: str, flags: Tensor) -> None:
+        """Refuse a latent of the guide with an invalid parameter, but where linear algebra had failed."""
+        if (flags if self.failed is None else flags & ~self.failed).any():
+            raise ProgramError(
+                f"site {name!r} of the {self.role}: {self.invalid[name].describe(self.n)}. Keep the "
+                f"parameter in range: a particle without a value of a latent has no weight."
+            )
 
     def _kind_of(self, name: str, fn: Any) -> kinds.Kind:
         """What kind of distribution a site has: asked once where particles run one at a time."""
@@ -149,7 +147,7 @@ class Drawing(Handler):
         self._mode.spared = bad
         try:
             with self._mode.at_site(name):
-                value = self._mode.own(fn())
+                value = self._mode.individual(fn())
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             raise
         except FAILURES as error:
@@ -195,9 +193,8 @@ class Drawing(Handler):
 
     def _broadcast(self, name: str, fn: Any, rows: Tensor) -> Tensor:
         shape = fn.shape()
-        wide = rows.reshape(len(rows), *(1,) * (len(shape) - rows.dim() + 1), *rows.shape[1:])
         try:
-            return wide.expand(len(rows), *shape)
+            return to_rank(rows, len(shape) + 1).expand(len(rows), *shape)
         except RuntimeError:
             raise ProgramError(
                 f"site {name!r} of the {self.role}: draws of its {type(fn).__name__} have shape "
@@ -226,9 +223,9 @@ class Drawing(Handler):
     def _draw_one(self, name: str) -> Callable[[Any, int], Tensor]:
         """A draw of one particle, from its own stream at this site."""
 
-        def draw(own: Any, i: int) -> Tensor:
+        def draw(one: Any, i: int) -> Tensor:
             seed_torch(self.streams.seed, f"site {name}", self.streams.first + i)
-            value: Tensor = own()
+            value: Tensor = one()
             return value
 
         return draw
@@ -257,10 +254,10 @@ class Drawing(Handler):
                 f"one particle has shape {shape}"
             ) from None
 
-    def _score(self, found: Found, fn: Any, rows: Tensor, mask: Any) -> None:
+    def _score(self, found: SiteRun, fn: Any, rows: Tensor, mask: Any) -> None:
         """The density that a site was drawn with."""
-        own = self.replay.get(found.name)
-        if own is not None and found.kind == "latent" and found.name not in self.predictive:
+        replayed = self.replay.get(found.name)
+        if replayed is not None and found.kind == "latent" and found.name not in self.predictive:
             return
         found.support = support.support_key(fn)
         with self.particles.outside():
@@ -278,6 +275,17 @@ class Drawing(Handler):
 
         if isinstance(mask, Tensor):  # a program may change a mask after its use
             self._later.append(masked)
+
+
+def _check_unchanged(name: str, rows: Tensor) -> Callable[[], None]:
+    """A check that the values of a site have not been changed in place since."""
+    version = rows._version
+
+    def check() -> None:
+        if rows._version != version:
+            raise ChangedInPlaceError(f"site {name!r} is changed in place after it was drawn")
+
+    return check
 
 
 def _without(rows: Tensor, which: Tensor) -> Tensor:

@@ -14,20 +14,21 @@ from torch import Tensor
 
 from arviz_resampler.densities import kinds
 from arviz_resampler.errors import MismatchError, ProgramError, quoted, suggestion
-from arviz_resampler.programs.handler import Handler, Message, density_of
-from arviz_resampler.programs.runs import Column, Score
+from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.programs.handler import Message, SiteHandler, density_of
+from arviz_resampler.programs.runs import ScoredRun
 
 
 class EnoughError(BaseException):
     """All sites that are wanted have been met. No error: it ends a run that has more to come."""
 
 
-class Scoring(Handler):
+class ScoreHandler(SiteHandler):
     """Run a model at the cached values and add up its log density by site.
 
     Parameters
     ----------
-    columns : mapping of str to Column
+    columns : mapping of str to CachedSite
         The cached sites.
     visit : callable, optional
         Is shown each site before anything is asked of it.
@@ -37,7 +38,7 @@ class Scoring(Handler):
 
     def __init__(
         self,
-        columns: Mapping[str, Column],
+        columns: Mapping[str, CachedSite],
         visit: Callable[[Message], None] = lambda msg: None,
         wanted: Collection[str] = (),
     ) -> None:
@@ -45,18 +46,18 @@ class Scoring(Handler):
         self.columns = columns
         self.visit = visit
         self.wanted = wanted
-        self.score = Score()
+        self.score = ScoredRun()
 
     def begin(self, *args: Any, **kwargs: Any) -> None:
         """Forget what an earlier run has found."""
         super().begin(*args, **kwargs)
-        self.score = Score()
+        self.score = ScoredRun()
         self._left = set(self.wanted)
 
-    def at(self, msg: Message) -> None:
+    def process_site(self, msg: Message) -> None:
         """Meet a site before it has a value."""
         self.visit(msg)
-        super().at(msg)
+        super().process_site(msg)
         if self._left:
             self._left.discard(msg["name"])
             if not self._left:
@@ -136,7 +137,7 @@ class Scoring(Handler):
         # A program may change a mask after its use; what counts is what it is in the end.
         self._later.append(settle) if masks and isinstance(msg["mask"], Tensor) else settle()
 
-    def _check_kind(self, name: str, fn: Any, column: Column) -> None:
+    def _check_kind(self, name: str, fn: Any, column: CachedSite) -> None:
         if column.reason is not None:
             raise MismatchError(
                 f"site {name!r} cannot be scored: it was drawn from a distribution without a density "

@@ -9,9 +9,6 @@ scored, and only given out where it scores as the program does.
 
 from __future__ import annotations
 
-import inspect
-import keyword
-import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -20,21 +17,28 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MixtureSameFamily
-from torch.distributions.utils import lazy_property
 
-from arviz_resampler.programs.handler import Message, frames_of
+from arviz_resampler.programs.axes import plates_around
+from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.programs.handler import Message
 from arviz_resampler.programs.program import Program, plain_tensors
-from arviz_resampler.programs.runs import Column
-from arviz_resampler.programs.score_handler import Scoring
+from arviz_resampler.programs.score_handler import ScoreHandler
+from arviz_resampler.programs.source_parts import (
+    Unwritable,
+    argument,
+    arguments_of,
+    event_ndim,
+    is_flat,
+    literal,
+    quote,
+    repeats,
+    same,
+    variable,
+)
 
-_LONGEST = 1000  # numbers in a parameter that is still written out
 _HEAD = ("import pyro", "import pyro.distributions as dist")
 _OWN = ("pyro.distributions", "torch.distributions")
 _TAKEN = ("pyro", "dist", "torch", "prior")
-
-
-class Unwritable(Exception):
-    """Why a program cannot be written as source."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,14 @@ class _Reference:
 
 
 @plain_tensors()
-def write_source(program: Program, columns: Mapping[str, Column], n: int) -> str:
+def write_source(program: Program, columns: Mapping[str, CachedSite], n: int) -> str:
     """Source of a function ``prior`` with the latent sites of a program.
 
     Parameters
     ----------
     program : Program
         The model.
-    columns : mapping of str to Column
+    columns : mapping of str to CachedSite
         Particles in its support.
     n : int
         How many they are; more than one, so that what depends on other sites can be told.
@@ -74,7 +78,7 @@ def write_source(program: Program, columns: Mapping[str, Column], n: int) -> str
         return _checked(program, columns, n, brief=False)
 
 
-def _checked(program: Program, columns: Mapping[str, Column], n: int, brief: bool) -> str:
+def _checked(program: Program, columns: Mapping[str, CachedSite], n: int, brief: bool) -> str:
     runs, score, result = _run(program, columns, n)
     writer = _Writer(brief)
     for messages in zip(*runs, strict=True):
@@ -93,7 +97,7 @@ def _checked(program: Program, columns: Mapping[str, Column], n: int, brief: boo
 
 
 def _run(
-    program: Program, columns: Mapping[str, Column], n: int
+    program: Program, columns: Mapping[str, CachedSite], n: int
 ) -> tuple[list[list[Message]], dict[str, Tensor], Any]:
     """The sites of each particle as they were met, their log densities, and what the first run returned."""
     runs: list[list[Message]] = []
@@ -101,7 +105,7 @@ def _run(
     results = []
     for i in range(n):
         met: list[Message] = []
-        handler = Scoring(columns, met.append)
+        handler = ScoreHandler(columns, met.append)
         results.append(program.run_one(handler, i))
         runs.append(met)
         scores.append(handler.score.log_p)
@@ -133,12 +137,12 @@ class _Writer:
             scaled = isinstance(msg["scale"], Tensor) or msg["scale"] != 1.0
             if scaled or not (msg["mask"] is None or msg["mask"] is True):
                 raise Unwritable("its density is scaled or masked")
-            text = self._distribution([m["fn"] for m in messages], 0, frames_of(msg))
+            text = self._distribution([m["fn"] for m in messages], 0, plates_around(msg["cond_indep_stack"]))
         except Unwritable as why:
             self.failures.append(f"site {name!r} cannot be written as source: {why}")
             return
         self.sites.append((messages, text))
-        self.variables[name] = _variable(name, [*self.variables.values(), *_TAKEN])
+        self.variables[name] = variable(name, [*self.variables.values(), *_TAKEN])
 
     # ---------------------------------------------------------------- distributions
 
@@ -168,14 +172,14 @@ class _Writer:
 
     def _call(self, fns: Sequence[Distribution], kind: str, inner: int, frames: Mapping[int, Any]) -> str:
         fn = fns[0]
-        given = _arguments(fns)
+        given = arguments_of(fns)
         arrays: dict[str, Tensor | _Reference] = {}
         flat: dict[str, Tensor | _Reference] = {}
         for name, (values, _) in given.items():
             if isinstance(values[0], Tensor):
-                event = _event_ndim(fn, name, values[0])
+                event = event_ndim(fn, name, values[0])
                 arrays[name] = array = self._array(values, inner + event, frames)
-                if isinstance(array, Tensor) and _is_flat(array, inner, event):
+                if isinstance(array, Tensor) and is_flat(array, inner, event):
                     flat[name] = array if array.dim() <= event else array[(0,) * inner]
         # Where a batch is no plate, equal numbers are one number, if something else has its size.
         expand = ""
@@ -192,7 +196,7 @@ class _Writer:
                 text = self._distribution(values, inner + max(int(more), 0), frames)
             else:
                 text = self._plain(name, arrays.get(name, values[0]), kind)
-            parts.append(_argument(name, text, default))
+            parts.append(argument(name, text, default))
         return f"dist.{kind}({', '.join(filter(None, parts))}){expand if self.brief else ''}"
 
     def _plain(self, name: str, value: Any, kind: str) -> str:
@@ -205,9 +209,9 @@ class _Writer:
             return repr(value)
         raise Unwritable(f"its parameter {name!r} of {kind} is a {type(value).__name__}")
 
-    def _expanded(self, fn: Distribution, inner: int, own: Iterable[int]) -> str:
+    def _expanded(self, fn: Distribution, inner: int, stated: Iterable[int]) -> str:
         shape = tuple(fn.batch_shape[len(fn.batch_shape) - inner :])
-        return "" if tuple(own) == shape else f".expand({list(shape)})"
+        return "" if tuple(stated) == shape else f".expand({list(shape)})"
 
     def _transform(self, steps: Sequence[Any], inner: int, frames: Mapping[int, Any]) -> str:
         step = steps[0]
@@ -219,11 +223,11 @@ class _Writer:
         if kind.startswith("_") or not type(step).__module__.startswith(_OWN):  # an inverse, or not Pyro's
             raise Unwritable(f"it is transformed by {kind.strip('_')}")
         texts = []
-        for name, (values, default) in _arguments(steps).items():
+        for name, (values, default) in arguments_of(steps).items():
             if name != "cache_size":
                 first = values[0]
                 array = self._array(values, inner, frames) if isinstance(first, Tensor) else first
-                texts.append(_argument(name, self._plain(name, array, kind), default))
+                texts.append(argument(name, self._plain(name, array, kind), default))
         return f"dist.transforms.{kind}({', '.join(filter(None, texts))})"
 
     # ---------------------------------------------------------------- parameters
@@ -232,13 +236,13 @@ class _Writer:
         """A parameter with ``inner`` axes to the right of its plates: its numbers, or another site."""
         value = values[0].detach()
         outer = max(value.dim() - inner, 0)
-        if not all(other.shape == value.shape and bool(_same(other, value).all()) for other in values[1:]):
+        if not all(other.shape == value.shape and bool(same(other, value).all()) for other in values[1:]):
             return self._reference(values, outer, inner)
         for dim in frames:
             axis = outer + dim
             if axis >= 0 and value.shape[axis] > 1:
                 first = value.narrow(axis, 0, 1)
-                value = first if bool(_same(value, first).all()) else value
+                value = first if bool(same(value, first).all()) else value
         while outer and value.shape[0] == 1:
             value, outer = value[0], outer - 1
         return value
@@ -250,7 +254,7 @@ class _Writer:
             if not isinstance(msg["value"], Tensor) or event not in (0, inner):
                 continue
             if all(
-                _equal(m["value"], value, event, inner) for m, value in zip(messages, values, strict=True)
+                repeats(m["value"], value, event, inner) for m, value in zip(messages, values, strict=True)
             ):
                 self.used.add(msg["name"])
                 added = f"[{', '.join(['...'] + ['None'] * inner)}]" if inner and not event else ""
@@ -273,7 +277,7 @@ class _Writer:
         around: list[str] = []
         for (msg, *_), text in self.sites:
             name = msg["name"]
-            plates = _plates(frames_of(msg))
+            plates = _plates(plates_around(msg["cond_indep_stack"]))
             open_ = zip(plates, around, strict=False)
             shared = len(list(takewhile(lambda pair: pair[0] == pair[1], open_)))
             for depth in range(shared, len(plates)):
@@ -309,125 +313,3 @@ def _plates(frames: Mapping[int, tuple[str, int]]) -> list[str]:
         f"pyro.plate({quote(name)}, {size}{'' if usual else f', dim={dim}'})"
         for dim, (name, size) in frames.items()
     ]
-
-
-def _arguments(things: Sequence[Any]) -> dict[str, tuple[list[Any], Any]]:
-    """What distributions or transforms were made with: the values of an argument, and its default."""
-    each = [_own_arguments(thing) for thing in things]
-    if any(own.keys() != each[0].keys() for own in each):
-        raise Unwritable("a parameter is computed from other sites")
-    return {name: ([own[name][0] for own in each], default) for name, (_, default) in each[0].items()}
-
-
-def _own_arguments(thing: Any) -> dict[str, tuple[Any, Any]]:
-    given = {}
-    for name, parameter in inspect.signature(type(thing).__init__).parameters.items():
-        if name in ("self", "validate_args"):
-            continue
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise Unwritable(f"{type(thing).__name__} does not say what it was made with")
-        optional = parameter.default is not parameter.empty
-        # Of several ways to give a parameter, the one that was taken is kept; the others are computed.
-        lazy = isinstance(getattr(type(thing), name, None), lazy_property)
-        if optional and (name not in vars(thing) if lazy else _other(name) and not _stored(thing, name)):
-            continue
-        value = getattr(thing, name, getattr(thing, f"_{name}", parameter.default))
-        if value is parameter.empty:
-            raise Unwritable(f"{type(thing).__name__} does not say its {name!r}")
-        if optional and value is None:
-            continue
-        given[name] = value, parameter.default
-    for first, second in (("probs", "logits"), ("gate", "gate_logits")):
-        if first in given and second in given:
-            del given[first]
-    return given
-
-
-def _other(name: str) -> bool:
-    """Whether a parameter is one of two that say the same."""
-    return name.removeprefix("gate_") in ("probs", "logits", "gate")
-
-
-def _stored(thing: Any, name: str) -> bool:
-    """Whether a distribution, or one that it is made of, keeps a parameter of that name."""
-    parts = [part for part in vars(thing).values() if isinstance(part, Distribution)]
-    return name in vars(thing) or any(_stored(part, name) for part in parts)
-
-
-def _event_ndim(fn: Distribution, name: str, value: Tensor) -> int:
-    """How many axes of a parameter are no batch."""
-    try:
-        limits: Any = fn.arg_constraints
-        return int(limits[name].event_dim)
-    except (KeyError, NotImplementedError):
-        return max(value.dim() - len(fn.batch_shape), 0)
-
-
-def _is_flat(array: Tensor, inner: int, event: int) -> bool:
-    """Whether an array has nothing but its event, or does not change along its ``inner`` batch axes."""
-    if array.dim() <= event:
-        return True
-    return array.dim() == inner + event and bool(_same(array, array[(slice(0, 1),) * inner]).all())
-
-
-def _argument(name: str, text: str, default: Any) -> str:
-    """An argument as it is passed: by place, by name where it is optional, or not at all."""
-    if default is inspect.Parameter.empty:
-        return text
-    return "" if text in (repr(default), f"{default}.0") else f"{name}={text}"
-
-
-def _same(left: Tensor, right: Tensor) -> Tensor:
-    return (left == right) | ((left != left) & (right != right))
-
-
-def _equal(site: Tensor, value: Tensor, event: int, inner: int) -> bool:
-    """Whether a parameter is the value of a site, repeated where it has to be."""
-    site = site if event else site.reshape((*site.shape, *(1,) * inner))
-    return site.dim() <= value.dim() and _fits(site.shape, value.shape) and bool(_same(value, site).all())
-
-
-def _fits(shape: Iterable[int], wanted: Iterable[int]) -> bool:
-    pairs = zip(reversed(tuple(shape)), reversed(tuple(wanted)), strict=False)
-    return all(own in (1, size) for own, size in pairs)
-
-
-def _variable(name: str, taken: Iterable[str]) -> str:
-    clean = re.sub(r"\W", "_", name)
-    if not clean.isidentifier() or keyword.iskeyword(clean):
-        clean = f"site_{clean}" if not clean.isidentifier() else f"{clean}_"
-    while clean in taken:
-        clean += "_"
-    return clean
-
-
-def quote(name: str) -> str:
-    """A string as source, in double quotes where that is plain."""
-    return f'"{name}"' if repr(name)[1:-1] == name and '"' not in name else repr(name)
-
-
-def literal(array: Tensor, brief: bool = True) -> str:
-    """An array as source: exact, and of the same dtype and device; a single number as such."""
-    if array.numel() > _LONGEST:
-        raise Unwritable(f"a parameter has {array.numel()} numbers")
-    options = ""
-    plain = array.dtype in (torch.get_default_dtype(), torch.int64, torch.bool)
-    if not plain:
-        options += f", dtype={array.dtype}"
-    if array.device != torch.get_default_device():
-        options += f', device="{array.device}"'
-    text = _numbers(array)
-    return text if brief and array.dim() == 0 and not options else f"torch.tensor({text}{options})"
-
-
-def _numbers(array: Tensor) -> str:
-    if array.dim():
-        return f"[{', '.join(_numbers(part) for part in array)}]"
-    value = array.item()
-    if not isinstance(value, float):
-        return repr(value)
-    if value != value or value in (torch.inf, -torch.inf):
-        return "torch.nan" if value != value else "torch.inf" if value > 0 else "-torch.inf"
-    if array.dtype == torch.float32:  # the shortest number that rounds to it
-        value = float(str(array.cpu().numpy()))
-    return repr(value)

@@ -18,9 +18,10 @@ from arviz_resampler.errors import (
     from_extra,
 )
 from arviz_resampler.pipeline import Model, Pipeline
+from arviz_resampler.programs.columns import select
 from arviz_resampler.programs.program import Program
-from arviz_resampler.programs.runs import rows
-from arviz_resampler.programs.source import Unwritable, write_source
+from arviz_resampler.programs.source import write_source
+from arviz_resampler.programs.source_parts import Unwritable
 from arviz_resampler.tuning.coverage import Coverage, Step, cover
 from arviz_resampler.tuning.family import Family, Hyper
 from arviz_resampler.tuning.ranges import Number
@@ -247,7 +248,7 @@ class Tuner:
         try:
             if len(index) < 2:
                 raise Unwritable("no two particles are in the support of this prior, to read it on")
-            columns = rows(self._pipeline.particles.columns, index)
+            columns = select(self._pipeline.particles.columns, index)
             return write_source(Program(model, "model"), columns, len(index))
         except Unwritable as why:
             notes = "".join(f"# {line}\n" for line in str(why).splitlines())

@@ -143,58 +143,6 @@ def test_every_row_of_the_table_is_for_a_function_that_torch_has():
     assert torch.linalg.cholesky in _RULES
 
 
-RANDOM = {
-    "rand": lambda: torch.rand(3),
-    "randn": lambda: torch.randn((3,)),
-    "randint": lambda: torch.randint(0, 1000, (3,)),
-    "randint of one bound": lambda: torch.randint(1000, (3,)),
-    "randperm": lambda: torch.randperm(50),
-    "rand_like": lambda: torch.rand_like(torch.zeros(3)),
-    "randint_like": lambda: torch.randint_like(torch.zeros(3), 1000),
-    "normal of tensors": lambda: torch.normal(torch.zeros(3), torch.ones(3)),
-    "normal of numbers": lambda: torch.normal(0.0, 1.0, (3,)),
-    "normal of a size by name": lambda: torch.normal(0.0, 1.0, size=(3,)),
-    "bernoulli": lambda: torch.bernoulli(torch.full((40,), 0.5)),
-    "bernoulli as a method": lambda: torch.full((40,), 0.5).bernoulli(),
-    "poisson": lambda: torch.poisson(torch.full((5,), 50.0)),
-    "binomial": lambda: torch.binomial(torch.full((5,), 1000.0), torch.tensor(0.5)),
-    "multinomial": lambda: torch.multinomial(torch.ones(50), 5),
-    "multinomial of rows": lambda: torch.multinomial(torch.ones(3, 50), 2, True),
-    "normal_": lambda: torch.zeros(3).normal_(1.0, 2.0),
-    "uniform_": lambda: torch.zeros(3).uniform_(2.0, 3.0),
-    "exponential_": lambda: torch.zeros(3).exponential_(),
-    "bernoulli_": lambda: torch.zeros(40).bernoulli_(torch.tensor(0.5)),
-    "geometric_": lambda: torch.zeros(9).geometric_(0.1),
-}
-
-
-@pytest.mark.filterwarnings("ignore:the guide draws random numbers outside its sites")
-@pytest.mark.parametrize("name", RANDOM)
-def test_random_numbers_outside_sites_are_those_of_each_particle(name):
-    def program():
-        normal("a")
-        pyro.deterministic("out", RANDOM[name]().float() + 0.0)
-
-    options = {"random_seed": 0, "vectorize": True}
-    many = Resampler(program, num_guide_samples=30, **options).pipeline.particles.columns["out"].value
-    few = Resampler(program, num_guide_samples=8, **options).pipeline.particles.columns["out"].value
-    torch.manual_seed(0)
-    assert many.shape == (30, *RANDOM[name]().shape)
-    assert len(many.unique(dim=0)) == 30
-    assert torch.equal(many[:8], few)
-
-
-def test_a_generator_of_the_programs_own_is_not_mapped():
-    own = torch.Generator()
-
-    def program():
-        normal("a")
-        torch.rand(3, generator=own)
-
-    with pytest.raises(ProgramError, match="a generator of the program's own"):
-        Resampler(program, num_guide_samples=5, random_seed=0, vectorize=True)
-
-
 @pytest.mark.parametrize(
     "use",
     [

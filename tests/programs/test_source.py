@@ -9,16 +9,17 @@ from pyro import poutine
 from torch import tensor
 
 from arviz_resampler import Resampler
+from arviz_resampler.programs.columns import select
 from arviz_resampler.programs.program import Program
-from arviz_resampler.programs.runs import rows
-from arviz_resampler.programs.source import Unwritable, literal, write_source
+from arviz_resampler.programs.source import write_source
+from arviz_resampler.programs.source_parts import Unwritable, literal
 
 
 def source(model, guide=None, size=400):
     """The source of a model, and a resampler whose particles it was read on."""
     resampler = Resampler(guide or model, num_guide_samples=size, random_seed=0)
     inside = tensor(resampler.weigh(model).log_ratio > -math.inf).nonzero()[:16, 0]
-    columns = rows(resampler.pipeline.particles.columns, inside)
+    columns = select(resampler.pipeline.particles.columns, inside)
     return write_source(Program(model, "model"), columns, len(inside)), resampler
 
 

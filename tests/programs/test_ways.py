@@ -13,8 +13,7 @@ import torch
 from pyro import poutine
 
 from arviz_resampler import DrawWarning, MismatchError, ProgramError, ProgramWarning, Resampler, WeightError
-from arviz_resampler.programs import ways
-from arviz_resampler.programs.ways import duration
+from arviz_resampler.programs import fallback
 
 SAID = pytest.mark.filterwarnings("ignore:the .* runs one particle at a time")
 
@@ -275,28 +274,11 @@ def test_a_function_that_makes_programs_is_told_from_a_program():
 
 def test_more_time_than_is_spent_without_a_word_is_said_and_refused_for_models(monkeypatch):
     cache = build(prior(), n=50)
-    monkeypatch.setattr(ways, "LONGEST", 1e-9)
+    monkeypatch.setattr(fallback, "LONGEST", 1e-9)
     with pytest.warns(ProgramWarning, match=r"the guide takes .* a particle, .* for 20"):
         build(prior(), n=20, vectorize=False)
     with pytest.raises(ProgramError, match=r"the model runs one particle at a time, which takes .* for 50"):
         cache.weigh(lambda: float(prior()()))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (5e-7, "0.5 µs"),
-        (2.5e-4, "250 µs"),
-        (0.0123, "12.3 ms"),
-        (1.5, "1.5 s"),
-        (119.0, "119 s"),
-        (121.0, "2.02 min"),
-        (7200.0, "120 min"),
-        (7.2e4, "20 h"),
-    ],
-)
-def test_durations_are_told_in_three_digits(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_random_numbers_outside_sites_are_said_where_densities_depend_on_them():
@@ -433,7 +415,7 @@ def test_what_a_module_makes_at_first_use_is_the_same_for_all_particles_and_afte
     cache = build(Late())
     for _ in range(2):  # another module of the same class, too
         module = Late()
-        own = cache.pipeline.score(module).own["d"].value
+        own = cache.pipeline.score(module).computed["d"].value
         x = values(cache)["x"]
         torch.testing.assert_close(own, module.layer(x[:, None]).detach(), rtol=1e-5, atol=1e-6)
 
@@ -603,7 +585,7 @@ def test_what_a_model_computes_is_kept_as_it_was_at_the_site(vectorize):
 
     cache = build(lambda: pyro.sample("x", dist.Normal(0.0, 1.0)), n=30, vectorize=vectorize)
     weighed, x = cache.pipeline.score(model), values(cache)["x"]
-    assert torch.equal(weighed.own["d"].value, x + 1)
+    assert torch.equal(weighed.computed["d"].value, x + 1)
     assert torch.equal(weighed.scored["f"], -((x + 1).double() ** 2))
 
 
@@ -712,7 +694,7 @@ def test_whole_numbers_of_particles_that_failed_are_missing():
         cache = build(guide, program, vectorize=False, on_error="mask")
     failed = cache.pipeline.particles.failed
     for name in ("twice", "large"):
-        own = cache.pipeline.score(program).own[name].value
+        own = cache.pipeline.score(program).computed[name].value
         assert torch.equal(own.isnan(), failed)
 
 

@@ -1,0 +1,244 @@
+"""Changes in place in a map: what all particles share becomes one for each, a view stays a view.
+
+Knows torch alone.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from arviz_resampler.mapping.functorch import ParticleMap, unmapped
+from arviz_resampler.mapping.random_mode import Args, Kwargs, RandomMode, Rule, UnmappableError
+from arviz_resampler.mapping.streams import Streams
+
+
+class _Row(NamedTuple):
+    """A row that was looked up, or a view of it."""
+
+    alive: weakref.ref[Tensor]
+    base: Tensor
+    key: Any
+    row: Tensor | None  # for a view: the row, which may be gone
+
+
+class InPlaceMode(RandomMode):
+    """Torch functions that make, view and change tensors in a mapped program.
+
+    Parameters
+    ----------
+    particles, streams, role
+        As for random numbers.
+    fresh : bool
+        Whether each new tensor is one for each particle, so that it can be changed in place.
+    """
+
+    def __init__(self, particles: ParticleMap, streams: Streams, role: str, fresh: bool) -> None:
+        super().__init__(particles, streams, role)
+        self.fresh = fresh
+        # Tensors that became each particle's own, and what they were before; kept, so that ids stay theirs.
+        self._originals: dict[int, tuple[Tensor, Tensor, Tensor, int]] = {}
+        # Rows that were looked up by numbers that differ: views for a particle, copies in a map.
+        self.looked_up: list[_Row] = []
+
+    def call(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
+        """A call without a rule; new tensors become one for each particle where they are to be fresh."""
+        if not self.fresh:
+            return func(*args, **kwargs)
+        shared = self.shared(args)
+        if _changes(func, kwargs):
+            return self._change(func, args, shared, kwargs)
+        out = func(*shared, **kwargs)
+        views = self._views(out, args)
+        if views is not None:  # they are views of what may be changed: of each particle's own, then
+            copies = func(*args, **kwargs)
+            for mine, original in zip(_tensors(copies), _tensors(out), strict=True):
+                if not self.particles.varies(original):
+                    self._originals[id(mine)] = mine, original, *views
+            return copies
+        return self.individual(out) if self._is_new(out, shared) else out
+
+    def _change(self, func: Any, args: Args, shared: Args, kwargs: Kwargs) -> Any:
+        """A change in place: of what all particles share still, by what they share, it is in common."""
+        _, _, rows, version = self._originals.get(id(args[0]), (None, None, None, -1))
+        common = rows is not None and rows._version == version and not self.varies(shared)
+        out = func(*args, **kwargs)
+        if common and rows is not None:
+            func(*shared, **kwargs)
+            for key, (single, original, others, _) in list(self._originals.items()):
+                if others is rows:
+                    self._originals[key] = single, original, rows, rows._version
+        return out
+
+    def _views(self, out: Any, args: Args) -> tuple[Tensor, int] | None:
+        """The rows of which a result is a view, where it was computed from what was shared before."""
+        memory = {t.untyped_storage().data_ptr() for t in _tensors(out) if not self.particles.varies(t)}
+        for arg in _tensors(args) if memory else ():
+            _, original, rows, version = self._originals.get(id(arg), (None, None, None, 0))
+            if rows is None or original is None or rows._version != version:
+                continue
+            if original.untyped_storage().data_ptr() in memory:
+                return rows, version
+        return None
+
+    def individual(self, out: Any) -> Any:
+        """The same tensor, one for each particle."""
+        if not isinstance(out, Tensor) or self.particles.varies(out):
+            return out
+        n = self.particles.num_particles
+        with self.particles.outside():
+            single = self.particles.rows(out)
+            rows = single.expand(n, *single.shape[1:]).clone()
+        copy = self.particles.enter(rows)
+        self._originals[id(copy)] = copy, out, rows, rows._version
+        return copy
+
+    def shared(self, thing: Any) -> Any:
+        """What all particles still share, as they share it: nobody has changed their own."""
+        if isinstance(thing, list | tuple) and type(thing) in (list, tuple):
+            return type(thing)(map(self.shared, thing))
+        copy, original, rows, version = self._originals.get(id(thing), (None, None, None, 0))
+        return original if copy is thing and rows is not None and rows._version == version else thing
+
+    def _is_new(self, out: Any, args: Args) -> bool:
+        """Whether a result that all particles share has memory of its own: a copy for each is the same."""
+        if not isinstance(out, Tensor) or out.numel() == 0 or self.particles.varies(out):
+            return False
+        memory = out.untyped_storage().data_ptr()
+        return not any(
+            isinstance(a, Tensor) and (self.particles.varies(a) or a.untyped_storage().data_ptr() == memory)
+            for a in args
+        )
+
+    def look_up(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
+        """``x[i]``, a view also where the number i differs between particles."""
+        base, key = args
+        if self.fresh:
+            key = self.shared(key)
+        out = self.call(func, (base, key), kwargs)
+        if self.varies(key) and _is_place(key) and isinstance(out, Tensor):
+            self.looked_up.append(_Row(weakref.ref(out), base, key, None))
+        return out
+
+    def reshape(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
+        """``x.reshape(-1)``, a view or a copy: a copy in a map may be a view for a particle."""
+        out = self.call(func, args, kwargs)
+        certain = func is Tensor.contiguous and _is_expanded(args[0])  # a copy for a particle, too
+        if self.varies(out) and not certain and _memory(out) != _memory(args[0]):
+            self.looked_up.append(_Row(weakref.ref(out), args[0], _UNKNOWN, None))
+        return out
+
+    def follow(self, func: Any, args: Args, kwargs: Kwargs, out: Any) -> None:
+        """Write a row that was looked up back where a call has changed it; notice views of it."""
+        changes = _changes(func, kwargs)
+        touched = {_memory(args[0])} if changes else set()
+        for entry in list(self.looked_up):
+            alive = entry.alive()
+            if alive is None:
+                self.looked_up.remove(entry)
+                continue
+            row = alive if entry.row is None else entry.row
+            if entry.key is _UNKNOWN and changes and {_memory(row), _memory(entry.base)} & touched:
+                raise UnmappableError(
+                    "whether a change in place reaches another tensor depends on the layout"
+                )
+            if not changes:
+                views = [t for t in _tensors(out) if t is not alive and _memory(t) == _memory(row)]
+                self.looked_up += [_Row(weakref.ref(t), entry.base, entry.key, row) for t in views]
+            elif _memory(row) in touched:
+                self.assign(Tensor.__setitem__, (entry.base, entry.key, row), {})
+            elif _memory(entry.base) in touched and args[-1] is not row:
+                raise UnmappableError("a tensor is changed while a row is in use that was looked up in it")
+
+    def assign(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
+        """``x[key] = value`` where vmap refuses the key, or silently mistakes its place."""
+        target, key, value = args
+        if self.fresh:
+            key, value = self.shared(key), self.shared(value)
+        if isinstance(value, Tensor) and _memory(value) == _memory(target):
+            value = value.clone()  # of itself
+        if isinstance(key, Tensor) and key.dtype == torch.bool and self.varies(key):
+            if not isinstance(value, Tensor) or value.dim() == 0:
+                wide = key.reshape((*key.shape, *(1,) * (target.dim() - key.dim())))
+                target.copy_(torch.where(wide, value, target))
+                return None
+        elif _is_scattered(key) and self.varies((target, value)):
+            _put(target, key, value)
+            return None
+        args = target, key, value
+        return self._change(func, args, self.shared(args), {}) if self.fresh else func(*args)
+
+    def fill(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
+        """Memory that is filled later, as that of a particle."""
+        return self.individual(func(*args, **kwargs))
+
+
+def _tensors(thing: Any) -> list[Tensor]:
+    """The tensors in a result or in arguments."""
+    if isinstance(thing, list | tuple):
+        return [tensor for item in thing for tensor in _tensors(item)]
+    return [thing] if isinstance(thing, Tensor) else []
+
+
+def _changes(func: Any, kwargs: Kwargs) -> bool:
+    """Whether a function changes a tensor in place."""
+    name = getattr(func, "__name__", "")
+    return name in _IN_PLACE or (name.endswith("_") and not name.endswith("__")) or "out" in kwargs
+
+
+_UNKNOWN = object()  # a place that cannot be told
+
+
+def _memory(tensor: Tensor) -> int:
+    """Where a tensor has its numbers."""
+    return unmapped(tensor).untyped_storage().data_ptr()
+
+
+def _is_expanded(tensor: Tensor) -> bool:
+    """Whether entries of a tensor are the same memory."""
+    return any(step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True))
+
+
+def _is_place(key: Any) -> bool:
+    """Whether a key is of numbers and slices, so that what it gives is a view."""
+    parts = key if isinstance(key, tuple) else (key,)
+    return all(
+        (k.dim() == 0 and k.dtype != torch.bool and not k.is_floating_point())
+        if isinstance(k, Tensor)
+        else not isinstance(k, list | range)
+        for k in parts
+    )
+
+
+def _is_scattered(key: Any) -> bool:
+    """Whether index tensors stand apart in a key, as in ``x[i, :, j]``."""
+    if not isinstance(key, tuple) or not any(isinstance(k, Tensor | list | range) for k in key):
+        return False
+    places = [i for i, k in enumerate(key) if isinstance(k, Tensor | list | range | int)]
+    return places[-1] - places[0] + 1 > len(places)
+
+
+def _put(target: Tensor, key: Any, value: Any) -> None:
+    """The same assignment by positions in flat memory, which vmap does right."""
+    places = torch.arange(target.numel(), device=target.device).reshape(target.shape)[key]
+    flat = target.reshape(-1).clone()
+    value = torch.as_tensor(value, dtype=target.dtype, device=target.device)
+    value = value.reshape(value.shape[max(value.dim() - places.dim(), 0) :])  # axes of one in front
+    flat[places.reshape(-1)] = value.expand(places.shape).reshape(-1)
+    target.copy_(flat.reshape(target.shape))
+
+
+_OPERATORS = "add sub mul truediv floordiv mod pow and or xor lshift rshift"
+_IN_PLACE = {"__setitem__", *(f"__i{name}__" for name in _OPERATORS.split())}
+T = Tensor
+IN_PLACE: tuple[tuple[Rule, Sequence[Any]], ...] = (
+    (InPlaceMode.look_up, (T.__getitem__,)),
+    (InPlaceMode.reshape, (T.reshape, torch.reshape, T.flatten, torch.flatten, T.ravel, torch.ravel)),
+    (InPlaceMode.reshape, (T.contiguous, T.reshape_as)),
+    (InPlaceMode.assign, (T.__setitem__,)),
+    (InPlaceMode.fill, (torch.empty, torch.empty_like, T.new, T.new_empty)),
+)

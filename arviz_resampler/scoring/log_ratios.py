@@ -1,0 +1,216 @@
+"""Log ratios of a model on the particles: what weights go for, less what the particles were drawn with.
+
+Knows the cache; nothing of programs or draws.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from arviz_resampler.errors import DrawWarning, MismatchError, WeightError, quoted, warn
+from arviz_resampler.particles.particles import Particles
+from arviz_resampler.programs.columns import example
+
+Floats = NDArray[np.float64]
+
+
+def check_mentioned(particles: Particles, mentioned: Collection[str]) -> None:
+    """Refuse a model that leaves out latents of the guide."""
+    required = particles.guide_latents
+    if not required <= set(mentioned):
+        raise MismatchError(
+            f"the model does not mention {quoted(required - set(mentioned))}, which the guide draws. "
+            f"The model has {quoted(mentioned)}; the guide has {quoted(required)}. Pass "
+            f"partial=True to the Resampler to keep the guide's distribution there."
+        )
+
+
+def unchanged_targets(particles: Particles, scored: Collection[str]) -> dict[str, Tensor]:
+    """Log densities that the weights go for where a model has none: those that particles were drawn with.
+
+    Parameters
+    ----------
+    particles : Particles
+        The cache.
+    scored : collection of str
+        Sites that the model has a density for.
+    """
+    unchanged = {}
+    for name, column in particles.columns.items():
+        if name in scored:
+            continue
+        if column.site.role == "auxiliary" and column.from_guide and column.log_q is not None:
+            unchanged[name] = _zeros(column.log_q)
+        elif column.log_conditional is not None:
+            unchanged[name] = column.log_conditional
+    if not unchanged and not scored:  # a partial model without any site
+        name, log_q = next((n, c.log_q) for n, c in particles.columns.items() if c.log_q is not None)
+        unchanged[name] = log_q
+    return unchanged
+
+
+def offset(particles: Particles, mentioned: Collection[str], unchanged: Mapping[str, Tensor]) -> Tensor:
+    """What the log densities of a model are added to, to become log ratios.
+
+    Parameters
+    ----------
+    mentioned : collection of str
+        Sites that the model has a density for.
+    unchanged : mapping of str to Tensor
+        What the weights go for at other sites.
+
+    Returns
+    -------
+    Tensor
+        Shape (N,), float64.
+    """
+    parts = {}
+    for name, column in particles.columns.items():
+        if name in unchanged:
+            parts[name] = unchanged[name]
+        elif name in mentioned and column.log_q is not None:
+            parts[name] = _zeros(column.log_q)
+    device = next(iter(particles.columns.values())).value.device
+    return add_up(particles, parts, torch.zeros(particles.num_particles, dtype=torch.float64, device=device))
+
+
+def add_up(particles: Particles, targets: Mapping[str, Tensor], out: Tensor) -> Tensor:
+    """Write the log ratio of some sites together to ``out``, float64, and return it.
+
+    A particle whose own log q is not finite keeps its conditional, or is dropped.
+
+    Parameters
+    ----------
+    targets : mapping of str to Tensor
+        What the weights go for, by site, shape (N,).
+    out : Tensor
+        Where the sum goes, shape (N,), float64.
+    """
+    out.zero_()
+    for name, target in targets.items():
+        out += _ratio(particles, name, target)
+    return out
+
+
+def _ratio(particles: Particles, name: str, target: Tensor) -> Tensor:
+    column = particles.columns.get(name)
+    if column is None or column.log_q is None:
+        return target
+    ratio = target.double() - column.log_q
+    if not column.finite:
+        # A simulation that failed or overflowed failed under every model: it says nothing about one.
+        lost = -torch.inf if column.from_guide and column.site.role != "predictive" else 0.0
+        ratio = ratio.masked_fill(~torch.isfinite(column.log_q), lost)
+    return ratio
+
+
+def resolve_nonfinite(
+    particles: Particles, targets: Mapping[str, Tensor], notes: Mapping[str, str]
+) -> dict[str, Tensor]:
+    """See to log ratios that are not finite: no NaN for a particle that counts, no infinite weight.
+
+    Parameters
+    ----------
+    targets : mapping of str to Tensor
+        What the weights go for, by site, shape (N,).
+    notes : mapping of str to str
+        What else is known of a site, for the message.
+
+    Returns
+    -------
+    dict of str to Tensor
+        The same, with minus infinity for particles that are dropped.
+    """
+    resolved = dict(targets)
+    ratios = {name: _ratio(particles, name, target) for name, target in targets.items()}
+    odd = {name: ratio for name, ratio in ratios.items() if not torch.isfinite(ratio).all()}
+    dead = torch.zeros(particles.num_particles, dtype=torch.bool, device=next(iter(ratios.values())).device)
+    for ratio in odd.values():
+        dead |= ratio == -torch.inf
+    for name, ratio in odd.items():
+        bad = torch.isnan(ratio) & ~dead
+        if bad.any():
+            note = f": {notes[name]}" if name in notes else ""
+            raise WeightError(
+                f"the log density at site {name!r} is NaN for {int(bad.sum())} of "
+                f"{particles.num_particles} particles{_shown(particles, name, bad)}{note}"
+            )
+        infinite = (ratio == torch.inf) & ~dead
+        if infinite.any():
+            warn(
+                f"the density at site {name!r} is infinite for {int(infinite.sum())} of "
+                f"{particles.num_particles} particles{_shown(particles, name, infinite)}; they get weight "
+                f"zero",
+                DrawWarning,
+            )
+        resolved[name] = targets[name].masked_fill(~torch.isfinite(ratio), -torch.inf)
+    return resolved
+
+
+def labels(particles: Particles, names: Collection[str]) -> dict[str, list[str]]:
+    """Names for log ratios: those of auxiliary sites of an automatic guide go with what they became."""
+    made = [name for name, column in particles.columns.items() if column.transform and name in names]
+    base = [
+        name
+        for name, column in particles.columns.items()
+        if column.site.role == "auxiliary" and column.from_guide and name in names
+    ]
+    labels = {name: [name] for name in names}
+    if not made or not base:
+        return labels
+    for name in base[:]:
+        constrained = name.removesuffix("_unconstrained")
+        if constrained != name and constrained in made:
+            labels[constrained] += labels.pop(name)
+            made.remove(constrained)
+            base.remove(name)
+    if base:
+        labels[" & ".join(made or base)] = [n for name in made + base for n in labels.pop(name)]
+    return labels
+
+
+def _shown(particles: Particles, name: str, which: Tensor) -> str:
+    if name not in particles.columns:
+        return ""
+    return f", {example(particles.columns[name].value, which)}"
+
+
+def _zeros(like: Tensor) -> Tensor:
+    """Zeros that take no memory."""
+    return like.new_zeros(()).expand_as(like)
+
+
+class SiteLogRatios(Mapping[str, Floats]):
+    """Log ratios by site, on the CPU, each made when it is first asked for: draws need their sum alone."""
+
+    def __init__(self, particles: Particles, targets: Mapping[str, Tensor]) -> None:
+        self._particles, self._targets = particles, targets
+        self._made: dict[str, Floats] = {}
+
+    @functools.cached_property
+    def _labels(self) -> Mapping[str, list[str]]:
+        return labels(self._particles, self._targets)
+
+    def __getitem__(self, label: str) -> Floats:
+        if label not in self._made:
+            parts = {name: self._targets[name] for name in self._labels[label]}
+            device = next(iter(parts.values())).device
+            room = torch.empty(self._particles.num_particles, dtype=torch.float64, device=device)
+            self._made[label] = add_up(self._particles, parts, room).cpu().numpy()
+            self._made[label].flags.writeable = False
+        return self._made[label]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
