@@ -507,7 +507,7 @@ REASONS = {
     "its noise, which depends less on what else the machine does.",
     "independent": "ESS, k-hat and the verdict, which Pyro does not compute; draws cost little in either.",
     "over the limit": "the limit adds all sites to one array and checks nothing. Here log densities are kept "
-    "by site, values are copied for the program, and each site costs about 0.1 ms of Python a stretch.",
+    "by site, values are copied for the program, and each site costs about 0.1 ms of Python a chunk.",
     "beyond the program": "a particle is a run of Pyro's handlers, a check of each parameter, a density, a "
     "stream of its own, and a record.",
     "container": "xarray takes more than a millisecond to build five groups.",

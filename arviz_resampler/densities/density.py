@@ -250,7 +250,7 @@ def _log_prob(fn: Any, value: Tensor, known: Any) -> Tensor:
 
 
 def _by_torch(fn: Any, value: Tensor, inside: Tensor | None) -> Tensor:
-    """What torch says, also where values outside the support would stop it."""
+    """Log density by torch, also where values outside the support would stop it."""
     with support.lenient(nested(fn)):
         try:
             result: Tensor = compact(fn).log_prob(value)

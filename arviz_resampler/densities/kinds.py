@@ -64,7 +64,7 @@ def is_kind(fn: Any, kind: str) -> bool:
 
 
 def point_of(fn: Any) -> tuple[Tensor, Tensor]:
-    """Where a point mass is, and the log density it carries for a transform. NaN: at many places."""
+    """Place of a point mass, and the log density it carries for a transform. NaN: at many places."""
     free = False
     transforms: list[Any] = []
     while type(fn).__name__ in WRAPPERS or isinstance(fn, TransformedDistribution):
@@ -115,7 +115,7 @@ def is_continuous(fn: Distribution) -> bool:
 
 
 class Kind(NamedTuple):
-    """What kind of distribution it is."""
+    """Kind of a distribution."""
 
     discrete: bool = False
     continuous: bool = False  # a density without atoms, as far as is known
@@ -125,7 +125,7 @@ class Kind(NamedTuple):
 
 
 def kind_of(fn: Distribution) -> Kind:
-    """What kind of distribution ``fn`` is."""
+    """Kind of a distribution, by its support and by what it is made of."""
     parts = nested(fn)
     masked = any(type(part).__name__ == "MaskedDistribution" for part in parts)
     point_mass = is_kind(fn, "Delta")
@@ -133,7 +133,7 @@ def kind_of(fn: Distribution) -> Kind:
 
 
 def drawn_otherwise(parts: Iterable[Distribution]) -> str | None:
-    """Why draws of a distribution do not have the density that it says; None where they have it."""
+    """Reason why draws of a distribution do not have the density that it says; None where they have it."""
     for part in parts:
         if is_of(part, "LKJCholesky") and part.dim > 2:  # type: ignore[attr-defined]
             # Torch takes i - 1/2 where the onion method has i / 2: the same for two rows, not for more.

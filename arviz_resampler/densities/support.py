@@ -142,7 +142,7 @@ def _transforms(fn: TransformedDistribution) -> list[Any]:
 
 
 def _codomain(transform: Any) -> Any:
-    """What a transform maps to; Pyro leaves out what ELU makes of negative numbers."""
+    """Range of a transform; Pyro leaves out what ELU makes of negative numbers."""
     return _ABOVE_MINUS_ONE if type(transform).__name__ == "ELUTransform" else transform.codomain
 
 

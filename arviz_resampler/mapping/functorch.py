@@ -77,7 +77,7 @@ def is_mapped_around() -> bool:
 
 
 def unmapped(tensor: Tensor) -> Tensor:
-    """What a tensor holds for all particles, axes in any order: to ask for any or all of it."""
+    """Values of a tensor for all particles, axes in any order: to ask for any or all of them."""
     if _DEBUG_UNWRAP is not None:
         values: Tensor = _DEBUG_UNWRAP(tensor)
         return values
@@ -217,7 +217,7 @@ class OneParticle:
         return tensor.unsqueeze(0)
 
     def enter(self, rows: Tensor) -> Tensor:
-        """What the particle sees of it."""
+        """The one row, as the particle sees it."""
         return rows.squeeze(0)
 
     def varies(self, tensor: Tensor) -> bool:

@@ -98,7 +98,7 @@ class InPlaceMode(RandomMode):
         return copy
 
     def shared(self, thing: Any) -> Any:
-        """What all particles still share, as they share it: nobody has changed their own."""
+        """Tensors that all particles still share, as they share them: nobody has changed their own."""
         if isinstance(thing, list | tuple) and type(thing) in (list, tuple):
             return type(thing)(map(self.shared, thing))
         copy, original, rows, version = self._originals.get(id(thing), (None, None, None, 0))
@@ -194,7 +194,7 @@ _UNKNOWN = object()  # a place that cannot be told
 
 
 def _memory(tensor: Tensor) -> int:
-    """Where a tensor has its numbers."""
+    """Address of the memory of a tensor."""
     return unmapped(tensor).untyped_storage().data_ptr()
 
 

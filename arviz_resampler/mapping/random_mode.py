@@ -51,7 +51,7 @@ class RandomMode(TorchFunctionMode):
 
     @contextlib.contextmanager
     def at_site(self, name: str) -> Iterator[None]:
-        """What a distribution asks: it asks it of a whole batch, and draws from streams of its site."""
+        """Calls of the distribution at a site: of a whole batch, with random numbers of the site."""
         before, self._site = self._site, name
         try:
             yield

@@ -35,7 +35,7 @@ class Run:
 
     @property
     def found(self) -> dict[str, SiteRun]:
-        """What both found; the simulator has the last word."""
+        """Sites of both; the simulator has the last word."""
         return {**self.guide, **(self.simulator or {})}
 
 

@@ -66,5 +66,5 @@ class Particles:
 
     @cached_property
     def widths(self) -> list[int]:
-        """How many numbers a particle has at each site of the guide."""
+        """Number of elements that a particle has at each site of the guide."""
         return [max(1, math.prod(c.site.shape)) for c in self.columns.values() if c.from_guide]

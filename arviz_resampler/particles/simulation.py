@@ -33,7 +33,7 @@ _ATTEMPTS = 10  # to find a particle whose run does not fail
 
 
 def _columns(guide: Mapping[str, SiteRun], n: int) -> dict[str, CachedSite]:
-    """What the guide draws, for the simulator to be run on."""
+    """Sites that the guide draws, for the simulator to be run on."""
     return {
         name: replace(to_column(found, n), from_guide=True)
         for name, found in guide.items()
@@ -83,7 +83,7 @@ def _look(runners: Sequence[Runner], seed: int, attempts: int) -> None:
 
 
 def _batches(num_particles: int, batch_size: int | None) -> tuple[int, int]:
-    """How many particles a batch has, so that batches end where blocks of streams do; and a block."""
+    """Particles of a batch, so that batches end where blocks of streams do; and of a block."""
     size = min(batch_size or num_particles, num_particles)
     if size == num_particles:
         return size, BLOCK
@@ -149,7 +149,7 @@ def _draw(runners: Sequence[Runner], streams: Streams, n: int) -> Run:
 
 
 class _Gathered:
-    """What the batches have come to."""
+    """Batches put together."""
 
     def __init__(self, num_particles: int) -> None:
         self.columns: dict[str, CachedSite] = {}

@@ -17,7 +17,7 @@ from arviz_resampler.sites import Role, Site, name_axes
 
 @dataclass(frozen=True)
 class CachedSite:
-    """What is kept of a drawn site: its values and the log density they were drawn with."""
+    """A site that was drawn: its values and the log density they were drawn with."""
 
     site: Site
     value: Tensor

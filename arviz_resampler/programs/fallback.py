@@ -37,7 +37,7 @@ def catches(program: Program, mapped: SiteHandler, again: SiteHandler) -> bool:
 
 
 def caught(mapped: SiteHandler) -> str:
-    """Why a program that catches errors of linear algebra is not mapped."""
+    """Reason not to map a program that catches errors of linear algebra."""
     return f"linear algebra fails for some particles ({mapped.failed_at}), which the program catches"
 
 
@@ -49,7 +49,7 @@ def unmappable(role: str, reason: str) -> ProgramError:
 
 
 def reason_of(error: UnmappableError) -> str:
-    """Why a program cannot be mapped, with the line that was in the way."""
+    """Reason why a program cannot be mapped, with the line that was in the way."""
     cause = error if error.__cause__ is None else error.__cause__
     where = source_line(cause, outside=("pyro", "torch"))
     return f"{error} ({where})" if where else str(error)
@@ -61,7 +61,7 @@ def takes_long(seconds: float, n: int) -> bool:
 
 
 def taking(seconds: float, n: int) -> str:
-    """What runs of one particle at a time take."""
+    """Time that runs of one particle at a time take."""
     return f"{duration(seconds)} a particle, {duration(seconds * n)} for {n}"
 
 
@@ -86,7 +86,7 @@ def same_state(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:
 
 
 def unsteady(first: Mapping[str, Tensor], run: Callable[[], Mapping[str, Tensor]]) -> str:
-    """What differs between runs of one particle from one seed; empty: nothing."""
+    """Difference between runs of one particle from one seed; empty: there is none."""
     for _ in range(2):  # what is made at first use may have taken random numbers
         before, first = first, run()
         odd = differs(before, first)

@@ -41,7 +41,7 @@ class ChangedInPlaceError(RuntimeError):
 
 
 class SiteHandler:
-    """What running and scoring have in common. Outermost: sees a site after all other handlers.
+    """Handler of the sites of a run, sampled or scored. Outermost: sees a site after all other handlers.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class SiteHandler:
 
     @property
     def n(self) -> int:
-        """How many particles the run has."""
+        """Number of particles of the run."""
         return self.particles.num_particles
 
     def begin(
@@ -99,7 +99,7 @@ class SiteHandler:
         self.current = self.last = self.raised = None
 
     def describe_invalid(self) -> str:
-        """What was odd about parameters, for the message of a failure."""
+        """Invalid parameters of the run, for the message of a failure."""
         return "".join(f". At site {site!r}, {what.describe(self.n)}" for site, what in self.invalid.items())
 
     def process_site(self, msg: Message) -> None:
@@ -256,7 +256,7 @@ class SiteHandler:
     # ---------------------------------------------------------------- densities
 
     def _asked(self, name: str, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
-        """What a distribution says of each value, particles in front, shape ``(n or 1, *batch)``.
+        """Answer of a distribution for each value, particles in front, shape ``(n or 1, *batch)``.
 
         Asked outside the map, where one distribution can answer for all particles; else inside.
         """

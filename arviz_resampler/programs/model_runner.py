@@ -39,7 +39,7 @@ from arviz_resampler.programs.stacking import stack_scores
 
 
 class Early(NamedTuple):
-    """Where a model may end."""
+    """An early end of a model."""
 
     sites: frozenset[str]  # once they have all been met
     observed: list[str]  # what it does not come to then
@@ -64,7 +64,7 @@ def look(program: Program, columns: Columns) -> None:
 
 
 def early_end(program: Program, columns: Columns) -> Early | None:
-    """Where a model may end, as a map of few particles shows it; None: not before its own end.
+    """Early end of a model, as a map of few particles shows it; None: there is none.
 
     What depends on a branch cannot be mapped, so it is not overlooked.
     """
@@ -163,5 +163,5 @@ def _without_failed(handler: ScoreHandler, lost: Tensor | None) -> ScoredRun:
 
 
 def _ended(score: ScoredRun, early: Early | None) -> ScoredRun:
-    """What a run found, with what it did not come to."""
+    """Score of a run, with the data that it did not come to."""
     return score if early is None else replace(score, observed=early.observed)

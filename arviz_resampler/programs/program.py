@@ -123,7 +123,7 @@ class Program:
         return result
 
     def _call(self) -> Any:
-        """What the program returns, if it comes to its end."""
+        """Value that the program returns, if it comes to its end."""
         try:
             return self.fn()
         except EnoughError:

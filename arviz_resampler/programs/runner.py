@@ -28,7 +28,7 @@ _TRIED = 5  # particles of a try-out, and how often one is tried
 
 
 class SampledRun(NamedTuple):
-    """What a batch of particles found."""
+    """A batch of particles: their sites, and those whose run failed."""
 
     found: dict[str, SiteRun]
     failed: dict[int, str]  # particles whose run raised, and what
@@ -88,7 +88,7 @@ class Runner:
         return merge_masked(found)
 
     def first(self, seed: int, replay: Columns, attempt: int = 0) -> dict[str, SiteRun]:
-        """What one particle finds by itself; settles whether the program has to compute densities."""
+        """Sites of one particle by itself; settles whether the program has to compute densities."""
         for self._lean in (True, False):
             found = self._first(seed, replay, attempt)
             # An auxiliary site is drawn with a density that its transform carries: then it is asked for.
@@ -109,7 +109,7 @@ class Runner:
         return SampleHandler(role, replay, self._predictive, streams, given=given, lean=self._lean)
 
     def draw(self, n: int, streams: Streams, replay: Columns) -> SampledRun:
-        """What a batch of particles finds."""
+        """Sites of a batch of particles."""
         if self.singly_from <= streams.first:
             return self._one_by_one(n, streams, replay)
         handler = self._handler(replay, streams)

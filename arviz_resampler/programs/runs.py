@@ -41,7 +41,7 @@ class SiteRun:
 
 
 class Invalid(NamedTuple):
-    """What is wrong with a parameter, and for how many particles."""
+    """An invalid parameter, and for how many particles it is."""
 
     text: str
     particles: int

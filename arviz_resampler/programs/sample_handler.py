@@ -129,7 +129,7 @@ class SampleHandler(SiteHandler):
             )
 
     def _kind_of(self, name: str, fn: Any) -> kinds.Kind:
-        """What kind of distribution a site has: asked once where particles run one at a time."""
+        """Kind of the distribution at a site: asked once where particles run one at a time."""
         key = name, type(fn), type(getattr(fn, "base_dist", None))
         if self._mode is not None or key not in self._kinds:
             self._kinds[key] = kinds.kind_of(fn)

@@ -291,7 +291,7 @@ class _Writer:
         return "\n".join(head) + f"\n\n\n{note}{body}\n"
 
     def _returned(self, result: Any) -> str:
-        """What the program returns, where that is values of sites."""
+        """Value that the program returns, as source, where it is made of sites."""
         parts = result if isinstance(result, tuple | list) else [result]
         names = []
         for part in parts:

@@ -20,11 +20,11 @@ _MAX_NUMBERS = 1000  # in a parameter that is still written out
 
 
 class Unwritable(Exception):
-    """Why a program cannot be written as source."""
+    """Reason why a program cannot be written as source."""
 
 
 def arguments_of(things: Sequence[Any]) -> dict[str, tuple[list[Any], Any]]:
-    """What distributions or transforms were made with: the values of an argument, and its default."""
+    """Arguments that distributions or transforms were made with: their values, and the default."""
     each = [_given(thing) for thing in things]
     if any(given.keys() != each[0].keys() for given in each):
         raise Unwritable("a parameter is computed from other sites")
@@ -67,7 +67,7 @@ def _stored(thing: Any, name: str) -> bool:
 
 
 def event_ndim(fn: Distribution, name: str, value: Tensor) -> int:
-    """How many axes of a parameter are no batch."""
+    """Number of axes of a parameter that are no batch."""
     try:
         limits: Any = fn.arg_constraints
         return int(limits[name].event_dim)

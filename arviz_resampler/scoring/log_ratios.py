@@ -56,7 +56,7 @@ def unchanged_targets(particles: Particles, scored: Collection[str]) -> dict[str
 
 
 def offset(particles: Particles, mentioned: Collection[str], unchanged: Mapping[str, Tensor]) -> Tensor:
-    """What the log densities of a model are added to, to become log ratios.
+    """Offset of a model: its log densities are added to it to become log ratios.
 
     Parameters
     ----------

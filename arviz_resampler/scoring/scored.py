@@ -49,7 +49,7 @@ class ScoredModel:
 
     @property
     def columns(self) -> dict[str, CachedSite]:
-        """What is drawn from: the cache, with the deterministic sites as the model has them."""
+        """Sites to draw from: those of the cache, the deterministic ones as the model has them."""
         cached = self._particles.columns.items()
         return {**{n: c for n, c in cached if c.site.role != "auxiliary"}, **self.computed}
 

@@ -38,7 +38,7 @@ class SeenModels:
         self._long.add(_code(program))
 
     def early_end(self, program: Program, columns: Columns) -> Early | None:
-        """Where a model may end early: after the last site that counts, if others come after it.
+        """Early end of a model: after the last site that counts, if others come after it.
 
         That other models of the same code had such sites only says that it is worth looking.
         """
