@@ -321,7 +321,9 @@ def invented(messages, page):
 
 
 def package():
-    return Source({path.stem: path.read_text() for path in sorted(PACKAGE.rglob("[!_]*.py"))}).messages()
+    files = sorted(PACKAGE.rglob("[!_]*.py"))
+    assert len({path.stem for path in files}) == len(files)  # what is imported is known by these names
+    return Source({path.stem: path.read_text() for path in files}).messages()
 
 
 # ---------------------------------------------------------------- tests

@@ -1,5 +1,5 @@
 """Importance weights and the verdict on them: arrays of log ratios by site, nothing of programs or draws.
 
-``weights.py`` has the class, ``log_ratios.py`` its arithmetic, ``pareto.py`` k-hat, ``verdict.py`` the
+``weights.py`` has the class, ``normalize.py`` its arithmetic, ``pareto.py`` k-hat, ``verdict.py`` the
 rules and sentences, and ``diagnostics.py`` all of it as one record.
 """

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from arviz_resampler.weights.log_ratios import Floats
+from arviz_resampler.weights.normalize import Floats
 
 
 class ParetoFit(NamedTuple):

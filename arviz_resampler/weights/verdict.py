@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from arviz_resampler.weights.log_ratios import log_mean
+from arviz_resampler.weights.normalize import log_mean
 
 if TYPE_CHECKING:
     from arviz_resampler.weights.weights import Weights

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from arviz_resampler._frozen import FrozenMapping
 from arviz_resampler.errors import ArgumentError
 from arviz_resampler.weights.diagnostics import Diagnostics, as_text, diagnose
-from arviz_resampler.weights.log_ratios import (
+from arviz_resampler.weights.normalize import (
     Floats,
     Normalized,
     add,
