@@ -415,7 +415,7 @@ class Resampler:
     ) -> pd.DataFrame:
         """Sensitivity of means and standard deviations to power-scaling the prior of one site.
 
-        See :func:`arviz_resampler.analysis.sensitivity.power_scaling`, which has the definitions and sources.
+        See :func:`arviz_resampler.analysis.power_scaling`, which has the definitions and sources.
 
         Parameters
         ----------

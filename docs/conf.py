@@ -54,6 +54,8 @@ numpydoc_xref_ignore = {
     "or",
     "shape",
     "to",
+    "Drawn",
+    "Pipeline",
     "ScoredModel",
     "with",
 }
@@ -132,13 +134,13 @@ def _check_reference(_app: object, env: object) -> None:
 
 
 def _members(thing: type) -> set[str]:
-    """Public methods and properties that a class of this package defines; fields of a record are none."""
+    """Public methods and properties that a class of this package defines; fields of a record are none, nor are methods of a dict."""
     return {
         name
         for base in thing.__mro__
         if base.__module__.startswith("arviz_resampler")
         for name, value in vars(base).items()
-        if not name.startswith("_") and name not in getattr(base, "_fields", ())
+        if not name.startswith("_") and name not in getattr(base, "_fields", ()) and not hasattr(dict, name)
         if callable(value) or hasattr(value, "__get__")
     }
 

@@ -1,1 +1,17 @@
-"""Room."""
+"""Numbers from weights, each with its error; variants side by side.
+
+Knows the pipeline, datasets and weights; nothing of programs, plots or hyper-parameters.
+
+==============  ======================================================================================
+comparison.py   `Comparison`; compare.py scores and draws its variants
+tables.py       tables of weighted numbers and of contrasts
+estimates.py    a weighted estimate and its Monte Carlo error
+quantities.py   the scalars of a particle dataset, and statistics of it
+sensitivity.py  power-scaling of one site's prior
+==============  ======================================================================================
+"""
+
+from arviz_resampler.analysis.comparison import Comparison
+from arviz_resampler.analysis.sensitivity import power_scaling
+
+__all__ = ["Comparison", "power_scaling"]

@@ -1,8 +1,14 @@
-"""From draws to labelled groups, in the container of the ArviZ that is installed; nothing of programs.
+"""Draws and data in an ``InferenceData`` (ArviZ 0.x) or a ``DataTree`` (ArviZ 1.x).
 
-``container.py`` builds it, ``labels.py`` names what is in it, ``data.py`` reads the user's data, which
-``alignment.py`` puts in order, ``arrays.py`` copies or shows arrays, and ``inference_data.py`` is for
-ArviZ 0.x.
+Knows sites and arrays; nothing of programs, particles or weights.
+
+=================  ===================================================================================
+container.py       groups of draws, data and diagnostics
+labels.py          names of variables, dims and coords
+data.py            observed and constant data; alignment.py matches them by names and labels
+arrays.py          copies and views
+inference_data.py  ArviZ, and all that goes when ArviZ 0.x goes
+=================  ===================================================================================
 """
 
 from arviz_resampler.containers.arrays import Array, view

@@ -1,5 +1,10 @@
-"""From weights to the particle of each draw; nothing of programs or containers.
+"""From weights to the particle of each draw.
 
-``schemes.py`` has the schemes, ``race.py`` the randomness of those that are coupled, and ``chooser.py``
-seeds, streams and the warning.
+Knows weights; nothing of programs, particles or containers.
+
+==============  ======================================================================================
+schemes.py      the schemes, by name; a new one is added here
+race.py         the randomness of coupled draws
+chooser.py      seeds, streams and the warning
+==============  ======================================================================================
 """

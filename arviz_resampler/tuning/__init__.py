@@ -1,1 +1,12 @@
-"""Room."""
+"""A family of priors and its hyper-parameters.
+
+Knows the pipeline, weights and plots; ipywidgets in widget.py and controls.py alone.
+
+==============  ======================================================================================
+tuner.py        `Tuner`: updates, history, source
+family.py       a function from hyper-parameters to priors, with their ranges
+ranges.py       the interval of a hyper-parameter
+coverage.py     for which hyper-parameters the weights are reliable
+widget.py       sliders, plot and verdict; controls.py a slider, badge.py the verdict as HTML
+==============  ======================================================================================
+"""

@@ -1,5 +1,12 @@
-"""Importance weights and the verdict on them: arrays of log ratios by site, nothing of programs or draws.
+"""Importance weights and the verdict on them.
 
-``weights.py`` has the class, ``normalize.py`` its arithmetic, ``pareto.py`` k-hat, ``verdict.py`` the
-rules and sentences, and ``diagnostics.py`` all of it as one record.
+Knows arrays of log ratios by site; nothing of programs, particles or draws.
+
+==============  ======================================================================================
+weights.py      `Weights`
+verdict.py      the rules of the verdict, and their sentences
+diagnostics.py  all diagnostics as one record; a new one is added here
+pareto.py       k-hat
+normalize.py    arithmetic on log ratios
+==============  ======================================================================================
 """
