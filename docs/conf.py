@@ -134,7 +134,7 @@ def _check_reference(_app: object, env: object) -> None:
 
 
 def _members(thing: type) -> set[str]:
-    """Public methods and properties that a class of this package defines: no fields, nor methods of a dict."""
+    """Public members that a class of this package defines: no fields, nor methods of a dict."""
     return {
         name
         for base in thing.__mro__
