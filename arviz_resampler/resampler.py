@@ -62,7 +62,7 @@ class Resampler:
         one particle at a time, with a warning; True refuses it instead, False never maps.
     on_error : {"raise", "mask"}
         Treatment of a particle whose run raises. "mask" keeps it and its weight, its predictive
-        values NaN; the share of a model's mass that failed is part of the verdict.
+        values NaN; the fraction of a model's mass that failed is part of the verdict.
     observed : mapping of str to array_like, optional
         Data of predictive sites, instead of or beside ``obs=``. Its sites become predictive.
     predictive : str or sequence of str, optional

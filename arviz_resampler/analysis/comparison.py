@@ -181,7 +181,7 @@ class Comparison(dict[str, Any]):
         """ESS by variant and latent site: which site costs how much of it.
 
         ``ess_alone`` is the ESS that the site would leave on its own, ``ess_without`` the one that would be
-        left without it, and ``cost`` the share of that which the site takes: 0.86 is 86 % of the ESS.
+        left without it, and ``cost`` the fraction of that which the site takes: 0.86 is 86 % of the ESS.
         """
         rows = {}
         for name, weights in self.weights.items():
