@@ -61,7 +61,8 @@ class Weights:
     Raises
     ------
     ArgumentError
-        If the log ratios are not one-dimensional, or of different lengths.
+        If the log ratios are not by site, not one-dimensional, or of different lengths, or ``failed`` has
+        another length.
     WeightError
         If a log ratio is NaN or +infinity.
 
@@ -205,7 +206,13 @@ class Weights:
         return self.pareto.k
 
     def expected_distinct(self, num_samples: int) -> float:
-        """How many different particles are expected among ``num_samples`` independent draws."""
+        """How many different particles are expected among ``num_samples`` independent draws.
+
+        Raises
+        ------
+        ArgumentError
+            If ``num_samples`` is no positive integer.
+        """
         # Not log1p and expm1, which are ten times slower and say no more of a sum.
         with np.errstate(divide="ignore"):
             missed = np.log(1.0 - np.minimum(self.normalized, 1.0))
@@ -247,6 +254,11 @@ class Weights:
         Judgement
             ``verdict`` is "unreliable" where the weights cannot be trusted, "low" where they can
             but draws will repeat (ESS below ``num_samples``), else "good".
+
+        Raises
+        ------
+        ArgumentError
+            If ``num_samples`` is no positive integer.
         """
         return judge(self, as_count("num_samples", num_samples))
 
@@ -271,6 +283,11 @@ class Weights:
         Returns
         -------
         Diagnostics
+
+        Raises
+        ------
+        ArgumentError
+            If ``num_samples`` is no positive integer.
         """
         return diagnose(self, as_count("num_samples", num_samples))
 
