@@ -5,6 +5,7 @@ Knows nothing of programs, particles or weights.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -106,6 +107,22 @@ def as_seed(value: Any) -> int | None:
             f"random_seed must be a non-negative integer, a numpy.random.Generator or None, got {value!r}"
         )
     return number
+
+
+def as_probabilities(name: str, value: Any, *, listed: bool = False) -> NDArray[np.float64]:
+    """Probabilities, in a list where that is asked for."""
+    with contextlib.suppress(ArgumentError):
+        found = as_array(name, value).astype(np.float64)
+        if ((found >= 0) & (found <= 1)).all() and (found.ndim == 1 or not listed):
+            return found
+    raise ArgumentError(f"{name} must be probabilities in [0, 1], got {value!r}")
+
+
+def as_name(name: str, value: Any) -> str:
+    """A text, empty where none is given."""
+    if not isinstance(value, str | None):
+        raise ArgumentError(f"{name} must be a string or None, got {value!r}")
+    return value or ""
 
 
 def as_mapping(name: str, value: Any) -> dict[str, Any]:

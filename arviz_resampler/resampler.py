@@ -20,6 +20,7 @@ from arviz_resampler.arguments import (
     as_dims,
     as_integer,
     as_mapping,
+    as_name,
     as_names,
     as_optional,
     as_seed,
@@ -330,7 +331,7 @@ class Resampler:
         """
         num_samples = as_count("num_samples", num_samples)
         seed, kind = as_seed(random_seed), containers.resolve(container)
-        name = name or str(getattr(model, "__name__", type(model).__name__))
+        name = as_name("name", name) or str(getattr(model, "__name__", type(model).__name__))
         scored = self.pipeline.score(model)
         drawn = self.pipeline.draw_container(
             scored, num_samples, name, scheme=scheme, seed=seed, container=kind

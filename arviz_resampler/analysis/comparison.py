@@ -314,9 +314,9 @@ class Comparison(dict[str, Any]):
         particles = {name: self._particles[name] for name in chosen}
         return tables.contrast(weights, particles, a, others, statistic)
 
-    def _check(self, name: str) -> None:
+    def _check(self, name: Any) -> None:
         """Refuse a variant that is not there, or has no weights to compute with."""
-        if name not in self.weights:
+        if not isinstance(name, str) or name not in self.weights:
             raise _unknown(name, self.weights)
         if not self.weights[name].ess:
             raise WeightError(f"variant {name!r} has no mean: {self.weights[name].judge(1).advice}")

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from arviz_resampler.arguments import as_mapping
+from arviz_resampler.arguments import as_mapping, as_names
 from arviz_resampler.errors import ArgumentError, DrawWarning, quoted, suggestion, warn
 
 Floats = NDArray[np.float64]
@@ -89,9 +89,7 @@ def _names(dataset: xr.Dataset, var_names: str | Sequence[str] | None) -> list[s
     known = [str(name) for name in dataset.data_vars]
     if var_names is None:
         return known
-    names = [var_names] if isinstance(var_names, str) else var_names
-    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
-        raise ArgumentError(f"var_names must be a name or several names, got {var_names!r}")
+    names = as_names("var_names", var_names)
     for name in names:
         if name not in known:
             raise ArgumentError(
@@ -107,7 +105,7 @@ def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
             f"the statistic {name!r} must be a function of the particle dataset, got {function!r}"
         )
     try:
-        array = function(dataset)
+        array = function(dataset.copy())  # what it assigns is its own
     except Exception as error:
         error.add_note(f"raised by the statistic {name!r}, a function of the particle dataset")
         raise

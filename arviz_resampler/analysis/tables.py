@@ -22,7 +22,7 @@ from arviz_resampler.analysis.quantities import (
     split_statistic,
     warn_unusable,
 )
-from arviz_resampler.errors import ArgumentError
+from arviz_resampler.arguments import as_probabilities
 
 Floats = NDArray[np.float64]
 
@@ -47,10 +47,7 @@ def summary(
     var_names, statistics, quantiles
         As of :meth:`.Comparison.summary`.
     """
-    q = np.asarray(quantiles, dtype=np.float64)
-    if q.ndim != 1 or not ((q >= 0) & (q <= 1)).all():
-        raise ArgumentError(f"quantiles must be probabilities in [0, 1], got {quantiles!r}")
-    q, names = _quantile_columns(q)
+    q, names = _quantile_columns(as_probabilities("quantiles", quantiles, listed=True))
     columns = ["mean", "sd", *names]
     supported = {name for name, found in weights.items() if found.any()}
     rows, unfit = {}, []

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from arviz_resampler.containers.alignment import align, as_labels, axes_of
+from arviz_resampler.containers.alignment import align, as_labels, axes_of, is_xarray
 from arviz_resampler.containers.arrays import Array, plain
-from arviz_resampler.containers.labels import named
+from arviz_resampler.containers.labels import Labels, named
 from arviz_resampler.errors import ArgumentError
-from arviz_resampler.sites import Site
+from arviz_resampler.sites import Site, name_axes
 
 
 class Data(NamedTuple):
@@ -23,14 +23,14 @@ class Data(NamedTuple):
         Own arrays of the groups ``observed_data`` and ``constant_data``.
     dims : dict of str to sequence of str or None
         Names of axes: those that the user gave, and those of a ``DataArray``.
-    coords : dict of str to array_like
-        Labels: those that the user gave, and those of a ``DataArray``.
+    coords : dict of str to ndarray
+        Own arrays of labels by dim of the container: those that the user gave, and those of a ``DataArray``.
     """
 
     observed: dict[str, Array]
     constant: dict[str, Array]
     dims: dict[str, Sequence[str | None]]
-    coords: dict[str, Any]
+    coords: dict[str, Array]
 
 
 def read_data(
@@ -56,11 +56,28 @@ def read_data(
     ArgumentError
         If data have another shape than their site, or other names or labels.
     """
-    data = Data({}, {}, dict(dims), dict(coords))
-    for name, values in observed.items():
-        data.observed[name] = _observed(name, _aligned(name, values, sites.get(name), data), sites.get(name))
-    for name, values in constant.items():
-        data.constant[name] = plain(name, _aligned(name, values, sites.get(name), data), False)
+    names = Labels(sites, None, {name: given for name, given in dims.items() if name in sites}, {})
+    data = Data({}, {}, dict(dims), {names.final_dim(d): as_labels(d, given) for d, given in coords.items()})
+    items = [(data.observed, *item) for item in observed.items()]
+    items += [(data.constant, *item) for item in constant.items()]
+    # Labels of pandas put data in order, but are not shown: most of them number rows.
+    labels = dict(data.coords)
+    aligned: dict[tuple[int, str], Any] = {}
+    for group, name, values in sorted(items, key=lambda item: not is_xarray(item[2])):
+        site = sites.get(name)
+        shape = np.shape(values) if site is None else site.shape
+        own = _dims(name, values, site, shape, data)
+        final = dict(zip(own, names.dims.get(name, own), strict=True))
+        known = {dim: labels[end] for dim, end in final.items() if end in labels}
+        aligned[id(group), name], found = align(name, values, own, shape, known)
+        for dim, end in final.items():
+            if dim in found:
+                labels.setdefault(end, found[dim])
+                if is_xarray(values):
+                    data.coords.setdefault(end, found[dim])
+    for group, name, _ in items:
+        values, site = aligned[id(group), name], sites.get(name)
+        group[name] = plain(name, values, False) if group is data.constant else _observed(name, values, site)
     for name in data.observed.keys() & data.constant.keys():
         shapes = data.observed[name].shape, data.constant[name].shape
         if shapes[0] != shapes[1]:
@@ -71,25 +88,12 @@ def read_data(
     return data
 
 
-def _aligned(name: str, values: Any, site: Site | None, data: Data) -> Any:
-    """Values in the order of their site; takes over names and labels that the user has not given."""
-    axes = axes_of(values)
-    if not axes or not hasattr(values, "dims"):
-        found = None if site is None else _dims(name, site, data)
-        labels = {dim: as_labels(dim, data.coords[dim]) for dim in found or () if dim in data.coords}
-        return values if found is None or not axes else align(name, values, found, labels)
-    if site is None:
-        data.dims.setdefault(name, [axis.name for axis in axes])
-    known = _dims(name, site, data) if site is not None else [str(dim) for dim in data.dims[name]]
-    for dim, own in axes:
-        if dim in known and own is not None:
-            data.coords.setdefault(str(dim), own)
-    coords = {dim: as_labels(dim, data.coords[dim]) for dim in known if dim in data.coords}
-    return align(name, values, known, coords)
-
-
-def _dims(name: str, site: Site, data: Data) -> Sequence[str]:
-    return named(name, data.dims[name], site.dims, site.shape) if name in data.dims else site.dims
+def _dims(name: str, values: Any, site: Site | None, shape: tuple[int, ...], data: Data) -> Sequence[str]:
+    """Dims of data as the user knows them; takes over those of a ``DataArray`` without a site."""
+    if site is None and is_xarray(values):
+        data.dims.setdefault(name, [axis.name for axis in axes_of(values)])
+    own = name_axes(name, [None] * len(shape)) if site is None else site.dims
+    return named(name, data.dims[name], own, shape) if name in data.dims else own
 
 
 def _observed(name: str, values: Any, site: Site | None) -> Array:

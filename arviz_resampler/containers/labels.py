@@ -128,8 +128,8 @@ class Labels:
         """Labels by final dim; a dim that was renamed may be given by its own name."""
         cleared = {}
         for dim, given in coords.items():
-            final = dim if dim in self.sizes else self.renamed.get(f"dim {dim}")
-            if final is None:
+            final = self.final_dim(dim)
+            if final not in self.sizes:
                 raise ArgumentError(
                     f"coords names the dim {dim!r}, which no site has; there are {quoted(self.sizes)}."
                     f"{suggestion(str(dim), self.sizes)}"
@@ -142,6 +142,10 @@ class Labels:
                 )
             cleared[final] = labels
         return cleared
+
+    def final_dim(self, dim: str) -> str:
+        """The name of a dim in the container."""
+        return dim if dim in self.sizes else self.renamed.get(f"dim {dim}", dim)
 
     def dataset(self, arrays: Mapping[str, Array], *, sampled: bool) -> xr.Dataset:
         """A group: every array under its name, every dim with a coordinate. Data are copied, draws not."""

@@ -216,14 +216,16 @@ class Coverage:
     def table(self) -> pd.DataFrame:
         """All steps: hyper-parameters, diagnostics as :class:`Diagnostics` has them, and the costliest site.
 
-        The column ``along`` names the range that was moved along; it is "design" in the design.
+        The column ``along`` names the range that was moved along; it is "design" in the design. A
+        hyper-parameter with the name of another column has an underscore at its end.
         """
+        others = {"along", "site", *Diagnostics._fields}
         found = [("design", step) for step in self.design]
         found += [(name, step) for name, steps in self.along.items() for step in steps]
         return pd.DataFrame(
             {
                 "along": name,
-                **step.hyper,
+                **{f"{key}_" if key in others else key: value for key, value in step.hyper.items()},
                 **({} if step.diagnostics is None else step.diagnostics._asdict()),
                 "verdict": step.verdict,
                 "advice": step.advice,

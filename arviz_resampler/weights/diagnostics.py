@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from arviz_resampler.weights.verdict import Verdict, judge
+from arviz_resampler.weights.verdict import Verdict, exp_text, judge
 
 if TYPE_CHECKING:
     from arviz_resampler.weights.weights import Weights
@@ -106,8 +105,7 @@ def as_text(found: Diagnostics, *, densities_normalized: bool) -> str:
         f"  largest weight {found.max_weight:.3g}",
         f"  in support     {found.num_supported}",
         f"  Pareto k-hat   {f'none: {found.pareto_k_reason}' if found.pareto_k_reason else k}",
-        f"  mean ratio     {math.exp(min(found.log_mean_weight, 700)):.4g}"
-        + (expected if densities_normalized else ""),
+        f"  mean ratio     {exp_text(found.log_mean_weight, 4)}" + (expected if densities_normalized else ""),
     ]
     if found.verdict != "good":
         lines.append(f"  advice         {found.advice}")

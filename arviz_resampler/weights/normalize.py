@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from arviz_resampler.arguments import as_array
+from arviz_resampler.arguments import as_array, as_mapping
 from arviz_resampler.errors import ArgumentError, WeightError
 
 Floats = NDArray[np.float64]
+T = TypeVar("T", bound=np.generic)
 
 
 class Normalized(NamedTuple):
@@ -41,7 +42,7 @@ def checked(log_ratio_by_site: Mapping[str, ArrayLike]) -> dict[str, Floats]:
     """Log ratios by site as read-only arrays of one length, without NaN and +infinity."""
     sites = {
         name: frozen(np.array(as_array(name, values), np.float64))
-        for name, values in log_ratio_by_site.items()
+        for name, values in as_mapping("log_ratio_by_site", log_ratio_by_site).items()
     }
     shapes = {array.shape for array in sites.values()}
     if len(shapes) != 1 or any(len(shape) != 1 or shape[0] == 0 for shape in shapes):
@@ -115,11 +116,7 @@ def particle_values(values: ArrayLike, weights: Floats) -> Floats:
     """Values by particle, zero where a particle without weight has none that is finite."""
     if not weights.any():
         raise WeightError("no particle has positive weight, so there is nothing to average: see advice")
-    array = as_array("values", values).astype(np.float64, copy=False)
-    if array.shape[:1] != weights.shape:
-        raise ArgumentError(
-            f"values must have the {len(weights)} particles as their first axis, got shape {array.shape}"
-        )
+    array = of_particles("values", values, len(weights)).astype(np.float64, copy=False)
     without = weights == 0
     if without.any() and not np.isfinite(array[without]).all():
         array = array.copy()
@@ -127,7 +124,17 @@ def particle_values(values: ArrayLike, weights: Floats) -> Floats:
     return array
 
 
-def frozen(array: Floats) -> Floats:
+def of_particles(name: str, values: ArrayLike, num_particles: int) -> NDArray[Any]:
+    """Values as an array, checked to be one for each particle."""
+    array = as_array(name, values)
+    if array.shape[:1] != (num_particles,):
+        raise ArgumentError(
+            f"{name} must have the {num_particles} particles as the first axis, got shape {array.shape}"
+        )
+    return array
+
+
+def frozen(array: NDArray[T]) -> NDArray[T]:
     """A read-only view."""
     array = array.view()
     array.flags.writeable = False

@@ -20,6 +20,8 @@ Verdict = Literal["good", "low", "unreliable"]
 
 _FEW = 100  # ESS below which the Monte Carlo error of a mean exceeds a tenth of the spread
 _MISSING = 5.0  # standard errors
+_UNSEEN = 15.0  # particles: the chance that none falls where that many are expected is less than 1 in 10**6
+_ROUNDING = 1e-3  # densities in float32 that are added up over many sites are off by less than that
 
 
 class Judgement(NamedTuple):
@@ -77,8 +79,7 @@ def missing_mass(weights: Weights, num_samples: int) -> Judgement | None:
     """The mean raw weight is below one: part of the model lies where no particle is."""
     missing = _missing_mass(weights)
     mean = 1 - missing
-    # The small number is for rounding, where all raw weights are one.
-    if missing <= _MISSING * weights.log_mean_weight_se * mean + 1e-6:
+    if missing <= max(_MISSING * weights.log_mean_weight_se * mean, _ROUNDING):
         return None
     return Judgement(
         "unreliable",
@@ -92,14 +93,15 @@ def excess_mass(weights: Weights, num_samples: int) -> Judgement | None:
     if not weights.densities_normalized:
         return None
     mean = math.exp(min(weights.log_mean_weight, 700.0))
-    # Densities in float32 that are added up over many sites are off by less than a thousandth.
-    if mean - 1 <= _MISSING * weights.log_mean_weight_se * mean + 1e-3:
+    # Where the model is zero or nearly so, no particle may have fallen, which no standard error shows.
+    relative_error = _MISSING * weights.log_mean_weight_se + _UNSEEN / weights.num_particles
+    if mean - 1 <= relative_error * mean + _ROUNDING:
         return None
     return Judgement(
         "unreliable",
-        f"the mean raw weight is {mean:.3g}, not 1: values of site {_fullest(weights)!r} are not drawn from "
-        f"the density that they are scored with, as where they underflow, or that density is not normalized. "
-        f"Draw the site from another distribution.",
+        f"the mean raw weight is {exp_text(weights.log_mean_weight, 3)}, not 1: values of site "
+        f"{_fullest(weights)!r} are not drawn from the density that they are scored with, as where they "
+        f"underflow, or that density is not normalized. Draw the site from another distribution.",
     )
 
 
@@ -151,6 +153,11 @@ def _fullest(weights: Weights) -> str:
 
 
 # ---------------------------------------------------------------- sentences
+
+
+def exp_text(log: float, digits: int) -> str:
+    """A number of which the log is known, also where no float holds it."""
+    return f"{math.exp(log):.{digits}g}" if log < 700 else f"exp({log:.{digits}g})"
 
 
 def _size(weights: Weights) -> str:

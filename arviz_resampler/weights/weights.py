@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from arviz_resampler._frozen import FrozenMapping
-from arviz_resampler.errors import ArgumentError
+from arviz_resampler.arguments import as_count, as_probabilities
 from arviz_resampler.weights.diagnostics import Diagnostics, as_text, diagnose
 from arviz_resampler.weights.normalize import (
     Floats,
@@ -25,6 +25,7 @@ from arviz_resampler.weights.normalize import (
     frozen,
     kish_ess,
     normalize,
+    of_particles,
     particle_values,
     sums_without,
 )
@@ -60,7 +61,8 @@ class Weights:
     Raises
     ------
     ArgumentError
-        If the log ratios are not one-dimensional, or of different lengths.
+        If the log ratios are not by site, not one-dimensional, or of different lengths, or ``failed`` has
+        another length.
     WeightError
         If a log ratio is NaN or +infinity.
 
@@ -92,6 +94,9 @@ class Weights:
     def __post_init__(self) -> None:
         sites = checked(self.log_ratio_by_site)
         self._set(log_ratio_by_site=FrozenMapping(sites), log_ratio=frozen(add(sites.values())))
+        if self.failed is not None:
+            failed = of_particles("failed", self.failed, self.num_particles)
+            self._set(failed=frozen(failed.astype(bool)))
 
     @classmethod
     def from_sum(
@@ -118,7 +123,8 @@ class Weights:
 
     @cached_property
     def _normalized(self) -> Normalized:
-        return normalize(self.log_ratio, self._top, self._out)
+        # Two threads that both ask for the first time must not share the room.
+        return normalize(self.log_ratio, self._top, self.__dict__.pop("_out", None))
 
     def _set(self, **fields: Any) -> None:
         for name, value in fields.items():
@@ -200,11 +206,17 @@ class Weights:
         return self.pareto.k
 
     def expected_distinct(self, num_samples: int) -> float:
-        """How many different particles are expected among ``num_samples`` independent draws."""
+        """How many different particles are expected among ``num_samples`` independent draws.
+
+        Raises
+        ------
+        ArgumentError
+            If ``num_samples`` is no positive integer.
+        """
         # Not log1p and expm1, which are ten times slower and say no more of a sum.
         with np.errstate(divide="ignore"):
             missed = np.log(1.0 - np.minimum(self.normalized, 1.0))
-        missed *= num_samples
+        missed *= as_count("num_samples", num_samples)
         return self.num_particles - float(np.exp(missed, out=missed).sum())
 
     @cached_property
@@ -242,8 +254,13 @@ class Weights:
         Judgement
             ``verdict`` is "unreliable" where the weights cannot be trusted, "low" where they can
             but draws will repeat (ESS below ``num_samples``), else "good".
+
+        Raises
+        ------
+        ArgumentError
+            If ``num_samples`` is no positive integer.
         """
-        return judge(self, num_samples)
+        return judge(self, as_count("num_samples", num_samples))
 
     @property
     def verdict(self) -> Verdict:
@@ -266,8 +283,13 @@ class Weights:
         Returns
         -------
         Diagnostics
+
+        Raises
+        ------
+        ArgumentError
+            If ``num_samples`` is no positive integer.
         """
-        return diagnose(self, num_samples)
+        return diagnose(self, as_count("num_samples", num_samples))
 
     def __repr__(self) -> str:
         return as_text(self.diagnostics(_DEFAULT_DRAWS), densities_normalized=self.densities_normalized)
@@ -319,12 +341,11 @@ class Weights:
             If no particle has weight.
         """
         array = particle_values(values, self.normalized)
-        if not ((np.asarray(q) >= 0) & (np.asarray(q) <= 1)).all():
-            raise ArgumentError(f"q must be probabilities in [0, 1], got {q!r}")
+        shares = as_probabilities("q", q)
         weights = self.normalized
         if not weights.all():  # NumPy may take one without weight for the quantile of q = 0
             array, weights = array[weights > 0], weights[weights > 0]
-        return np.quantile(array, np.asarray(q, np.float64), axis=0, weights=weights, method="inverted_cdf")
+        return np.quantile(array, shares, axis=0, weights=weights, method="inverted_cdf")
 
     def mcse(self, values: ArrayLike) -> Any:
         """Monte Carlo standard error of :meth:`Weights.mean`.

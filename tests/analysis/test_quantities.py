@@ -167,3 +167,19 @@ def test_what_to_contrast_may_be_given_in_several_ways():
     assert split_statistic(share) == ([], {"share": share})
     assert split_statistic(anonymous) == ([], {"statistic": anonymous})
     assert split_statistic({"a": share}) == ([], {"a": share})
+
+
+def test_what_a_statistic_assigns_is_its_own(dataset):
+    def changed(ds):
+        ds["mu"] = ds["mu"] * 0
+        ds.coords["student"] = list("xyz")
+        return ds["mu"]
+
+    before = dataset.copy(deep=True)
+    evaluate(dataset, [], {"zero": changed})
+    xr.testing.assert_identical(dataset, before)
+
+
+def test_variables_may_be_named_by_anything_that_lists_names(dataset):
+    for names in (["mu"], ("mu", "mu"), {"mu"}, (name for name in ["mu"]), np.array(["mu"])):
+        assert list(evaluate(dataset, names, None)) == ["mu"]

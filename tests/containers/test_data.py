@@ -35,7 +35,7 @@ def test_labels_of_a_data_array_become_coords_unless_there_are_some():
     assert found.coords["school"].tolist() == ["c", "a", "b"]
     np.testing.assert_array_equal(found.observed["y"], SQUARE)
     found = read({"y": given}, coords={"school": ["a", "b", "c"]})
-    assert found.coords["school"] == ["a", "b", "c"]
+    assert found.coords["school"].tolist() == ["a", "b", "c"]
     np.testing.assert_array_equal(found.observed["y"], SQUARE[:, [1, 2, 0]])
 
 
@@ -88,3 +88,61 @@ def test_data_are_copies():
 def test_what_is_no_array_of_numbers_is_refused_by_name(bad):
     with pytest.raises(ArgumentError, match="'n' cannot be read as an array of numbers"):
         read({"n": bad})
+
+
+def test_labels_of_one_dim_are_those_of_all_data():
+    backwards = pd.Series([3.0, 2.0, 1.0], index=["c", "b", "a"])
+    forwards = xr.DataArray([1, 2, 3], dims="school", coords={"school": ["a", "b", "c"]})
+    found = read({"n": backwards}, {"size": forwards})  # what is shown comes from the array
+    assert found.observed["n"].tolist() == found.constant["size"].tolist() == [1, 2, 3]
+    assert found.coords["school"].tolist() == ["a", "b", "c"]
+    found = read({"n": backwards}, {"size": backwards[::-1]}, dims={"size": ["school"]})
+    assert found.observed["n"].tolist() == found.constant["size"].tolist() == [3, 2, 1]
+    assert found.coords == {}  # labels of pandas are not shown
+    with pytest.raises(ArgumentError, match="data 'size' has other labels along dim 'school'"):
+        read({"n": backwards}, {"size": backwards.rename({"a": "x"})}, dims={"size": ["school"]})
+
+
+def test_constant_data_are_put_in_the_order_of_coords():
+    coords = {"school": ["a", "b", "c"]}
+    size = pd.Series([3, 2, 1], index=["c", "b", "a"])
+    table = xr.DataArray([size], dims=("item", "school"), coords={"school": size.index})
+    found = read(
+        {},
+        {"size": size, "table": table},
+        dims={"size": ["school"], "table": [None, "school"]},
+        coords=coords,
+    )
+    assert found.constant["size"].tolist() == [1, 2, 3]
+    assert found.constant["table"].tolist() == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize("named", ["chain", "chain_plate"])
+def test_a_plate_that_gets_another_name_is_found_by_both(named):
+    site = Site("y", "predictive", ("chain",), (3,), 1, "float32", False)
+    for given in (
+        pd.Series([3.0, 2.0, 1.0], index=["c", "b", "a"]),
+        xr.DataArray([3.0, 2.0, 1.0], dims="chain", coords={"chain": ["c", "b", "a"]}),
+    ):
+        found = read_data({"y": given}, {}, {"y": site}, {}, {named: ["a", "b", "c"]})
+        assert found.observed["y"].tolist() == [1.0, 2.0, 3.0]
+        assert list(found.coords) == ["chain_plate"]
+
+
+def test_a_plate_of_two_sizes_has_labels_for_each():
+    sites = {
+        name: Site(name, "predictive", ("school",), (size,), 1, "float32", False)
+        for name, size in zip("vw", (2, 3), strict=True)
+    }
+    labels = ["c", "b", "a"]
+    given = xr.DataArray([1.0, 2.0, 3.0], dims="school", coords={"school": labels})
+    found = read_data({"w": given}, {}, sites, {}, {})
+    assert found.coords["w_school"].tolist() == labels
+
+
+def test_labels_are_taken_in_once():
+    labels = np.array(["a", "b", "c"])
+    found = read(coords={"school": labels, "time": (year for year in (1, 2, 3))})
+    labels[0] = "x"
+    assert found.coords["school"].tolist() == ["a", "b", "c"]
+    assert found.coords["time"].tolist() == [1, 2, 3]

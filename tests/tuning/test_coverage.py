@@ -151,3 +151,14 @@ def test_the_plot_shows_each_range_and_each_pair(tuner):
     points = sum(len(np.atleast_2d(c.get_offsets())) for c in axes[2].collections)
     assert points == 16
     matplotlib.pyplot.close("all")
+
+
+def test_hyper_parameters_named_as_columns_are_kept_in_the_table():
+    names = ["along", "ess", "site", "verdict", "pareto_k", "scale"]
+    ranges = {name: Range(name, 1.0, 2.0) for name in names}
+    table = cover(looker(lambda **hyper: True), ranges, dict.fromkeys(names, 1.5), 4).table
+    for name in names[:-1]:
+        assert table[f"{name}_"].between(1.0, 2.0).all()
+    assert table["scale"].between(1.0, 2.0).all()
+    assert set(table["along"]) == {"design", *names}
+    assert set(table["verdict"]) == {"good"}

@@ -60,9 +60,9 @@ def mostly(weight):
         (verdict.heavy_tail, {"pareto": HEAVY._replace(tail=500), "normalized": mostly(0.009)[0]}, 1),
         (verdict.heavy_tail, {"pareto": HEAVY._replace(tail=501), "normalized": mostly(0.011)[0]}, 1),
         (verdict.missing_mass, {"log_mean_weight": math.log(0.8), "log_mean_weight_se": 0.25 / 5.1}, 1),
-        (verdict.missing_mass, {"log_mean_weight": -1.1e-6, "log_mean_weight_se": 0.0}, 1),
-        (verdict.excess_mass, {"log_mean_weight": math.log(1.25), "log_mean_weight_se": 0.1992 / 5.1}, 1),
-        (verdict.excess_mass, {"log_mean_weight": math.log(1.00101), "log_mean_weight_se": 0.0}, 1),
+        (verdict.missing_mass, {"log_mean_weight": -1.1e-3, "log_mean_weight_se": 0.0}, 1),
+        (verdict.excess_mass, {"log_mean_weight": math.log(1.25), "log_mean_weight_se": 0.1842 / 5.1}, 1),
+        (verdict.excess_mass, {"log_mean_weight": math.log(1.01625), "log_mean_weight_se": 0.0}, 1),
         (verdict.excess_mass, {"log_mean_weight": 5e5}, 1),
         (verdict.repeats, {}, 501),
         (verdict.repeats, {"pareto": HEAVY._replace(tail=501), "normalized": mostly(0.011)[1]}, 1),
@@ -90,12 +90,12 @@ def test_a_rule_judges_from_its_threshold_on(rule, changes, num_samples):
         (verdict.heavy_tail, {"pareto": HEAVY._replace(tail=501), "normalized": mostly(0.011)[1]}, 1),
         (verdict.heavy_tail, {"pareto": HEAVY._replace(tail=501), "normalized": mostly(0.009)[0]}, 1),
         (verdict.missing_mass, {"log_mean_weight": math.log(0.8), "log_mean_weight_se": 0.25 / 4.9}, 1),
-        (verdict.missing_mass, {"log_mean_weight": -0.9e-6, "log_mean_weight_se": 0.0}, 1),
+        (verdict.missing_mass, {"log_mean_weight": -0.9e-3, "log_mean_weight_se": 0.0}, 1),
         (verdict.missing_mass, {"log_mean_weight": 5.0}, 1),
         (verdict.missing_mass, {"log_mean_weight": -5.0, "densities_normalized": False}, 1),
-        # (1.25 - 1 - 0.001) / 1.25 is 0.1992.
-        (verdict.excess_mass, {"log_mean_weight": math.log(1.25), "log_mean_weight_se": 0.1992 / 4.9}, 1),
-        (verdict.excess_mass, {"log_mean_weight": math.log(1.00099), "log_mean_weight_se": 0.0}, 1),
+        # (1.25 - 1 - 0.001) / 1.25 - 15 / 1000 is 0.1842, and 1.001 / (1 - 15 / 1000) is 1.01624.
+        (verdict.excess_mass, {"log_mean_weight": math.log(1.25), "log_mean_weight_se": 0.1842 / 4.9}, 1),
+        (verdict.excess_mass, {"log_mean_weight": math.log(1.01623), "log_mean_weight_se": 0.0}, 1),
         (verdict.excess_mass, {"log_mean_weight": 5.0, "densities_normalized": False}, 1),
         (verdict.repeats, {}, 500),
         (verdict.repeats, {"pareto": JUST_LIGHT}, 500),
@@ -104,6 +104,17 @@ def test_a_rule_judges_from_its_threshold_on(rule, changes, num_samples):
 )
 def test_a_rule_says_nothing_up_to_its_threshold(rule, changes, num_samples):
     assert rule(numbers(**changes), num_samples) is None
+
+
+@pytest.mark.parametrize("num_particles", [100, 1000, 10_000])
+@pytest.mark.parametrize("expected_outside", [0.5, 1, 3, 8])
+def test_particles_that_miss_a_small_gap_of_the_model_are_no_excess(num_particles, expected_outside):
+    rng = np.random.default_rng(0)
+    outside = expected_outside / num_particles
+    for _ in range(200):
+        inside = rng.random(num_particles) >= outside
+        weights = Weights({"x": np.where(inside, -math.log1p(-outside), -np.inf)})
+        assert verdict.excess_mass(weights, 1) is None
 
 
 def test_what_no_rule_judges_is_good():
@@ -264,7 +275,7 @@ def test_weights_are_judged_at_the_thresholds_of_their_effective_sample_size(wei
     assert weights.judge(num_samples).verdict == expected
 
 
-@pytest.mark.parametrize(("missing", "expected"), [(0.9e-6, "good"), (1.1e-6, "unreliable")])
+@pytest.mark.parametrize(("missing", "expected"), [(0.9e-3, "good"), (1.1e-3, "unreliable")])
 def test_equal_raw_weights_may_miss_one_by_rounding_alone(missing, expected):
     assert Weights({"x": np.full(2000, math.log1p(-missing))}).judge(1000).verdict == expected
 

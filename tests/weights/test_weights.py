@@ -336,3 +336,50 @@ def test_the_ess_without_each_site_is_that_of_the_other_sites():
         others = Weights({"rest": sum(ratio for other, ratio in sites.items() if other != name)})
         assert weights.ess_without_site[name] == pytest.approx(others.ess)
     assert dict(Weights({"a": sites["a"]}).ess_without_site) == {"a": 200.0}
+
+
+def test_failed_is_copied_and_checked():
+    failed = np.zeros(4, bool)
+    weights = Weights({"x": np.zeros(4)}, failed=failed)
+    failed[:] = True
+    assert weights.failed_mass == (0.0, 0.0)
+    with pytest.raises(ArgumentError, match="failed must have the 4 particles as the first axis"):
+        Weights({"x": np.zeros(4)}, failed=np.zeros(3, bool))
+
+
+def test_room_for_weights_is_taken_once():
+    room = np.empty(3)
+    log_ratio = np.log([1.0, 2.0, 3.0])
+    weights = Weights.from_sum(
+        {"x": log_ratio}, log_ratio, float(log_ratio.max()), densities_normalized=True, failed=None, out=room
+    )
+    first = weights.normalized
+    assert np.shares_memory(first, room)
+    del weights.__dict__["_normalized"]  # as a second thread that asks before the first one is done
+    assert not np.shares_memory(weights.normalized, room)
+    np.testing.assert_array_equal(weights.normalized, first)
+
+
+@pytest.mark.parametrize("q", ["median", ["a"], None, [0.1, [0.2]], {0.5}, 1j, 50, math.nan])
+def test_what_is_no_probability_is_refused(q):
+    with pytest.raises(ArgumentError, match=r"q must be probabilities in \[0, 1\]"):
+        Weights({"x": np.zeros(4)}).quantile(np.arange(4), q)
+
+
+def test_log_ratios_are_given_by_site():
+    for given in (np.zeros(4), {1: np.zeros(4)}):
+        with pytest.raises(ArgumentError, match="log_ratio_by_site"):
+            Weights(given)
+
+
+@pytest.mark.parametrize("num_samples", [0, "a", 10**400, 2.5])
+def test_a_number_of_draws_is_a_count(num_samples):
+    weights = Weights({"x": np.zeros(4)})
+    for ask in (weights.judge, weights.diagnostics, weights.expected_distinct):
+        with pytest.raises(ArgumentError, match="num_samples must be a positive integer"):
+            ask(num_samples)
+
+
+def test_a_mean_ratio_beyond_floats_is_shown_by_its_log():
+    weights = Weights({"x": np.full(1000, 1e8)}, densities_normalized=False)
+    assert "mean ratio     exp(1e+08)" in repr(weights)
