@@ -238,7 +238,20 @@ def time_growth(quick: bool) -> dict[str, float]:
         "time of 10 N over N": seconds["big"] / seconds["small"],
         "time of 10 S over S": many["10,000"] / many["1,000"],
         "seconds of a race of 100,000 draws": take_turns({"r": lambda: race.winners(weights, 10**5)})["r"],
+        "race of one heavy particle over equal weights": narrow_over_equal(),
     }
+
+
+def narrow_over_equal() -> float:
+    """Time of 40,000 draws where one particle of 1,000 has nearly all weight, over that of equal weights."""
+    race = Race(0, 1000)
+    equal = np.full(1000, 1e-3)
+    narrow = np.full(1000, 1e-12)
+    narrow[0] = 1 - narrow[1:].sum()
+    seconds = take_turns(
+        {"narrow": lambda: race.winners(narrow, 40_000), "equal": lambda: race.winners(equal, 40_000)}
+    )
+    return float(seconds["narrow"] / seconds["equal"])
 
 
 def time_ways(quick: bool) -> dict[str, float]:
@@ -483,6 +496,11 @@ def targets(results: dict[str, Any]) -> list[tuple[str, str, float | None, float
         ),
         ("time at 10 N over N", "<= 12", growth["time of 10 N over N"]),
         ("race of S = 10⁵ from N = 10⁶, s", "<= 1", growth["seconds of a race of 100,000 draws"]),
+        (
+            "race of S = 40,000 from N = 1,000, one heavy particle over equal weights",
+            "<= 3",
+            growth["race of one heavy particle over equal weights"],
+        ),
         (
             "construction in batches, 1,000 floats a particle: extra peak over cached arrays",
             "<= 1.3",

@@ -119,8 +119,9 @@ class InPlaceMode(RandomMode):
         base, key = args
         if self.fresh:
             key = self.shared(key)
-        out = self.call(func, (base, key), kwargs)
-        if self.varies(key) and _is_place(key) and isinstance(out, Tensor):
+        differs = self.varies(key)
+        out = self.call(_look_up if differs and _has_number(key) else func, (base, key), kwargs)
+        if differs and _is_place(key) and isinstance(out, Tensor):
             self.looked_up.append(_Row(weakref.ref(out), base, key, None))
         return out
 
@@ -154,7 +155,7 @@ class InPlaceMode(RandomMode):
             elif _memory(entry.base) in touched and args[-1] is not row:
                 raise UnmappableError("a tensor is changed while a row is in use that was looked up in it")
 
-    def assign(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    def assign(self, func: Any, args: Args, _kwargs: Kwargs) -> Any:
         """``x[key] = value`` where vmap refuses the key, or silently mistakes its place."""
         target, key, value = args
         if self.fresh:
@@ -166,6 +167,11 @@ class InPlaceMode(RandomMode):
                 wide = key.reshape((*key.shape, *(1,) * (target.dim() - key.dim())))
                 target.copy_(torch.where(wide, value, target))
                 return None
+        elif self.varies(key) and _has_number(key):
+            if _is_scattered(key) or not _is_in_front(key):
+                _put(target, key, value)
+                return None
+            key = tuple(map(_as_index, _parts(key)))
         elif _is_scattered(key) and self.varies((target, value)):
             _put(target, key, value)
             return None
@@ -203,15 +209,55 @@ def _is_expanded(tensor: Tensor) -> bool:
     return any(step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True))
 
 
+def _parts(key: Any) -> tuple[Any, ...]:
+    """The parts of a key, one or more for an axis."""
+    return key if isinstance(key, tuple) else (key,)
+
+
+def _is_number(part: Any) -> bool:
+    """Whether a part of a key is a tensor that stands for a number."""
+    masks = torch.bool, torch.uint8
+    return (
+        isinstance(part, Tensor)
+        and part.dim() == 0
+        and part.dtype not in masks
+        and not part.is_floating_point()
+    )
+
+
+def _has_number(key: Any) -> bool:
+    """Whether there is a number in a key that is a tensor."""
+    return any(map(_is_number, _parts(key)))
+
+
 def _is_place(key: Any) -> bool:
     """Whether a key is of numbers and slices, so that what it gives is a view."""
-    parts = key if isinstance(key, tuple) else (key,)
     return all(
-        (k.dim() == 0 and k.dtype != torch.bool and not k.is_floating_point())
-        if isinstance(k, Tensor)
-        else not isinstance(k, list | range)
-        for k in parts
+        _is_number(k) if isinstance(k, Tensor) else not isinstance(k, list | range) for k in _parts(key)
     )
+
+
+def _as_index(part: Any) -> Any:
+    """A number in a key as an index of one entry, which torch below 2.12 need not read."""
+    return part.reshape(1) if _is_number(part) else part
+
+
+def _is_in_front(key: Any) -> bool:
+    """Whether the first axis that is left of a key would be that of its numbers, were they an index."""
+    return _is_number(next(k for k in _parts(key) if not isinstance(k, int)))
+
+
+def _look_up(base: Tensor, key: Any) -> Tensor:
+    """``x[i]`` with numbers that differ: these first, by themselves, as torch does for a particle."""
+    numbers: list[Any] = []
+    for k in _parts(key):
+        if isinstance(k, Tensor) and k.dtype == torch.bool:
+            numbers += [slice(None)] * k.dim()
+        elif k is not None:
+            numbers.append(k if k is Ellipsis or _is_number(k) else slice(None))
+    shape = base[tuple(0 if _is_number(k) else k for k in numbers)].shape
+    rows = base[tuple(map(_as_index, numbers))].reshape(shape)
+    return rows[tuple(k for k in _parts(key) if not _is_number(k))]
 
 
 def _is_scattered(key: Any) -> bool:
@@ -224,7 +270,8 @@ def _is_scattered(key: Any) -> bool:
 
 def _put(target: Tensor, key: Any, value: Any) -> None:
     """The same assignment by positions in flat memory, which vmap does right."""
-    places = torch.arange(target.numel(), device=target.device).reshape(target.shape)[key]
+    places = torch.arange(target.numel(), device=target.device).reshape(target.shape)
+    places = _look_up(places, key) if _has_number(key) else places[key]
     flat = target.reshape(-1).clone()
     value = torch.as_tensor(value, dtype=target.dtype, device=target.device)
     value = value.reshape(value.shape[max(value.dim() - places.dim(), 0) :])  # axes of one in front

@@ -54,10 +54,12 @@ def test_every_name_survives_netcdf_and_zarr(name, role, tmp_path):
         with pytest.warns(NameWarning, match="were changed"):
             draws = resampler.sample_prior_predictive(guide, 10, container="datatree")
     path = os.path.join(tmp_path, "draws.nc")
-    draws.to_netcdf(path)
-    with xr.open_datatree(path) as loaded:
+    draws.to_netcdf(path, engine="h5netcdf")
+    with xr.open_datatree(path, engine="h5netcdf") as loaded:
         assert list(loaded["prior"].data_vars) == list(draws["prior"].data_vars)
         xr.testing.assert_equal(loaded["prior"].to_dataset(), draws["prior"].to_dataset())
+    if xr.__version__ < "2025":  # does not write with zarr 3
+        return
     path = os.path.join(tmp_path, "draws.zarr")
     draws.to_zarr(path, consolidated=False)
     with xr.open_datatree(path, engine="zarr", consolidated=False) as loaded:

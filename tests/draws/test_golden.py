@@ -31,3 +31,10 @@ def test_the_first_draws_of_a_seed_are_those_of_earlier_versions(scheme, weights
 def test_stable_draws_beyond_the_first_block_are_those_of_earlier_versions(weights):
     draws = Race(SEED, 100).winners(weights, 300)
     assert draws[250:262].tolist() == [12, 51, 97, 96, 26, 39, 62, 60, 97, 77, 99, 56]
+
+
+def test_stable_draws_of_a_heavy_particle_are_those_of_earlier_versions():
+    draws = Race(SEED, 4).winners(np.array([1 - 3e-4, 1e-4, 1e-4, 1e-4]), 40_000)
+    others = np.flatnonzero(draws)
+    assert others.tolist() == [3046, 5892, 17262, 21346, 30589, 30667, 36452, 38620]
+    assert draws[others].tolist() == [3, 2, 3, 1, 1, 3, 3, 1]

@@ -130,7 +130,7 @@ def test_the_first_horizon_decides_the_time_and_never_the_winners(slack, monkeyp
 
 
 def test_how_many_arrivals_are_looked_at_in_one_go_decides_the_time_and_never_the_winners(monkeypatch):
-    cases = [(Race(seed, 300), some_weights(300, seed, spread=2)) for seed in range(20)]
+    cases = [(Race(seed, 300), some_weights(300, seed, spread=seed)) for seed in range(20)]
     winners = [race.winners(weights, 700) for race, weights in cases]
     monkeypatch.setattr(race_module, "_FEW", 1)
     for (race, weights), before in zip(cases, winners, strict=True):

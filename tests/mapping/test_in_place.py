@@ -1,5 +1,7 @@
 """Changes in place in a map are those of each particle by itself."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -141,3 +143,46 @@ def test_a_change_of_what_may_be_a_view_or_a_copy_is_refused():
 
     with pytest.raises(UnmappableError, match="depends on the layout"):
         mapped(program, VALUES, PLACES)
+
+
+INDEX = torch.tensor([2, 0])
+PARTS = {
+    "i": lambda i: i,
+    "-i": lambda i: -i,
+    "1": lambda i: 1,
+    ":": lambda i: slice(None),
+    "1:": lambda i: slice(1, None),
+    "...": lambda i: Ellipsis,
+    "None": lambda i: None,
+    "index": lambda i: INDEX,
+    "mask": lambda i: torch.tensor([True, False, True]),
+}
+KEYS = [
+    parts
+    for length in (1, 2, 3)
+    for parts in itertools.product(PARTS, repeat=length)
+    if {"i", "-i"} & set(parts) and parts.count("...") < 2
+]
+
+
+@pytest.mark.parametrize("part", ["i", "-i"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_key_with_a_number_that_was_drawn_means_what_it_means_for_a_particle(part, place):
+    """A map would read the number, or take it for one of the indices that broadcast."""
+    for parts in (key for key in KEYS if key[place : place + 1] == (part,)):
+
+        def program(x, i, parts=parts):
+            key = tuple(PARTS[part](i) for part in parts)
+            cube = x[:, None, None] + torch.arange(27.0).reshape(3, 3, 3)
+            row = cube[key]
+            changed = cube.clone()
+            changed[key] = row + torch.arange(row.numel()).reshape(row.shape)
+            changed[key] *= 2
+            filled = torch.zeros(3, 3, 3)
+            filled[key] = x[0]
+            return torch.cat(
+                [row.reshape(-1), changed.reshape(-1), filled.reshape(-1), torch.tensor(row.shape)]
+            )
+
+        expected = torch.stack([program(x.clone(), i) for x, i in zip(VALUES, PLACES, strict=True)])
+        assert torch.equal(mapped(program, VALUES, PLACES), expected), parts
