@@ -794,7 +794,7 @@ def with_noise(noise, sd=1.0):
 def test_random_numbers_after_a_seed_are_refused_in_batches_of_any_size(noise, role, options):
     programs = (with_noise(noise), None) if role == "guide" else (site_x, with_noise(noise))
     with pytest.raises(ProgramError, match=f"the {role} sets a seed of its own"):
-        build(*programs, 20, **options)
+        build(*programs, n=20, **options)
 
 
 def site_x():
@@ -861,5 +861,5 @@ def test_a_generator_that_goes_on_gives_each_particle_other_numbers(role, option
     noise = functools.partial(torch.randn, (), generator=generator)
     programs = (with_noise(noise), None) if role == "guide" else (site_x, with_noise(noise))
     with pytest.warns(ProgramWarning, match="keeps a state, or draws from a generator of its own"):
-        found = values(build(*programs, 20, **options))
+        found = values(build(*programs, n=20, **options))
     assert len(found["y"].unique()) == 20
