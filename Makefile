@@ -23,7 +23,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage browser dist doctest docs readme lint spelling types format picture robustness fuzz bench clean
+.PHONY: help install demo test coverage browser dist doctest docs readme lint spelling types format picture robustness fuzz soak bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -122,6 +122,9 @@ robustness: $(STAMP) ## Try every distribution and write docs/robustness.md: som
 
 fuzz: $(STAMP) ## Compare 5,000 random programs with plain Pyro: some minutes; ARGS="--programs 100 --seed 1" for others
 	PYTHONPATH=scripts:tests $(BIN)/python -m fuzz --programs 5000 $(ARGS)
+
+soak: $(STAMP) ## Use resamplers in 8 threads for 10 minutes, and see that bits and memory stay as they are; ARGS="--minutes 1" for less
+	PYTHONPATH=scripts $(BIN)/python -m soak $(ARGS)
 
 bench: $(STAMP) ## Measure speed and memory beside Pyro, and write docs/benchmarks.md: some minutes
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py

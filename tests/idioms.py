@@ -23,6 +23,8 @@ from torch import nn
 from torch.distributions import constraints
 from torch.nn import functional
 
+from arviz_resampler import batched
+
 IDIOMS: dict[str, "Idiom"] = {}
 SCALES = GUIDE, MODEL = 1.0, 1.3
 
@@ -176,6 +178,42 @@ def values_are_gathered(s):
 def the_largest_is_found(s):
     a = vector("a", 3, s)
     normal("y", a[a.argmax()] - a.sort().values[0])
+
+
+@maps
+def a_number_is_compared_with_its_median(s):
+    a = normal("a", 0.0, s)
+    normal("y", torch.where(a > a.median(), 5.0, -5.0) + a.mean() + a.sort(0)[0] + a.argsort(0))
+
+
+@maps
+def a_plate_is_compared_with_its_median(s):
+    with pyro.plate("group", 3):
+        a = normal("a", 0.0, s)
+        normal("y", torch.where(a > a.median(), 1.0, -1.0) + a.sort(0)[0] - a.mean())
+
+
+@maps
+def a_number_is_multiplied_by_a_grid_as_long_as_the_particles(s):
+    a = normal("a", 0.0, s)
+    curve = pyro.deterministic("curve", a * torch.linspace(-1.0, 1.0, 3))
+    normal("y", curve.sum() + curve[-1])
+
+
+@maps
+def a_number_is_normalized_by_its_own_spread(s):
+    a, b = normal("a", 0.0, s), vector("b", 3)
+    z = torch.stack([a, *b])
+    normal("y", ((z - z.mean(0)) / z.std(0)).max(0).values)
+
+
+@maps
+def a_plate_is_shared_out_by_a_function_of_all(s):
+    with pyro.plate("group", 3):
+        a = normal("a", 0.0, s)
+    shares = batched(lambda x: x / np.abs(x).sum(-1, keepdims=True))(a)
+    with pyro.plate("row", 3):
+        normal("y", shares, 0.5)
 
 
 @maps
@@ -545,6 +583,13 @@ def a_plate_is_a_loop(s):
     for i in pyro.plate("i", 3):
         total = total + normal(f"x{i}", 0.5 * total, 0.5)
     normal("y", total)
+
+
+@maps
+def a_loop_over_a_plate_reads_a_vector_from_the_left(s):
+    w = vector("w", 3, s)
+    for i in pyro.plate("i", 3):
+        normal(f"y{i}", w[i], 0.1)
 
 
 @maps

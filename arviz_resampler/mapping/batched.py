@@ -44,7 +44,8 @@ def batched(function: Callable[..., Any], *, tensors: bool = False, rtol: float 
     ------
     ProgramError
         When it is called: if the function does not return the particles in front, changes what it is
-        handed, or gives a particle among others something else than the same particle by itself.
+        handed, sets a seed, or gives a particle among others something else than the same particle by
+        itself.
 
     Notes
     -----
@@ -95,7 +96,7 @@ class _Call:
     def _ask(self, n: int, rows: Sequence[Tensor]) -> list[Tensor]:
         handed = iter([row if self.tensors else _read_only(row) for row in rows])
         args, kwargs = self.put(iter([next(handed) if isinstance(x, Tensor) else x for x in self.leaves]))
-        versions = [row._version for row in rows]
+        versions, seed = [row._version for row in rows], torch.initial_seed()
         try:
             result = self.function(*args, **kwargs)
         except ValueError as error:
@@ -104,6 +105,11 @@ class _Call:
             raise
         if [row._version for row in rows] != versions:
             raise self._changed()
+        if torch.initial_seed() != seed:
+            raise ProgramError(
+                f"the batched function {self.name!r} sets a seed of its own, so that every call would get "
+                f"the same random numbers. Draw them with pyro.sample, and hand them to it."
+            )
         found: list[Any] = []
         self.structure = _flatten(result, found)
         return [self._taken(x, n) for x in found]

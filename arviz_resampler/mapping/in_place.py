@@ -129,30 +129,30 @@ class InPlaceMode(RandomMode):
         """``x.reshape(-1)``, a view or a copy: a copy in a map may be a view for a particle."""
         out = self.call(func, args, kwargs)
         certain = func is Tensor.contiguous and _is_expanded(args[0])  # a copy for a particle, too
-        if self.varies(out) and not certain and _memory(out) != _memory(args[0]):
+        if self.varies(out) and not certain and memory_of(out) != memory_of(args[0]):
             self.looked_up.append(_Row(weakref.ref(out), args[0], _UNKNOWN, None))
         return out
 
     def follow(self, func: Any, args: Args, kwargs: Kwargs, out: Any) -> None:
         """Write a row that was looked up back where a call has changed it; notice views of it."""
         changes = _changes(func, kwargs)
-        touched = {_memory(args[0])} if changes else set()
+        touched = {memory_of(args[0])} if changes else set()
         for entry in list(self.looked_up):
             alive = entry.alive()
             if alive is None:
                 self.looked_up.remove(entry)
                 continue
             row = alive if entry.row is None else entry.row
-            if entry.key is _UNKNOWN and changes and {_memory(row), _memory(entry.base)} & touched:
+            if entry.key is _UNKNOWN and changes and {memory_of(row), memory_of(entry.base)} & touched:
                 raise UnmappableError(
                     "whether a change in place reaches another tensor depends on the layout"
                 )
             if not changes:
-                views = [t for t in _tensors(out) if t is not alive and _memory(t) == _memory(row)]
+                views = [t for t in _tensors(out) if t is not alive and memory_of(t) == memory_of(row)]
                 self.looked_up += [_Row(weakref.ref(t), entry.base, entry.key, row) for t in views]
-            elif _memory(row) in touched:
+            elif memory_of(row) in touched:
                 self.assign(Tensor.__setitem__, (entry.base, entry.key, row), {})
-            elif _memory(entry.base) in touched and args[-1] is not row:
+            elif memory_of(entry.base) in touched and args[-1] is not row:
                 raise UnmappableError("a tensor is changed while a row is in use that was looked up in it")
 
     def assign(self, func: Any, args: Args, _kwargs: Kwargs) -> Any:
@@ -160,7 +160,7 @@ class InPlaceMode(RandomMode):
         target, key, value = args
         if self.fresh:
             key, value = self.shared(key), self.shared(value)
-        if isinstance(value, Tensor) and _memory(value) == _memory(target):
+        if isinstance(value, Tensor) and memory_of(value) == memory_of(target):
             value = value.clone()  # of itself
         if isinstance(key, Tensor) and key.dtype == torch.bool and self.varies(key):
             if not isinstance(value, Tensor) or value.dim() == 0:
@@ -199,7 +199,7 @@ def _changes(func: Any, kwargs: Kwargs) -> bool:
 _UNKNOWN = object()  # a place that cannot be told
 
 
-def _memory(tensor: Tensor) -> int:
+def memory_of(tensor: Tensor) -> int:
     """Address of the memory of a tensor."""
     return unmapped(tensor).untyped_storage().data_ptr()
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from arviz_resampler.errors import calling_line
 from arviz_resampler.mapping.functorch import ParticleMap
-from arviz_resampler.mapping.in_place import IN_PLACE, InPlaceMode
+from arviz_resampler.mapping.in_place import IN_PLACE, InPlaceMode, memory_of
 from arviz_resampler.mapping.random_mode import RANDOM, Args, Kwargs, Rule, UnmappableError
 from arviz_resampler.mapping.streams import Streams
 
@@ -39,6 +39,7 @@ class ParticleMode(InPlaceMode):
         self.failed_at = ""
         self.busy = False  # with what the package does at a site
         self.raised: Exception | None = None  # the first error of the program, which may have caught it
+        self._exposed: list[Tensor] = []  # whose ``.data`` the program has taken
 
     def __torch_function__(self, func: Any, types: Any, args: Args = (), kwargs: Kwargs | None = None) -> Any:
         """The call, by its rule where it has one."""
@@ -52,6 +53,10 @@ class ParticleMode(InPlaceMode):
             if self._site is None and self.raised is None and not self.busy:
                 self.raised = error
             raise
+
+    def exposes(self, rows: Tensor) -> bool:
+        """Whether the program has taken the ``.data`` of these rows."""
+        return any(memory_of(tensor) == memory_of(rows) for tensor in self._exposed)
 
     @property
     def _asks_batch(self) -> bool:
@@ -83,6 +88,7 @@ class ParticleMode(InPlaceMode):
 
     def data(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
         """``x.data``, which vmap does not know: the same memory without its graph."""
+        self._exposed.append(args[0])  # alive, so that its address stays its own
         return args[0].detach()
 
     def number(self, func: Any, args: Args, kwargs: Kwargs) -> Any:

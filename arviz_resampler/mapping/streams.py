@@ -39,6 +39,16 @@ def generators_kept() -> Iterator[None]:
             torch.cuda.set_rng_state_all(cuda)
 
 
+def has_drawn(before: Tensor) -> bool:
+    """Whether torch's generator has given numbers since a state, and not only got a seed; put it back."""
+    after = torch.get_rng_state()
+    if torch.equal(after, before):
+        return False
+    seeded = torch.Generator().manual_seed(torch.initial_seed()).get_state()
+    torch.set_rng_state(before)
+    return not torch.equal(after, seeded)
+
+
 @functools.cache
 def _layout() -> np.ndarray | None:
     """A state of torch's CPU generator to be filled with words; None where its layout is another one.

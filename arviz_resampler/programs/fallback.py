@@ -85,6 +85,11 @@ def same_state(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:
     )
 
 
+def same_seed(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:
+    """Whether one of the generators had the same seed in two states, wherever it has come to since."""
+    return bool(first[0][1][:-1] == second[0][1][:-1] or np.array_equal(first[1][1], second[1][1]))
+
+
 def unsteady(first: Mapping[str, Tensor], run: Callable[[], Mapping[str, Tensor]]) -> str:
     """Difference between runs of one particle from one seed; empty: there is none."""
     for _ in range(2):  # what is made at first use may have taken random numbers

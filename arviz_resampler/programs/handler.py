@@ -203,8 +203,9 @@ class SiteHandler:
 
     def end(self) -> None:
         """Do what could not be done before the program has ended."""
+        later, self._later = self._later, []  # what refers to the handler would outlive it
         with self.particles.outside():
-            for work in self._later:
+            for work in later:
                 work()
 
     # ---------------------------------------------------------------- values

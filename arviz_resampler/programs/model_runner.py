@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from arviz_resampler.errors import ProgramError, ProgramWarning, warn
 from arviz_resampler.mapping.random_mode import UnmappableError
-from arviz_resampler.mapping.streams import Streams, generators_kept, seed_particle
+from arviz_resampler.mapping.streams import Streams, generators_kept, has_drawn, seed_particle
 from arviz_resampler.programs.columns import Columns, select
 from arviz_resampler.programs.fallback import (
     MAPS,
@@ -133,6 +133,7 @@ def _run_singly(
     failed: dict[int, ProgramError] = {}
     start = time.perf_counter()
     for i in particles:
+        before = None if i else (torch.get_rng_state(), other_randomness())
         try:
             program.run_one(handler, i)
         except ProgramError as error:
@@ -140,7 +141,9 @@ def _run_singly(
                 raise
             failed[i] = error  # no matter, if it comes after all that counts
         scores.append(handler.score)
-        if i == 0:
+        if before is not None:
+            if has_drawn(before[0]) or not same_state(other_randomness(), before[1]):
+                say_loose(program)
             seconds = time.perf_counter() - start
             if takes_long(seconds, len(particles)):
                 raise ProgramError(

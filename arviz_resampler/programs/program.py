@@ -20,11 +20,17 @@ from torch.distributions import Distribution
 
 from arviz_resampler.errors import ArgumentError, ProgramError, source_line
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, is_mapped_around, map_particles
+from arviz_resampler.mapping.modules import modules_kept
 from arviz_resampler.mapping.particle_mode import ParticleMode, forward_alone
 from arviz_resampler.mapping.random_mode import UnmappableError
-from arviz_resampler.mapping.streams import Streams
+from arviz_resampler.mapping.streams import Streams, generators_kept, has_drawn
 from arviz_resampler.programs.handler import SiteHandler
 from arviz_resampler.programs.score_handler import EnoughError
+
+_TRAINING = (
+    ". A module in training mode computes statistics of its batch, but a program sees one of the particles: "
+    "call .eval() on the module"
+)
 
 # Pyro has one stack of handlers for all threads: one program runs at a time.
 _LOCK = threading.RLock()
@@ -32,12 +38,13 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def untouched_params() -> Iterator[Callable[[], dict[str, torch.Tensor]]]:
-    """Leave the param store as it was found: what a program adds to it goes when its work is done.
+    """Leave the param store, modules and generators as they were found.
 
-    Gives a function that says what was added so far.
+    What programs add to the param store goes when their work is done; gives a function that says what was
+    added so far.
     """
     store = pyro.get_param_store()
-    with _LOCK:
+    with _LOCK, modules_kept(), generators_kept():
         before = set(store.keys())
         try:
             yield lambda: {name: store[name].detach() for name in set(store.keys()) - before}
@@ -97,7 +104,7 @@ class Program:
         """
         handler.begin(OneParticle(), row=row)
         try:
-            with _LOCK, _unvalidated(), _Listener(handler, self.params):
+            with _LOCK, modules_kept(), _unvalidated(), _Listener(handler, self.params):
                 result = self._call()
                 if handler.raised is not None:
                     raise handler.raised
@@ -170,10 +177,10 @@ class Program:
                         returned.append(self._call_mapped(handler, mode))
                     handler.end()
             finally:  # some functions draw by ways that no mode sees, such as dropout
-                drawn = _has_drawn(before)
+                drawn = has_drawn(before)
                 mode.loose = mode.loose or drawn
 
-        with _LOCK, _unvalidated(), forward_alone():
+        with _LOCK, modules_kept(), _unvalidated(), forward_alone():
             map_particles(work, num_particles)
         self._check_result(handler, returned[0])
         return returned[0]
@@ -184,18 +191,11 @@ class Program:
         if handler.current is not None:
             site = f", at site {handler.current!r}"
         place = f"{where}{site}".lstrip(", ")
+        hint = _TRAINING if "when training" in str(error) else ""
         return ProgramError(
-            f"the {self.role} failed ({place}): {type(error).__name__}: {error}{handler.describe_invalid()}"
+            f"the {self.role} failed ({place}): {type(error).__name__}: {error}"
+            f"{handler.describe_invalid()}{hint}"
         )
-
-
-def _has_drawn(before: torch.Tensor) -> bool:
-    """Whether torch's generator has moved, and not because a program has set its seed; put it back."""
-    if torch.equal(torch.get_rng_state(), before):
-        return False
-    seed = torch.initial_seed()
-    torch.set_rng_state(before)
-    return torch.initial_seed() == seed
 
 
 class _Listener(Messenger):  # type: ignore[misc]

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -74,6 +73,7 @@ class Runner:
         self._lean = True
         self._said_loose = False
         self._said = False
+        self._states: list[tuple[Any, Any]] = []  # of generators after the first particles
 
     def look(self, seed: int, replay: Columns, attempt: int) -> dict[str, SiteRun]:
         """The sites of one particle by itself; asks whether a further run of it finds the same."""
@@ -194,7 +194,6 @@ class Runner:
         handler = self._handler(replay, streams, given)
         runs: list[dict[str, SiteRun]] = []
         failed: dict[int, str] = {}
-        states: list[Any] = []
         start = time.perf_counter()
         for i in self._progress(range(n)):
             seed = seed_particle(streams.seed, self.program.role, streams.first + i)
@@ -206,7 +205,7 @@ class Runner:
                 failed[i] = str(error)
                 self._fail({i: str(error)}, streams, {**replay, **_drawn(handler.found, 1)})
             else:
-                _check_seed(self.program.role, seed, states)
+                _check_seed(self.program.role, seed, self._states)
             runs.append(merge_masked(handler.found))
             if i == 0:
                 self._say(time.perf_counter() - start)
@@ -255,14 +254,13 @@ def _values(found: Mapping[str, SiteRun]) -> dict[str, Tensor]:
     return {name: site.value for name, site in found.items()}
 
 
-def _check_seed(role: str, seed: int, states: list[Any]) -> None:
+def _check_seed(role: str, seed: int, states: list[tuple[Any, Any]]) -> None:
     """Refuse a program that seeds itself: all its particles would have the same random numbers."""
     repeats = torch.default_generator.initial_seed() != seed
     if len(states) < 2:
         states.append(fallback.other_randomness())
         if len(states) == 2:
-            first, second = states
-            repeats = repeats or first[0] == second[0] or np.array_equal(first[1][1], second[1][1])
+            repeats = repeats or fallback.same_seed(*states)
     if repeats:
         raise ProgramError(
             f"the {role} sets a seed of its own, so that every particle would get the same random numbers. "

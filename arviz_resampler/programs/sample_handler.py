@@ -10,13 +10,15 @@ import contextlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from arviz_resampler.arguments import as_array
 from arviz_resampler.densities import density, kinds, support
 from arviz_resampler.densities.parameters import any_tensor
 from arviz_resampler.errors import MismatchError, ProgramError
-from arviz_resampler.mapping.functorch import to_rank
+from arviz_resampler.mapping.functorch import ParticleMap, to_rank
 from arviz_resampler.mapping.streams import Streams, seed_torch
 from arviz_resampler.programs.axes import plate_axes, plates_around
 from arviz_resampler.programs.columns import CachedSite
@@ -115,10 +117,28 @@ class SampleHandler(SiteHandler):
         if flags is not None:
             found.bad, found.bad_text = flags, self.invalid[name].text
         self._score(found, fn, rows, mask)
-        if not copies:
-            self._later.append(_check_unchanged(name, rows))
+        self._later.append(self._check_unchanged(name, rows, given))
         msg["value"] = self.particles.enter(given)
         msg["done"] = True
+
+    def _check_unchanged(self, name: str, rows: Tensor, given: Tensor) -> Callable[[], None]:
+        """A check of what the program was handed at a site: in place, it may change copies alone."""
+        version, mode = given._version, self._mode
+
+        def check() -> None:
+            changed = given._version != version
+            # What counts no version shows in the values of one particle, and in a map by its use.
+            hidden = _differ(given, rows) and not changed if mode is None else changed and mode.exposes(given)
+            if hidden:
+                raise ProgramError(
+                    f"site {name!r} of the {self.role} is changed in place through .numpy() or .data after "
+                    f"it was drawn, and would no longer be the value that its density belongs to. Compute a "
+                    f"new value from it, and name that with pyro.deterministic."
+                )
+            if changed and given is rows:
+                raise ChangedInPlaceError(f"site {name!r} is changed in place after it was drawn")
+
+        return check
 
     def _refuse_invalid(self, name: str, flags: Tensor) -> None:
         """Refuse a latent of the guide with an invalid parameter, but where linear algebra had failed."""
@@ -154,7 +174,7 @@ class SampleHandler(SiteHandler):
             value = self._draw_alike(name, fn)
             if value is None:
                 self.looped[name] = f"{type(error).__name__}: {error}"
-                value = density.each(fn, particles, self._draw_one(name))
+                value = self._draw_each(name, fn, particles)
         finally:
             self._mode.spared = None
         with particles.outside():
@@ -220,15 +240,19 @@ class SampleHandler(SiteHandler):
                     return particles.enter(draws)
         return None
 
-    def _draw_one(self, name: str) -> Callable[[Any, int], Tensor]:
-        """A draw of one particle, from its own stream at this site."""
+    def _draw_each(self, name: str, fn: Any, particles: ParticleMap) -> Tensor:
+        """Draws of one particle after the other, each from its own stream at this site."""
 
         def draw(one: Any, i: int) -> Tensor:
             seed_torch(self.streams.seed, f"site {name}", self.streams.first + i)
             value: Tensor = one()
             return value
 
-        return draw
+        before = torch.get_rng_state()
+        try:
+            return density.each(fn, particles, draw)
+        finally:  # the program has not set a seed
+            torch.set_rng_state(before)
 
     def _factor(self, msg: Message) -> None:
         with self.particles.outside():
@@ -241,7 +265,7 @@ class SampleHandler(SiteHandler):
         A value that depends on what was drawn is no data.
         """
         name, fn = msg["name"], msg["fn"]
-        value = torch.as_tensor(msg["value"])
+        value = _as_tensor(name, msg["value"])
         if self.particles.varies(value):
             return None
         shape = (*fn.batch_shape, *fn.event_shape)
@@ -277,15 +301,17 @@ class SampleHandler(SiteHandler):
             self._later.append(masked)
 
 
-def _check_unchanged(name: str, rows: Tensor) -> Callable[[], None]:
-    """A check that the values of a site have not been changed in place since."""
-    version = rows._version
+def _as_tensor(name: str, values: Any) -> Tensor:
+    """Data of any library as a tensor, NaN where one is missing."""
+    if isinstance(values, Tensor):
+        return values
+    array = as_array(name, values)
+    return torch.from_numpy(np.array(array, array.dtype.newbyteorder("=")))
 
-    def check() -> None:
-        if rows._version != version:
-            raise ChangedInPlaceError(f"site {name!r} is changed in place after it was drawn")
 
-    return check
+def _differ(one: Tensor, other: Tensor) -> bool:
+    """Whether two values differ; NaN is NaN."""
+    return not torch.equal(one, other) and not bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 def _without(rows: Tensor, which: Tensor) -> Tensor:

@@ -192,3 +192,58 @@ def test_no_gradient_flows_through():
     x = torch.ones((), requires_grad=True)
     with pytest.raises(ProgramError, match="has no derivative"):
         batched(np.sin)(x).backward()
+
+
+def shared_noise(x):
+    torch.manual_seed(1)
+    return x + torch.randn(())
+
+
+def own_noise(x):
+    torch.manual_seed(1)
+    return x + torch.randn(len(x))
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 1}, {"vectorize": False}], ids=str)
+@pytest.mark.parametrize("function", [shared_noise, own_noise])
+def test_a_function_that_sets_a_seed_is_refused(function, options):
+    def program():
+        pyro.deterministic("y", batched(function, tensors=True)(pyro.sample("x", dist.Normal(0.0, 1.0))))
+
+    with pytest.raises(ProgramError, match=r"the batched function .* sets a seed of its own"):
+        values(program, **options)
+
+
+@pytest.mark.filterwarnings("ignore:the guide")
+@pytest.mark.parametrize("options", [{}, {"batch_size": 1}, {"vectorize": False}], ids=str)
+@pytest.mark.parametrize("size", [None, 1])
+def test_a_function_that_seeds_numpy_is_refused(size, options):
+    def noisy(x):
+        np.random.seed(1)
+        return x + np.random.normal(size=size)
+
+    def program():
+        pyro.deterministic("y", batched(noisy)(pyro.sample("x", dist.Normal(0.0, 1.0))))
+
+    with pytest.raises(ProgramError, match="sets a seed of its own"):
+        values(program, **options)
+
+
+@pytest.mark.parametrize("role", ["simulator", "model"])
+def test_a_function_that_mixes_particles_is_refused_in_each_program_at_each_call(role):
+    mixes = False
+
+    def guide():
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(x, 2.0))
+
+    def mixing():
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        y = batched(lambda x: x - x.mean() if mixes else x)(x)
+        pyro.sample("y", dist.Normal(y, 1.0))
+
+    resampler = Resampler(guide, num_guide_samples=200, random_seed=0, progressbar=False)
+    resampler.weigh(mixing)
+    mixes = True
+    with pytest.raises(ProgramError, match="it mixes particles"):
+        resampler.weigh(mixing) if role == "model" else Resampler(guide, mixing, num_guide_samples=50)

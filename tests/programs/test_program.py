@@ -3,10 +3,13 @@
 import functools
 import math
 
+import numpy as np
+import pandas as pd
 import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+import xarray as xr
 from pyro import poutine
 from pyro.infer.autoguide import AutoDelta, AutoDiagonalNormal, AutoMultivariateNormal, AutoNormal
 from pyro.infer.reparam import LocScaleReparam, TransformReparam
@@ -1025,3 +1028,59 @@ def test_a_class_of_the_users_own_may_have_a_name_that_torch_has(title):
     columns = Resampler(program, num_guide_samples=20, random_seed=0).pipeline.particles.columns
     expected = -((columns["y"].value - 1.0) ** 2).sum(-1) - 3.0
     torch.testing.assert_close(columns["y"].log_q.float(), expected, rtol=1e-5, atol=1e-5)
+
+
+# ------------------------------------------------------------------ data of many kinds
+
+DATA = {
+    "masked": np.ma.masked_values([4.0, -999.0, 3.0], -999.0),
+    "masked integers": np.ma.masked_values([4, -999, 3], -999),
+    "pandas with NA": pd.Series([4, None, 3], dtype="Int64"),
+    "pandas": pd.Series([4.0, None, 3.0], index=["a", "b", "c"]),
+    "xarray": xr.DataArray([4.0, np.nan, 3.0], dims="school"),
+    "list with None": [4.0, None, 3.0],
+    "tuple": (4, math.nan, 3),
+    "list of tensors": [tensor(4.0), tensor(math.nan), tensor(3.0)],
+    "backwards": np.array([3.0, np.nan, 4.0])[::-1],
+    "big-endian": np.array([4.0, np.nan, 3.0], ">f4"),
+    "half": tensor([4.0, math.nan, 3.0], dtype=torch.bfloat16),
+}
+
+
+def school_data(data):
+    def program():
+        mu = normal("mu", 10.0)
+        with pyro.plate("school", 3):
+            pyro.sample("y", dist.Normal(mu, 1.0), obs=data)
+
+    return program
+
+
+@pytest.mark.parametrize("vectorize", ["auto", False])
+@pytest.mark.parametrize("role", ["guide", "simulator"])
+@pytest.mark.parametrize("data", DATA.values(), ids=DATA)
+def test_missing_values_in_obs_are_nan_whatever_holds_them(data, role, vectorize):
+    guide = school_data(data) if role == "guide" else lambda: normal("mu", 10.0)
+    cache = resampler(guide, school_data(data), n=100, vectorize=vectorize)
+    found = cache.sample_prior_predictive(lambda: normal("mu", 5.0), 10)["observed_data"]["y"]
+    np.testing.assert_array_equal(np.asarray(found), [4.0, np.nan, 3.0])
+    with pytest.warns(ProgramWarning, match="carries obs="):
+        assert np.isfinite(cache.weigh(school_data(data)).ess)
+
+
+def test_obs_is_the_same_as_observed():
+    data = np.ma.masked_values([0.1, -999.0, 1e9 + 1], -999.0)
+    inside = resampler(lambda: normal("mu", 10.0), school_data(data), n=100)
+    outside = resampler(lambda: normal("mu", 10.0), school_data(None), n=100, observed={"y": data})
+    sets = [
+        r.sample_prior_predictive(lambda: normal("mu", 5.0), 10)["observed_data"] for r in (inside, outside)
+    ]
+    np.testing.assert_array_equal(np.asarray(sets[0]["y"]), np.asarray(sets[1]["y"]))
+
+
+@pytest.mark.parametrize(
+    "data", [["a", "b", "c"], pd.date_range("2020", periods=3), [1j, 2j, 3j], [[1], [2, 3]]]
+)
+def test_obs_that_are_no_numbers_are_refused_by_site(data):
+    with pytest.raises(ProgramError, match=r"the simulator failed .* at site 'y'.*ArgumentError: 'y' "):
+        resampler(lambda: normal("mu", 10.0), school_data(data), n=100)

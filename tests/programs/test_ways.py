@@ -1,6 +1,7 @@
 """What cannot be mapped runs one particle at a time, as it is written."""
 
 import contextlib
+import functools
 import itertools
 import math
 import random
@@ -708,3 +709,157 @@ def test_random_numbers_outside_sites_are_said_of_a_guide_that_is_not_mapped(num
 
     with pytest.warns(ProgramWarning, match="the guide draws random numbers outside its sites"):
         build(guide, n=10, vectorize=vectorize)
+
+
+# ---------------------------------------------------------------- values that are overwritten
+
+OVERWRITES = {
+    ".data": lambda x: x.data.abs_().add_(1.0),
+    ".data of a view": lambda x: x[...].data.abs_().add_(1.0),
+    ".numpy()": lambda x: np.add(x.numpy(), 1.0, out=x.numpy()),
+    "from_numpy": lambda x: torch.from_numpy(x.numpy()).mul_(2.0),
+}
+
+
+@SAID
+@pytest.mark.parametrize("vectorize", ["auto", False])
+@pytest.mark.parametrize("role", ["guide", "simulator"])
+@pytest.mark.parametrize("overwrite", OVERWRITES.values(), ids=OVERWRITES)
+def test_a_value_that_is_overwritten_behind_torch_is_refused_by_site(overwrite, role, vectorize):
+    def guide():
+        return pyro.sample("x", dist.Normal(0.0, 1.0))
+
+    def overwriting():
+        overwrite(guide())
+
+    programs = (overwriting,) if role == "guide" else (guide, overwriting)
+    with pytest.raises(ProgramError, match=f"site 'x' of the {role} is changed in place through"):
+        build(*programs, vectorize=vectorize)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("vectorize", ["auto", False])
+def test_a_value_that_few_particles_overwrite_is_refused_too(vectorize, seed):
+    def guide():
+        pyro.sample("x", dist.Normal(3.0, 1.0)).data.abs_()
+
+    with pytest.raises(ProgramError, match="site 'x' of the guide is changed in place through"):
+        Resampler(guide, num_guide_samples=5000, random_seed=seed, vectorize=vectorize, progressbar=False)
+
+
+@pytest.mark.parametrize("vectorize", ["auto", False])
+def test_values_may_be_read_behind_torch_and_missing_ones_are_the_same(vectorize):
+    def guide():
+        x = pyro.sample("x", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+        pyro.sample("y", dist.Normal(x.data.sum(), 1.0))
+        return x
+
+    def simulator():
+        pyro.sample("z", dist.Normal(guide().sqrt(), 1.0).to_event(1))
+
+    with pytest.warns(DrawWarning, match="their values are NaN"):
+        cache = build(guide, simulator, vectorize=vectorize)
+    assert cache.weigh(guide).ess == pytest.approx(200)
+
+
+# ---------------------------------------------------------------- programs that seed themselves
+
+SEEDS = {
+    "torch": lambda: (torch.manual_seed(1), torch.randn(()))[1],
+    "Pyro": lambda: (pyro.set_rng_seed(1), torch.randn(()))[1],
+    "NumPy": lambda: (np.random.seed(1), torch.tensor(np.random.normal()))[1],
+    "Python": lambda: (random.seed(1), torch.tensor(random.gauss(0.0, 1.0)))[1],
+    "Python, some numbers": lambda: (
+        random.seed(1),
+        [random.random() for _ in range(1 + int(torch.randint(9, ())))],
+        torch.tensor(random.random()),
+    )[2],
+}
+LOOSE = pytest.mark.filterwarnings("ignore:the (guide|model) draws random numbers outside its sites")
+
+
+def with_noise(noise, sd=1.0):
+    def program():
+        x = pyro.sample("x", dist.Normal(0.0, sd))
+        pyro.sample("y", dist.Normal(x + noise(), 1.0))
+
+    return program
+
+
+@SAID
+@LOOSE
+@pytest.mark.parametrize("options", [{}, {"batch_size": 1}, {"vectorize": False, "batch_size": 1}], ids=str)
+@pytest.mark.parametrize("role", ["guide", "simulator"])
+@pytest.mark.parametrize("noise", SEEDS.values(), ids=SEEDS)
+def test_random_numbers_after_a_seed_are_refused_in_batches_of_any_size(noise, role, options):
+    programs = (with_noise(noise), None) if role == "guide" else (site_x, with_noise(noise))
+    with pytest.raises(ProgramError, match=f"the {role} sets a seed of its own"):
+        build(*programs, n=20, **options)
+
+
+def site_x():
+    return pyro.sample("x", dist.Normal(0.0, 1.0))
+
+
+@SAID
+@LOOSE
+@pytest.mark.parametrize("vectorize", ["auto", False])
+@pytest.mark.parametrize("noise", SEEDS.values(), ids=SEEDS)
+def test_a_model_that_seeds_itself_is_told_and_leaves_the_generators_alone(noise, vectorize):
+    cache = build(with_noise(lambda: 0.0, 2.0), vectorize=vectorize)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    with pytest.warns(ProgramWarning, match="the model draws random numbers outside its sites"):
+        first = cache.weigh(with_noise(noise))
+    for weights in (first, cache.weigh(with_noise(noise))):  # the second may be told, too
+        assert np.isfinite(weights.log_ratio).all()
+        assert torch.equal(torch.get_rng_state(), before[0])
+        assert np.array_equal(np.random.get_state()[1], before[1])
+        assert random.getstate() == before[2]
+
+
+@pytest.mark.parametrize("vectorize", ["auto", False])
+def test_a_seed_in_a_model_that_draws_nothing_is_no_random_number(vectorize, recwarn):
+    cache = build(site_x, vectorize=vectorize)
+    cache.weigh(with_noise_free_seed)
+    assert not [w for w in recwarn if "random numbers" in str(w.message)]
+
+
+def with_noise_free_seed():
+    torch.manual_seed(1)
+    pyro.sample("x", dist.Normal(0.0, 0.5))
+
+
+@SAID
+@pytest.mark.parametrize(
+    "constant",
+    [
+        lambda: torch.randn((), generator=torch.Generator().manual_seed(3)),
+        lambda: torch.tensor(np.random.default_rng(3).normal()),
+        lambda: torch.tensor(random.Random(3).gauss(0.0, 1.0)),
+    ],
+    ids=["torch", "NumPy", "Python"],
+)
+def test_a_generator_that_a_program_makes_gives_a_constant_as_in_plain_pyro(constant):
+    def simulator():
+        pyro.deterministic("shift", site_x() + constant())
+
+    found = values(build(site_x, simulator, 20))
+    torch.testing.assert_close(
+        (found["shift"] - found["x"]).double(),
+        torch.full((20,), float(constant())).double(),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+@LOOSE
+@pytest.mark.parametrize(
+    ("role", "options"), [("simulator", {}), ("guide", {}), ("simulator", {"batch_size": 1})]
+)
+def test_a_generator_that_goes_on_gives_each_particle_other_numbers(role, options):
+    generator = torch.Generator().manual_seed(3)
+    noise = functools.partial(torch.randn, (), generator=generator)
+    programs = (with_noise(noise), None) if role == "guide" else (site_x, with_noise(noise))
+    with pytest.warns(ProgramWarning, match="keeps a state, or draws from a generator of its own"):
+        found = values(build(*programs, n=20, **options))
+    assert len(found["y"].unique()) == 20

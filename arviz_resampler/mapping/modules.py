@@ -1,0 +1,90 @@
+"""Modules that programs call: their parameters and buffers are as they were after each run.
+
+A module in training mode keeps statistics of what it was called with. Knows torch alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.nn.parameter import is_lazy
+
+from arviz_resampler.mapping.functorch import unmapped
+
+
+class _Kept(NamedTuple):
+    """A parameter or buffer, and its values."""
+
+    name: str
+    tensor: Tensor
+    values: Tensor
+
+
+class _ModuleStates:
+    """State of each module at its first call in this thread."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+        # Weakly: a program may make a module in each run.
+        self._states: weakref.WeakKeyDictionary[Module, list[_Kept]] = weakref.WeakKeyDictionary()
+
+    def save(self, module: Module, _: object) -> None:
+        """Keep the state of a module that is about to be called, and of its parts."""
+        if threading.get_ident() != self._thread or module in self._states:
+            return
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            for part in module.modules():
+                if part not in self._states:
+                    self._states[part] = [
+                        _Kept(name, tensor, tensor.detach().clone())
+                        for name, tensor in _tensors(part)
+                        if not is_lazy(tensor) and unmapped(tensor) is tensor
+                    ]
+
+    def restore(self) -> None:
+        """Put back what was changed or replaced since."""
+        for module, state in list(self._states.items()):
+            now = dict(_tensors(module)) if state else {}
+            for name, tensor, values in state:
+                if now.get(name) is not tensor:
+                    Module.__setattr__(module, name, tensor)  # not that of PyroModule, which asks Pyro
+                if not torch.equal(tensor, values):  # BatchNorm counts no version of what it changes
+                    tensor.detach().copy_(values)
+
+
+def _tensors(module: Module) -> Iterator[tuple[str, Tensor]]:
+    return itertools.chain(
+        module.named_parameters(recurse=False, remove_duplicate=False),
+        module.named_buffers(recurse=False, remove_duplicate=False),
+    )
+
+
+_states: _ModuleStates | None = None
+
+
+@contextmanager
+def modules_kept() -> Iterator[None]:
+    """Leave modules as they were found; of one thread at a time.
+
+    Values are taken once where one such context stands in another, and put back at the end of each.
+    """
+    global _states  # noqa: PLW0603  # torch's hooks belong to the process, too
+    outer = _states
+    states = _states = outer or _ModuleStates()
+    handle = None if outer is not None else register_module_forward_pre_hook(states.save)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.remove()
+            _states = None
+        states.restore()
