@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,13 @@ def as_integer(name: str, value: Any, low: int, high: int, what: str) -> int:
 def as_count(name: str, value: Any) -> int:
     """A number of things."""
     return as_integer(name, value, 1, _MAX, "a positive integer")
+
+
+def as_probability(name: str, value: Any) -> float:
+    """A probability between 0 and 1, neither of them."""
+    if isinstance(value, Real) and 0 < float(value) < 1:
+        return float(value)
+    raise ArgumentError(f"{name} must be a number between 0 and 1, got {value!r}")
 
 
 def as_optional(name: str, value: Any) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -125,6 +125,15 @@ def particle_values(values: ArrayLike, weights: Floats) -> Floats:
         array = array.copy()
         array[without] = 0.0
     return array
+
+
+def effective_number(weights: Floats, deviations: Floats) -> Any:
+    """Effective number of particles behind the error of a mean, by its deviations, shape (N, ...)."""
+    influence = np.abs(weights.reshape(-1, *[1] * (deviations.ndim - 1)) * deviations)
+    top = np.where(np.ptp(deviations, axis=0) > 0, influence.max(axis=0), 0.0)
+    squares = np.divide(influence, top, out=np.zeros_like(influence), where=top > 0) ** 2
+    total, fourth = squares.sum(axis=0), (squares**2).sum(axis=0)
+    return np.divide(total**2, fourth, out=np.zeros_like(total), where=fourth > 0)[()]
 
 
 def frozen(array: Floats) -> Floats:
