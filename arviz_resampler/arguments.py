@@ -9,6 +9,7 @@ import contextlib
 import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,13 @@ def as_count(name: str, value: Any) -> int:
     return as_integer(name, value, 1, _MAX, "a positive integer")
 
 
+def as_probability(name: str, value: Any) -> float:
+    """A probability between 0 and 1, neither of them."""
+    if isinstance(value, Real) and 0 < float(value) < 1:
+        return float(value)
+    raise ArgumentError(f"{name} must be a number between 0 and 1, got {value!r}")
+
+
 def as_optional(name: str, value: Any) -> int | None:
     """A depth, or nothing."""
     return None if value is None else as_integer(name, value, 0, _MAX, "a non-negative integer or None")
@@ -109,11 +117,11 @@ def as_seed(value: Any) -> int | None:
     return number
 
 
-def as_probabilities(name: str, value: Any, *, listed: bool = False) -> NDArray[np.float64]:
-    """Probabilities, in a list where that is asked for."""
+def as_probabilities(name: str, value: Any, *, max_ndim: int | None = None) -> NDArray[np.float64]:
+    """One probability or an array of them."""
     with contextlib.suppress(ArgumentError):
         found = as_array(name, value).astype(np.float64)
-        if ((found >= 0) & (found <= 1)).all() and (found.ndim == 1 or not listed):
+        if ((found >= 0) & (found <= 1)).all() and (max_ndim is None or found.ndim <= max_ndim):
             return found
     raise ArgumentError(f"{name} must be probabilities in [0, 1], got {value!r}")
 

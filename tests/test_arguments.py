@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from arviz_resampler.arguments import (
     as_mapping,
     as_names,
     as_optional,
+    as_probability,
     as_seed,
 )
 
@@ -89,3 +92,10 @@ def test_dims_are_names_or_none_by_site():
     for bad in (5, [5], b"ab", {"school"}):
         with pytest.raises(ArgumentError, match="dims must hold a name, several names or None for site 'y'"):
             as_dims({"y": bad})
+
+
+@pytest.mark.parametrize("bad", [0.0, 1.0, 95, -0.1, math.nan, "0.95", None, True])
+def test_a_probability_lies_between_zero_and_one(bad):
+    assert as_probability("ci_prob", np.float32(0.5)) == 0.5
+    with pytest.raises(ArgumentError, match="ci_prob must be a number between 0 and 1, got"):
+        as_probability("ci_prob", bad)

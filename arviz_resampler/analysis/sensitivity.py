@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from arviz_resampler.analysis import estimates
 from arviz_resampler.analysis.quantities import Statistic, evaluate, finite_or_none, warn_unusable
+from arviz_resampler.analysis.tables import Doubts
 from arviz_resampler.scoring.scored import ScoredModel
 from arviz_resampler.weights.weights import Weights
 
@@ -26,8 +27,10 @@ Ints = NDArray[np.int64]
 GRID = tuple(1.25 ** (i / 2) for i in range(-2, 3))  # powers from 0.8 to 1.25, as in priorsense
 STEP = 1.01  # of its difference quotient
 COLUMNS = (
-    *("mean", "derivative_mean", "mcse_derivative_mean", "mean_low", "mean_high"),
-    *("sd", "derivative_sd", "mcse_derivative_sd", "sd_low", "sd_high"),
+    *("mean", "derivative_mean", "mcse_derivative_mean", "n_effective_derivative_mean"),
+    *("reliable_derivative_mean", "mean_low", "mean_high"),
+    *("sd", "derivative_sd", "mcse_derivative_sd", "n_effective_derivative_sd"),
+    *("reliable_derivative_sd", "sd_low", "sd_high"),
     *("cjs_distance", "sensitivity"),
 )
 
@@ -61,7 +64,9 @@ def power_scaling(
         ``mean``, ``sd``
             Under the model as it is.
         ``derivative_mean``, ``derivative_sd``
-            With respect to log2(alpha) at alpha = 1, each with its Monte Carlo error.
+            With respect to log2(alpha) at alpha = 1, each with its Monte Carlo error ``mcse_``, the effective
+            number of particles ``n_effective_`` that this is estimated from, and ``reliable_``: True from 30
+            of them on, for the standard deviation from 50 on.
         ``mean_low``, ``mean_high``, ``sd_low``, ``sd_high``
             At alpha = 0.8 and 1.25.
         ``cjs_distance``
@@ -84,7 +89,7 @@ def power_scaling(
     base = weighed.weights.normalized
     sites = {name: _Scaled.of(weighed, name) for name in weighed.latents}
     rows: dict[Any, dict[str, Any]] = {}
-    unfit = []
+    unfit, doubts = [], Doubts()
     for name, elements in evaluate(dataset, var_names, statistics).items():
         for label in elements:
             values = finite_or_none(elements[label], base)
@@ -94,9 +99,10 @@ def power_scaling(
             for site, scaled in sites.items():
                 found = dict.fromkeys(COLUMNS, math.nan)
                 if values is not None and order is not None:
-                    found = _row(base, scaled, values, order)
+                    found = _row(base, scaled, values, order, f"{label!r} with respect to {site!r}", doubts)
                 rows[site, label] = {**found, **scaled.diagnosis}
     warn_unusable(unfit)
+    doubts.warn()
     keys = sorted(rows, key=lambda key: list(sites).index(key[0]))
     index = pd.MultiIndex.from_tuples(keys, names=["site", "quantity"])
     return pd.DataFrame([rows[key] for key in keys], index=index)
@@ -132,7 +138,9 @@ class _Scaled:
         )
 
 
-def _row(base: Floats, scaled: _Scaled, values: Floats, order: Ints) -> dict[str, float]:
+def _row(
+    base: Floats, scaled: _Scaled, values: Floats, order: Ints, what: str, doubts: Doubts
+) -> dict[str, float]:
     low, high = (estimates.moments(scaled.weights[a], values) for a in (GRID[0], GRID[-1]))
     now = estimates.moments(base, values)
     mean, sd = estimates.derivatives(base, values, scaled.log_p)
@@ -141,9 +149,16 @@ def _row(base: Floats, scaled: _Scaled, values: Floats, order: Ints) -> dict[str
         power: estimates.cjs_distance(base[order], weights[order], ordered)
         for power, weights in scaled.weights.items()
     }
+    needed = {"mean": estimates.RELIABLE, "sd": estimates.RELIABLE_SLOPE}
+    reliable = {
+        name: doubts.ask(f"derivative of the {name} of {what}", number, needed[name])
+        for name, number in (("mean", mean), ("sd", sd))
+    }
     numbers = (
-        *(now.mean.value, *mean, low.mean.value, high.mean.value),
-        *(now.sd.value, *sd, low.sd.value, high.sd.value),
+        *(now.mean.value, mean.value, mean.mcse, mean.n_effective),
+        *(reliable["mean"], low.mean.value, high.mean.value),
+        *(now.sd.value, sd.value, sd.mcse, sd.n_effective),
+        *(reliable["sd"], low.sd.value, high.sd.value),
         max(distance[GRID[0]], distance[GRID[-1]]),
         (distance[1 / STEP] + distance[STEP]) / (2 * math.log2(STEP)),
     )

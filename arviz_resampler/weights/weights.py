@@ -22,6 +22,7 @@ from arviz_resampler.weights.normalize import (
     Normalized,
     add,
     checked,
+    effective_number,
     frozen,
     kish_ess,
     normalize,
@@ -189,6 +190,18 @@ class Weights:
         return math.sqrt(max(1 / self.ess - 1 / self.num_particles, 0.0))
 
     @cached_property
+    def missed_mass(self) -> float:
+        """Upper 95 % bound of the fraction of the model's mass that lies where no particle is.
+
+        One minus the mean ratio, and 1.645 of its standard errors; NaN where the normalizing constant of a
+        density is unknown.
+        """
+        if not (self.ess and self.densities_normalized):
+            return math.nan
+        mean = math.exp(min(self.log_mean_weight, 700.0))
+        return min(max(1 - mean + 1.645 * mean * self.log_mean_weight_se, 0.0), 1.0)
+
+    @cached_property
     def failed_mass(self) -> tuple[float, float]:
         """Share of the model's mass that could not be simulated, and its Monte Carlo standard error."""
         if self.failed is None or not self.ess:
@@ -346,6 +359,30 @@ class Weights:
         if not weights.all():  # NumPy may take one without weight for the quantile of q = 0
             array, weights = array[weights > 0], weights[weights > 0]
         return np.quantile(array, shares, axis=0, weights=weights, method="inverted_cdf")
+
+    def n_effective(self, values: ArrayLike) -> Any:
+        """Effective number of particles that :meth:`mcse` is estimated from; below 30 it cannot be believed.
+
+        Parameters
+        ----------
+        values : array_like
+            Shape (N, ...).
+
+        Returns
+        -------
+        float or ndarray
+            Shape (...), float64: ``sum(I**2)**2 / sum(I**4)`` with ``I = W * (values - mean)``; 0 where all
+            values are equal.
+
+        Raises
+        ------
+        ArgumentError
+            If the first axis of the values is not that of the particles.
+        WeightError
+            If no particle has weight.
+        """
+        array = particle_values(values, self.normalized)
+        return effective_number(self.normalized, array - self.mean(array))
 
     def mcse(self, values: ArrayLike) -> Any:
         """Monte Carlo standard error of :meth:`Weights.mean`.
