@@ -221,9 +221,7 @@ class Weights:
         """ESS that would be left without each site."""
         if len(self.log_ratio_by_site) == 1:
             return FrozenMapping(dict.fromkeys(self.log_ratio_by_site, float(self.num_particles)))
-        return FrozenMapping(
-            {name: kish_ess(others) for name, others in sums_without(self.log_ratio_by_site)}
-        )
+        return FrozenMapping({n: kish_ess(r) for n, r in sums_without(self.log_ratio_by_site)})
 
     @cached_property
     def costliest_site(self) -> str:
