@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from arviz_resampler._frozen import FrozenMapping
-from arviz_resampler.arguments import as_count, as_probabilities
+from arviz_resampler.arguments import as_probabilities
 from arviz_resampler.weights.diagnostics import Diagnostics, as_text, diagnose
 from arviz_resampler.weights.normalize import (
     Floats,
@@ -62,8 +62,7 @@ class Weights:
     Raises
     ------
     ArgumentError
-        If the log ratios are not by site, not one-dimensional, or of different lengths, or ``failed`` has
-        another length.
+        If the log ratios are not by site, not one-dimensional, or ``failed`` is of another length.
     WeightError
         If a log ratio is NaN or +infinity.
 
@@ -96,8 +95,7 @@ class Weights:
         sites = checked(self.log_ratio_by_site)
         self._set(log_ratio_by_site=FrozenMapping(sites), log_ratio=frozen(add(sites.values())))
         if self.failed is not None:
-            failed = of_particles("failed", self.failed, self.num_particles)
-            self._set(failed=frozen(failed.astype(bool)))
+            self._set(failed=frozen(of_particles("failed", self.failed, self.num_particles).astype(bool)))
 
     @classmethod
     def from_sum(
@@ -124,8 +122,8 @@ class Weights:
 
     @cached_property
     def _normalized(self) -> Normalized:
-        # Two threads that both ask for the first time must not share the room.
-        return normalize(self.log_ratio, self._top, self.__dict__.pop("_out", None))
+        room = self.__dict__.pop("_out", None)  # for one, where two threads ask at once
+        return normalize(self.log_ratio, self._top, room)
 
     def _set(self, **fields: Any) -> None:
         for name, value in fields.items():
@@ -219,17 +217,11 @@ class Weights:
         return self.pareto.k
 
     def expected_distinct(self, num_samples: int) -> float:
-        """How many different particles are expected among ``num_samples`` independent draws.
-
-        Raises
-        ------
-        ArgumentError
-            If ``num_samples`` is no positive integer.
-        """
+        """How many different particles are expected among ``num_samples`` independent draws."""
         # Not log1p and expm1, which are ten times slower and say no more of a sum.
         with np.errstate(divide="ignore"):
             missed = np.log(1.0 - np.minimum(self.normalized, 1.0))
-        missed *= as_count("num_samples", num_samples)
+        missed *= num_samples
         return self.num_particles - float(np.exp(missed, out=missed).sum())
 
     @cached_property
@@ -242,9 +234,7 @@ class Weights:
         """ESS that would be left without each site."""
         if len(self.log_ratio_by_site) == 1:
             return FrozenMapping(dict.fromkeys(self.log_ratio_by_site, float(self.num_particles)))
-        return FrozenMapping(
-            {name: kish_ess(others) for name, others in sums_without(self.log_ratio_by_site)}
-        )
+        return FrozenMapping({n: kish_ess(r) for n, r in sums_without(self.log_ratio_by_site)})
 
     @cached_property
     def costliest_site(self) -> str:
@@ -267,13 +257,8 @@ class Weights:
         Judgement
             ``verdict`` is "unreliable" where the weights cannot be trusted, "low" where they can
             but draws will repeat (ESS below ``num_samples``), else "good".
-
-        Raises
-        ------
-        ArgumentError
-            If ``num_samples`` is no positive integer.
         """
-        return judge(self, as_count("num_samples", num_samples))
+        return judge(self, num_samples)
 
     @property
     def verdict(self) -> Verdict:
@@ -296,13 +281,8 @@ class Weights:
         Returns
         -------
         Diagnostics
-
-        Raises
-        ------
-        ArgumentError
-            If ``num_samples`` is no positive integer.
         """
-        return diagnose(self, as_count("num_samples", num_samples))
+        return diagnose(self, num_samples)
 
     def __repr__(self) -> str:
         return as_text(self.diagnostics(_DEFAULT_DRAWS), densities_normalized=self.densities_normalized)
@@ -353,8 +333,7 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        array = particle_values(values, self.normalized)
-        shares = as_probabilities("q", q)
+        array, shares = particle_values(values, self.normalized), as_probabilities("q", q)
         weights = self.normalized
         if not weights.all():  # NumPy may take one without weight for the quantile of q = 0
             array, weights = array[weights > 0], weights[weights > 0]
