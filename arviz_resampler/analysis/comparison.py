@@ -114,7 +114,7 @@ class Comparison(dict[str, Any]):
             )
         raise KeyError(name)  # plots of ArviZ ask a dict for groups, and go on without
 
-    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> Any:
         raise ArgumentError("a Comparison cannot be changed; dict(comparison) can")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse

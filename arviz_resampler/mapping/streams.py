@@ -85,7 +85,7 @@ class Streams:
     first: int = 0
     block: int = BLOCK
 
-    def draw(
+    def draw(  # noqa: PLR0917 - for the modes alone, which have all six
         self,
         name: str,
         num_particles: int,
