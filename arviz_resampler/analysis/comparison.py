@@ -123,7 +123,7 @@ class Comparison(dict[str, Any]):
         return Comparison, (self._drawn, self._weights, self._particles, self._num_samples)
 
     def dataset(self, group: str = "prior") -> xr.Dataset:
-        """One group of all variants that have draws, with the labelled dim ``variant``.
+        """One group of all variants that have draws, with the labeled dim ``variant``.
 
         Parameters
         ----------

@@ -50,12 +50,12 @@ def _size(influence: Floats) -> float:
 def moments(weights: Floats, values: Floats) -> Moments:
     """Weighted mean and standard deviation."""
     mean = _dot(weights, values)
-    centred = values - mean
-    squares = centred**2
+    centered = values - mean
+    squares = centered**2
     variance = _dot(weights, squares)
     sd = math.sqrt(variance)
     error = _size(weights * (squares - variance)) / (2 * sd) if sd else 0.0
-    return Moments(Estimate(mean, _size(weights * centred)), Estimate(sd, error))
+    return Moments(Estimate(mean, _size(weights * centered)), Estimate(sd, error))
 
 
 def quantiles(weights: Floats, values: Floats, q: Floats) -> list[Estimate]:
@@ -131,17 +131,17 @@ def derivatives(weights: Floats, values: Floats, log_p: Floats) -> tuple[Estimat
     The derivative of a mean is its covariance with the log density (Kallioinen, Paananen, Buerkner and
     Vehtari 2024), that of the standard deviation the one of ``(h - mean)**2``, over twice itself.
     """
-    centred = values - _dot(weights, values)
+    centered = values - _dot(weights, values)
     score = log_p - _dot(weights, log_p)
-    squares = centred**2
+    squares = centered**2
     variance = _dot(weights, squares)
-    mean_score = _dot(weights, centred * score)
-    mean = Estimate(mean_score, _size(weights * (centred * score - mean_score)))
+    mean_score = _dot(weights, centered * score)
+    mean = Estimate(mean_score, _size(weights * (centered * score - mean_score)))
     if not variance:
         return mean, Estimate(0.0, 0.0)
     sd = math.sqrt(variance)
     square_score = _dot(weights, squares * score)
-    influence = squares * score - square_score - 2 * mean_score * centred - variance * score
+    influence = squares * score - square_score - 2 * mean_score * centered - variance * score
     influence -= square_score / (2 * variance) * (squares - variance)
     spread = Estimate(square_score / (2 * sd), _size(weights * influence) / (2 * sd))
     first, second = (Estimate(math.log(2) * e.value, math.log(2) * e.mcse) for e in (mean, spread))

@@ -1,4 +1,4 @@
-"""From draws to labelled groups, in the container of the ArviZ that is installed; nothing of programs.
+"""From draws to labeled groups, in the container of the ArviZ that is installed; nothing of programs.
 
 ``container.py`` builds it, ``labels.py`` names what is in it, ``data.py`` reads the user's data, which
 ``alignment.py`` puts in order, ``arrays.py`` copies or shows arrays, and ``inference_data.py`` is for

@@ -31,7 +31,7 @@ class Labels:
     Parameters
     ----------
     sites : mapping of str to Site
-        The sites to be labelled.
+        The sites to be labeled.
     coords : mapping, optional
         Labels by dim.
     dims : mapping, optional
