@@ -105,7 +105,7 @@ lint: $(STAMP) ## Check style and format with ruff
 	$(BIN)/ruff format --check .
 
 spelling: $(STAMP) ## Check spelling with codespell; ARGS=-w mends it
-	$(BIN)/codespell $(ARGS) README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md benchmarks docs examples scripts
+	$(BIN)/codespell $(ARGS) README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md arviz_resampler benchmarks docs examples scripts tests
 
 types: $(STAMP) ## Check types with mypy: strictly in the package, bodies in the tests
 	$(BIN)/python -m mypy

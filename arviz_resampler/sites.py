@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal
 
 Role = Literal["latent", "deterministic", "predictive", "auxiliary"]
@@ -46,11 +47,5 @@ class Site:
 
 def name_axes(site: str, names: Sequence[str | None]) -> tuple[str, ...]:
     """Give each axis without a plate the name ``<site>_dim_<i>``, counting only such axes."""
-    count = 0
-    named = []
-    for name in names:
-        if name is None:
-            name = f"{site}_dim_{count}"
-            count += 1
-        named.append(name)
-    return tuple(named)
+    number = count()
+    return tuple(f"{site}_dim_{next(number)}" if name is None else name for name in names)

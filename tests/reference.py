@@ -89,7 +89,7 @@ class _Drawn(Messenger):
 class _Fixed(Messenger):
     """Gives each stochastic site its value, whether it carries ``obs=`` or not.
 
-    Outermost: sees a site after plates, reparametrisations, scales and masks of the program.
+    Outermost: sees a site after plates, reparametrizations, scales and masks of the program.
     """
 
     def __init__(self, values: Mapping[str, Tensor], scales: bool, masks: bool) -> None:
@@ -126,7 +126,7 @@ def _is_of_pyro(msg: Mapping) -> bool:
 
 
 def _is_computed(msg: Mapping) -> bool:
-    """Whether a site holds a value that the program, or a reparametrisation in it, has computed."""
+    """Whether a site holds a value that the program, or a reparametrization in it, has computed."""
     fn = msg["fn"]
     while type(fn).__name__ in ("Independent", "MaskedDistribution", "ExpandedDistribution"):
         fn = fn.base_dist

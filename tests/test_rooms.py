@@ -119,6 +119,19 @@ def test_a_file_is_of_a_size_to_be_read(file):
     assert len((PACKAGE / file).read_text().splitlines()) <= LONGER.get(file, 350)
 
 
+def functions(file):
+    """Functions of a file with the lines of their bodies, docstrings left out."""
+    for node in ast.walk(ast.parse((PACKAGE / file).read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            yield node.name, body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_function_is_of_a_length_to_be_read(file):
+    assert {name: lines for name, lines in functions(file) if lines > 45} == {}
+
+
 def test_importing_the_package_imports_neither_arviz_nor_matplotlib_nor_ipywidgets():
     names = ("arviz", "matplotlib", "ipywidgets")
     code = f"import sys, arviz_resampler; print([m for m in {names} if m in sys.modules])"

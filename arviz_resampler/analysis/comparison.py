@@ -112,7 +112,7 @@ class Comparison(dict[str, Any]):
             )
         raise KeyError(name)  # plots of ArviZ ask a dict for groups, and go on without
 
-    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> Any:
         raise ArgumentError("a Comparison cannot be changed; dict(comparison) can")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
@@ -121,7 +121,7 @@ class Comparison(dict[str, Any]):
         return Comparison, (self._drawn, self._weights, self._particles, self._num_samples)
 
     def dataset(self, group: str = "prior") -> xr.Dataset:
-        """One group of all variants that have draws, with the labelled dim ``variant``.
+        """One group of all variants that have draws, with the labeled dim ``variant``.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""From draws to labelled groups in an ``InferenceData`` (ArviZ 0.x) or a ``DataTree`` (ArviZ 1.x).
+"""From draws to labeled groups in an ``InferenceData`` (ArviZ 0.x) or a ``DataTree`` (ArviZ 1.x).
 
 ArviZ is imported when an ``InferenceData`` is built. Knows sites and arrays; nothing of programs or
 weights.

@@ -31,7 +31,7 @@ class Labels:
     Parameters
     ----------
     sites : mapping of str to Site
-        The sites to be labelled.
+        The sites to be labeled.
     coords : mapping, optional
         Labels by dim.
     dims : mapping, optional
@@ -77,20 +77,7 @@ class Labels:
         self, raw: Mapping[str, Sequence[str]], shapes: Shapes, chosen: Container[str]
     ) -> dict[str, tuple[str, ...]]:
         """Final dims by variable: each dim has a name that files take and that no other dim has."""
-        sizes: dict[str, set[int]] = {}
-        for name, site_dims in raw.items():
-            if len(set(map(as_file_name, site_dims))) < len(site_dims):
-                raise ArgumentError(
-                    f"the axes of {name!r} must have different names, got {list(site_dims)}; set them in dims"
-                )
-            for dim, size in zip(site_dims, shapes[name], strict=True):
-                sizes.setdefault(dim, set()).add(size)
-        for dim, found in sizes.items():
-            if len(found) > 1 and dim in chosen:
-                raise ArgumentError(
-                    f"dims gives the name {dim!r} to axes of sizes {sorted(found)}; one name goes with one "
-                    f"size"
-                )
+        sizes = _sizes_of_dims(raw, shapes, chosen)
 
         def key_of(name: str, dim: str) -> tuple[str, str]:
             """A dim, with its variable where a plate of that name has two sizes."""
@@ -175,6 +162,26 @@ class Labels:
         if self.renamed:
             changes = ", ".join(f"{old!r} is {new!r}" for old, new in self.renamed.items())
             warn(f"names that ArviZ cannot hold were changed in the container: {changes}", NameWarning)
+
+
+def _sizes_of_dims(
+    raw: Mapping[str, Sequence[str]], shapes: Shapes, chosen: Container[str]
+) -> dict[str, set[int]]:
+    """Sizes by dim; those that the caller chose have one."""
+    sizes: dict[str, set[int]] = {}
+    for name, site_dims in raw.items():
+        if len(set(map(as_file_name, site_dims))) < len(site_dims):
+            raise ArgumentError(
+                f"the axes of {name!r} must have different names, got {list(site_dims)}; set them in dims"
+            )
+        for dim, size in zip(site_dims, shapes[name], strict=True):
+            sizes.setdefault(dim, set()).add(size)
+    for dim, found in sizes.items():
+        if len(found) > 1 and dim in chosen:
+            raise ArgumentError(
+                f"dims gives the name {dim!r} to axes of sizes {sorted(found)}; one name goes with one size"
+            )
+    return sizes
 
 
 def _dim_name(dim: str, name: str) -> str:

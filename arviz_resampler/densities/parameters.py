@@ -216,26 +216,37 @@ def bad_parameter(
             seen[id(value), id(constraint)] = value
             if not isinstance(value, Tensor):
                 value = torch.as_tensor(value)
-            # Of numbers, torch's simple constraints are asked in Python, which is three times faster.
-            if constraint in _OF_NUMBERS and not particles.varies(value):
-                single = thin(value)
-                if single.numel() == 1 and constraint.check(single.item()):
-                    continue
-            single, constraint = thin(particles.rows(value)), _with_rows(constraint, particles)
-            good = constraint.check(single)
-            if not good.all():
-                text = f"parameter {name!r} of {type(part).__name__}"
-                if constraint.event_dim:
-                    text += f" must be {constraint}"
-                else:
-                    shown = single.expand(good.shape)[~good][0].item()
-                    text += f" is {shown:.4g}, but must be {constraint}"
-                return BadParameter(text, ~good.reshape(len(good), -1).all(-1))
-        if type(part).__name__ == "Uniform":
-            low, high = thin(particles.rows(part.low)), thin(particles.rows(part.high))  # type: ignore[attr-defined]
-            rank = max(low.dim(), high.dim())
-            empty = ~(to_rank(low, rank) < to_rank(high, rank))
-            if empty.any():
-                text = "parameters of Uniform leave nothing between low and high"
-                return BadParameter(text, empty.reshape(len(empty), -1).any(-1))
+            bad = _outside(value, constraint, particles)
+            if bad is not None:
+                return BadParameter(f"parameter {name!r} of {type(part).__name__} {bad.text}", bad.bad)
+        if type(part).__name__ == "Uniform" and (bad := _nothing_between(part, particles)) is not None:
+            return bad
     return None
+
+
+def _outside(value: Tensor, constraint: Any, particles: ParticleMap | OneParticle) -> BadParameter | None:
+    """What a parameter must be, if it is not."""
+    # Of numbers, torch's simple constraints are asked in Python, which is three times faster.
+    if constraint in _OF_NUMBERS and not particles.varies(value):
+        single = thin(value)
+        if single.numel() == 1 and constraint.check(single.item()):
+            return None
+    rows, limit = thin(particles.rows(value)), _with_rows(constraint, particles)
+    good = limit.check(rows)
+    if good.all():
+        return None
+    text = f"must be {limit}"
+    if not limit.event_dim:
+        text = f"is {rows.expand(good.shape)[~good][0].item():.4g}, but {text}"
+    return BadParameter(text, ~good.reshape(len(good), -1).all(-1))
+
+
+def _nothing_between(uniform: Any, particles: ParticleMap | OneParticle) -> BadParameter | None:
+    """A Uniform whose low is not below its high, which no constraint of one parameter says."""
+    low, high = thin(particles.rows(uniform.low)), thin(particles.rows(uniform.high))
+    rank = max(low.dim(), high.dim())
+    empty = ~(to_rank(low, rank) < to_rank(high, rank))
+    if not empty.any():
+        return None
+    text = "parameters of Uniform leave nothing between low and high"
+    return BadParameter(text, empty.reshape(len(empty), -1).any(-1))

@@ -66,7 +66,7 @@ def _add_up(times: Floats) -> None:
         np.add.accumulate(times, axis=0, out=times)
     else:  # a tenth of the time for few rows
         for before, row in itertools.pairwise(times):
-            row += before
+            np.add(row, before, out=row)
 
 
 class _Block(NamedTuple):

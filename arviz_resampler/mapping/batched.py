@@ -158,7 +158,7 @@ class _Apply(torch.autograd.Function):
             return call.run(lead, given)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], _output: Any) -> None:
         ctx.name = inputs[0].name
 
     @staticmethod

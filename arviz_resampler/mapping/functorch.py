@@ -119,7 +119,7 @@ class ParticleMap:
     def __init__(self, num_particles: int, level: int = 0, mark: Tensor | None = None) -> None:
         self.num_particles = num_particles
         self.left: Any = None  # the map, while it is left
-        self._level = level
+        self.level = level
         self._mark = mark
 
     def leave(self, call: Call, *tensors: Tensor) -> list[Tensor]:
@@ -149,7 +149,7 @@ class ParticleMap:
         if BY_HAND:
             if not is_batchedtensor(tensor):
                 return tensor.unsqueeze(0)
-            return self._unwrapped(tensor)
+            return self.unwrapped(tensor)
         found: list[Tensor] = []
 
         def call(rows: list[Tensor], varies: list[bool]) -> list[Tensor]:
@@ -162,7 +162,7 @@ class ParticleMap:
     def enter(self, rows: Tensor) -> Tensor:
         """A tensor of all particles, inside the map: each particle sees its row."""
         if BY_HAND:
-            entered: Tensor = _add_batch_dim(rows, 0, self._level)
+            entered: Tensor = _add_batch_dim(rows, 0, self.level)
             return entered
         return self.leave(lambda *_: (rows,))[0]
 
@@ -172,7 +172,7 @@ class ParticleMap:
             return bool(is_batchedtensor(tensor))
         found: list[bool] = []
 
-        def call(rows: list[Tensor], varies: list[bool]) -> list[Tensor]:
+        def call(_rows: list[Tensor], varies: list[bool]) -> list[Tensor]:
             found.extend(varies)
             return [torch.zeros(self.num_particles)]
 
@@ -196,8 +196,9 @@ class ParticleMap:
             if left is not None:
                 self.left = pop_dynamic_layer_stack()
 
-    def _unwrapped(self, tensor: Tensor) -> Tensor:
-        level = self._level
+    def unwrapped(self, tensor: Tensor) -> Tensor:
+        """A tensor that differs, with the particles in front."""
+        level = self.level
         if maybe_get_level(tensor) != level:
             raise NestedMapError("the program maps by itself over what differs between particles")
         rows: Tensor = _remove_batch_dim(tensor, level, self.num_particles, 0)
@@ -220,7 +221,7 @@ class OneParticle:
         """The one row, as the particle sees it."""
         return rows.squeeze(0)
 
-    def varies(self, tensor: Tensor) -> bool:
+    def varies(self, _tensor: Tensor) -> bool:
         """One particle differs from no other."""
         return False
 
@@ -256,11 +257,11 @@ class Outside:
 def _left(particles: ParticleMap, tensors: Sequence[Tensor]) -> Iterator[tuple[list[Tensor], list[bool]]]:
     """Outside the map: the tensors with particles in front, and which of them differ."""
     top = peek_interpreter_stack()
-    if top is None or top.level() != particles._level:
+    if top is None or top.level() != particles.level:
         raise NestedMapError("the program maps by itself around what is done for all particles at once")
     varies = [bool(is_batchedtensor(tensor)) for tensor in tensors]
     rows = [
-        particles._unwrapped(tensor) if differs else tensor
+        particles.unwrapped(tensor) if differs else tensor
         for tensor, differs in zip(tensors, varies, strict=True)
     ]
     with Outside(particles):
@@ -279,7 +280,7 @@ class _Leave(torch.autograd.Function):
         pass
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], call: Call, _: Tensor, *tensors: Tensor) -> Any:
+    def vmap(_info: Any, in_dims: tuple[Any, ...], call: Call, _: Tensor, *tensors: Tensor) -> Any:
         varies = [dim is not None for dim in in_dims[2:]]
         rows = [
             tensor if dim is None else tensor.movedim(dim, 0)

@@ -82,11 +82,11 @@ class ParticleMode(InPlaceMode):
             return func(self.particles.rows(args[0]))
         return func(*args, **kwargs)
 
-    def copy(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    def copy(self, _func: Any, args: Args, _kwargs: Kwargs) -> Any:
         """``copy.deepcopy(x)``, which would copy the memory of all particles."""
         return args[0].clone()
 
-    def data(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
+    def data(self, _func: Any, args: Args, _kwargs: Kwargs) -> Any:
         """``x.data``, which vmap does not know: the same memory without its graph."""
         self._exposed.append(args[0])  # alive, so that its address stays its own
         return args[0].detach()

@@ -103,7 +103,7 @@ class RandomMode(TorchFunctionMode):
         names = [k for k, v in kwargs.items() if isinstance(v, Tensor)]
         width = max(1, *(a.numel() for a in given))
 
-        def sampler(n: int, rows: list[Tensor]) -> Any:
+        def sampler(_: int, rows: list[Tensor]) -> Any:
             rank = max(r.dim() for r in rows)
             aligned = iter([to_rank(r, rank) for r in rows] if func in _BROADCAST else rows)
             given_rows = [next(aligned) if isinstance(a, Tensor) else a for a in args]
@@ -117,7 +117,7 @@ class RandomMode(TorchFunctionMode):
         probs = args[0] if args else kwargs["input"]
         options = {k: v for k, v in kwargs.items() if k != "input"}
 
-        def sampler(n: int, rows: list[Tensor]) -> Any:
+        def sampler(_: int, rows: list[Tensor]) -> Any:
             flat = rows[0].reshape(-1, rows[0].shape[-1])
             out = func(flat, *args[1:], **options)
             return out.reshape(*rows[0].shape[:-1], out.shape[-1])
@@ -149,7 +149,7 @@ class RandomMode(TorchFunctionMode):
         _refuse_generator(kwargs)
         device = torch.device(kwargs.get("device") or torch.get_default_device())
 
-        def sampler(n: int, rows: list[Tensor]) -> Any:
+        def sampler(n: int, _: list[Tensor]) -> Any:
             return torch.stack([func(*args, **kwargs) for _ in range(n)])
 
         return self._draw([], int(args[0]), device, sampler)

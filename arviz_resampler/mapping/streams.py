@@ -59,7 +59,7 @@ def _layout() -> np.ndarray | None:
     state = generator.manual_seed(5489).get_state().numpy().copy()
     words = np.zeros(_WORDS, np.uint64)
     words[0] = 5489
-    for i in range(1, _WORDS):  # the initialisation of MT19937 (Matsumoto & Nishimura 1998)
+    for i in range(1, _WORDS):  # the initialization of MT19937 (Matsumoto & Nishimura 1998)
         words[i] = (1812433253 * (int(words[i - 1]) ^ (int(words[i - 1]) >> 30)) + i) & _32
     found = state[24 : 24 + 8 * _WORDS].view(np.uint64) if len(state) >= 24 + 8 * _WORDS else words[:0]
     return state if np.array_equal(found, words) else None
@@ -95,7 +95,7 @@ class Streams:
     first: int = 0
     block: int = BLOCK
 
-    def draw(
+    def draw(  # noqa: PLR0917 - for the modes alone, which have all six
         self,
         name: str,
         num_particles: int,

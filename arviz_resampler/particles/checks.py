@@ -61,7 +61,7 @@ def unpredicted(run: Run, chosen: frozenset[str], data_names: frozenset[str]) ->
     return frozenset()
 
 
-def check_structure(run: Run, predictive: frozenset[str]) -> None:
+def check_structure(run: Run, predictive: frozenset[str]) -> None:  # noqa: C901 - a list of checks
     """Refuse programs without latents, densities or the named sites; warn of what does not act."""
     check_factors(run.columns, {n for n, f in run.guide.items() if f.kind == "factor"})
     if not any(f.kind == "latent" for f in run.guide.values()):

@@ -290,8 +290,8 @@ def simulate_one(
                 continue
             together, first = particle < singly, program.role == "guide"
             replay = (by_guide if first else drawn) if together else ({} if first else by_guide)
-            program = Program(program.fn, program.role, particles.params)
-            runner = Runner(program, n, predictive, **options)
+            fresh = Program(program.fn, program.role, particles.params)
+            runner = Runner(fresh, n, predictive, **options)
             runner.first(seed, select(replay, slice(particle, particle + 1)))
             values |= runner.again(seed, particle, replay)
             if together and not failed:  # random numbers outside sites are not repeated

@@ -29,7 +29,7 @@ class Easel:
     """Draws one prior after another, so that they can be compared by eye.
 
     Axes keep their limits while what is drawn fills them well; a pinned prior stays behind the others in
-    grey. Limits that the plot function sets itself are left alone, unless a pinned picture lies behind.
+    gray. Limits that the plot function sets itself are left alone, unless a pinned picture lies behind.
 
     Parameters
     ----------
@@ -156,10 +156,10 @@ def _pixels(figure: Any) -> Pixels:
 
 
 def _over(front: Pixels, back: Pixels) -> Pixels:
-    """A picture over another one, of which only grey traces are left."""
-    grey = back.mean(axis=-1, keepdims=True) - back[0, 0].mean()
+    """A picture over another one, of which only gray traces are left."""
+    gray = back.mean(axis=-1, keepdims=True) - back[0, 0].mean()
     # By the root, so that faint lines stay visible.
-    trace = _FAINT * 255 * np.sign(grey) * np.sqrt(np.abs(grey) / 255)
+    trace = _FAINT * 255 * np.sign(gray) * np.sqrt(np.abs(gray) / 255)
     pixels: Pixels = np.clip(front + trace, 0, 255).astype(np.uint8)
     return pixels
 

@@ -172,7 +172,7 @@ class SiteHandler:
                     changes = bool((self.particles.rows(log_density) != 0).any())
                 if changes:
                     raise ProgramError(
-                        f"site {msg['name']!r} of the {self.role} is reparametrised in a way that changes "
+                        f"site {msg['name']!r} of the {self.role} is reparametrized in a way that changes "
                         f"the density of other sites; pass the {self.role} without this poutine.reparam"
                     )
                 msg["infer"]["_deterministic"] = True

@@ -126,7 +126,7 @@ class Runner:
                     f"draws random numbers outside its sites, which cannot be kept. Draw them with "
                     f"pyro.sample, or pass vectorize=False."
                 ) from error
-            # What was drawn stays: to draw again would favour draws that do not fail.
+            # What was drawn stays: to draw again would favor draws that do not fail.
             return self._one_by_one(n, streams, replay, _drawn(handler.found, n))
         found = merge_masked(handler.found)
         failed = {}

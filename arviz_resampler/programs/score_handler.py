@@ -175,7 +175,7 @@ class ScoreHandler(SiteHandler):
         if base is not None:
             text += (
                 f" If {name!r} comes from poutine.reparam of {base!r}, pass the model without it, or "
-                f"use the same reparametrisation in the guide."
+                f"use the same reparametrization in the guide."
             )
         return MismatchError(text)
 

@@ -237,7 +237,7 @@ class _Writer:
         value = values[0].detach()
         outer = max(value.dim() - inner, 0)
         if not all(other.shape == value.shape and bool(same(other, value).all()) for other in values[1:]):
-            return self._reference(values, outer, inner)
+            return self._reference(values, inner)
         for dim in frames:
             axis = outer + dim
             if axis >= 0 and value.shape[axis] > 1:
@@ -247,7 +247,7 @@ class _Writer:
             value, outer = value[0], outer - 1
         return value
 
-    def _reference(self, values: Sequence[Tensor], outer: int, inner: int) -> _Reference:
+    def _reference(self, values: Sequence[Tensor], inner: int) -> _Reference:
         for messages, _ in self.sites:
             msg = messages[0]
             event = len(msg["fn"].event_shape)
@@ -280,8 +280,7 @@ class _Writer:
             plates = _plates(plates_around(msg["cond_indep_stack"]))
             open_ = zip(plates, around, strict=False)
             shared = len(list(takewhile(lambda pair: pair[0] == pair[1], open_)))
-            for depth in range(shared, len(plates)):
-                lines.append(f"{'    ' * (1 + depth)}with {plates[depth]}:")
+            lines += [f"{'    ' * (1 + depth)}with {plates[depth]}:" for depth in range(shared, len(plates))]
             around = plates
             target = f"{self.variables[name]} = " if name in self.used else ""
             lines.append(f"{'    ' * (1 + len(plates))}{target}pyro.sample({quote(name)}, {text})")

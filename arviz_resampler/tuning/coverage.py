@@ -109,17 +109,6 @@ def covered_range(
         yield step
         return step.good
 
-    def edge(inside: Number, outside: Number) -> Generator[Step, None, Number]:
-        for _ in range(_HALVINGS):
-            middle = range_.at((range_.share(inside) + range_.share(outside)) / 2)
-            if middle in (inside, outside):
-                break
-            if (yield from good(middle)):
-                inside = middle
-            else:
-                outside = middle
-        return inside
-
     values = sorted({*range_.grid(_ON_LINE), center[range_.name]})
     runs: list[list[int]] = [[]]
     for i, value in enumerate(values):
@@ -135,9 +124,28 @@ def covered_range(
     if not longest:
         return None
     first, last = longest[0], longest[-1]
-    low = values[first] if first == 0 else (yield from edge(values[first], values[first - 1]))
-    high = values[last] if last == len(values) - 1 else (yield from edge(values[last], values[last + 1]))
+    low = values[first] if first == 0 else (yield from _edge(good, range_, values[first], values[first - 1]))
+    high = (
+        values[last]
+        if last == len(values) - 1
+        else (yield from _edge(good, range_, values[last], values[last + 1]))
+    )
     return low, high
+
+
+def _edge(
+    good: Callable[[Number], Generator[Step, None, bool]], range_: Range, inside: Number, outside: Number
+) -> Generator[Step, None, Number]:
+    """The last good value on the way from one inside to one outside, by halving."""
+    for _ in range(_HALVINGS):
+        middle = range_.at((range_.share(inside) + range_.share(outside)) / 2)
+        if middle in (inside, outside):
+            break
+        if (yield from good(middle)):
+            inside = middle
+        else:
+            outside = middle
+    return inside
 
 
 def cover(

@@ -262,7 +262,7 @@ class Tuner:
         plot : callable or {"predictive", "curves", "prior"}, optional
             Function that takes a prior, the container, and draws it with matplotlib or ArviZ: on the
             current figure of pyplot, or on one that it returns. By name: the predictive by ArviZ; its
-            draws as curves, which keep their colours; or the prior. If absent, the predictive, as curves
+            draws as curves, which keep their colors; or the prior. If absent, the predictive, as curves
             where its axis has numbers for ``coords``; the prior where nothing is predicted.
 
         Returns

@@ -134,7 +134,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
             if name != moved:
                 control.doubt()
 
-    def _on_undo(self, button: Any) -> None:
+    def _on_undo(self, _button: Any) -> None:
         self.hyper = self._undo.pop()
         self.undo.disabled = not self._undo
         self._last_move = "", -math.inf

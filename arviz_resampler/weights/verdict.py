@@ -43,7 +43,7 @@ def judge(weights: Weights, num_samples: int) -> Judgement:
 # ---------------------------------------------------------------- rules
 
 
-def no_support(weights: Weights, num_samples: int) -> Judgement | None:
+def no_support(weights: Weights, _num_samples: int) -> Judgement | None:
     """No particle is in the support of the model."""
     if weights.ess:
         return None
@@ -75,7 +75,7 @@ def heavy_tail(weights: Weights, num_samples: int) -> Judgement | None:
     return Judgement("unreliable", _advice(fault, weights, num_samples, widen=True))
 
 
-def missing_mass(weights: Weights, num_samples: int) -> Judgement | None:
+def missing_mass(weights: Weights, _num_samples: int) -> Judgement | None:
     """The mean raw weight is below one: part of the model lies where no particle is."""
     missing = _missing_mass(weights)
     mean = 1 - missing
@@ -88,7 +88,7 @@ def missing_mass(weights: Weights, num_samples: int) -> Judgement | None:
     )
 
 
-def excess_mass(weights: Weights, num_samples: int) -> Judgement | None:
+def excess_mass(weights: Weights, _num_samples: int) -> Judgement | None:
     """The mean raw weight is above one: the draws are not of the density that they are scored with."""
     if not weights.densities_normalized:
         return None

@@ -99,7 +99,7 @@ def test_containers_are_of_the_kind_asked_for(cache, container):
     assert {type(prior) for prior in found.values()} == {type(alone)}
 
 
-def test_a_dataset_has_a_labelled_dim_of_variants(comparison):
+def test_a_dataset_has_a_labeled_dim_of_variants(comparison):
     found = comparison.dataset("prior_predictive")
     assert found.sizes == {"variant": 2, "chain": 1, "draw": 2000, "student": 3}
     assert found["variant"].values.tolist() == ["a", "b"]
@@ -592,7 +592,7 @@ def test_statistics_that_cannot_be_used_are_refused(comparison, statistic, messa
 # ---------------------------------------------------------------- weighted particles
 
 
-def test_weighted_particles_are_labelled_as_the_container_is(cache):
+def test_weighted_particles_are_labeled_as_the_container_is(cache):
     particles, weights = cache.weighted(plain(*A))
     assert list(particles.data_vars) == ["mu", "square", "y"]
     assert particles["y"].dims == ("particle", "student")

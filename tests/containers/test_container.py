@@ -482,7 +482,7 @@ def test_the_reserved_names_are_those_that_are_tried_out():
 
 
 @pytest.mark.parametrize("name", RESERVED)
-def test_sites_with_names_that_arviz_reserves_can_be_summarised_and_plotted(name):
+def test_sites_with_names_that_arviz_reserves_can_be_summarized_and_plotted(name):
     program = functools.partial(normal, name)
     resampler = Resampler(program, num_guide_samples=400, random_seed=0)
     with pytest.warns(NameWarning) as caught:

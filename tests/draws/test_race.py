@@ -35,7 +35,7 @@ def test_draws_of_one_race_are_independent_of_each_other():
     pairs = np.zeros((4, 4))
     for seed in range(400):
         draws = Race(seed, 4).winners(weights, 600)
-        # Neighbours, also across the edges of blocks.
+        # Neighbors, also across the edges of blocks.
         np.add.at(pairs, (draws[:-1:2], draws[1::2]), 1)
         np.add.at(pairs, (draws[EDGES - 1], draws[EDGES]), 1)
     assert stats.chisquare(pairs.ravel()).statistic < 50  # 15 degrees of freedom: p = 1e-5

@@ -133,7 +133,7 @@ MIXING = {
     "mean": lambda a: a - a.mean(),
     "rank": lambda a: np.where(a > np.median(a), 0.5, -0.5),
     "order": lambda a: np.sort(a),
-    "neighbour": lambda a: np.roll(a, 1),
+    "neighbor": lambda a: np.roll(a, 1),
     "noise": lambda a: a + np.random.normal(size=a.shape),
 }
 

@@ -36,7 +36,7 @@ def test_a_stream_is_what_its_key_says():
 def test_draws_of_streams_are_normal_and_independent():
     x = torch.cat([draw(Streams(1), 20_000, name=f"x{i}")[:, 0] for i in range(10)]).double()
     n = len(x)
-    # Mean, variance and the products of neighbours have standard errors of 1, sqrt(2) and 1 over sqrt(n).
+    # Mean, variance and the products of neighbors have standard errors of 1, sqrt(2) and 1 over sqrt(n).
     assert abs(x.mean()) < 5 / math.sqrt(n)
     assert abs(x.var() - 1) < 5 * math.sqrt(2 / n)
     assert abs((x[1:] * x[:-1]).mean()) < 5 / math.sqrt(n)

@@ -127,7 +127,7 @@ def test_limits_that_the_function_sets_are_kept():
     assert limits(Easel(plot), 1.0, 0.8) == [(0.0, 1.0), (0.0, 0.8)]
 
 
-def test_a_pinned_picture_is_grey_behind_the_others_in_the_same_axes():
+def test_a_pinned_picture_is_gray_behind_the_others_in_the_same_axes():
     def plot(y):
         plt.axhline(y, color="red", lw=8)
         plt.axis("off")
@@ -138,10 +138,10 @@ def test_a_pinned_picture_is_grey_behind_the_others_in_the_same_axes():
     easel.pin(0.75)
     both = pixels(easel.paint(0.25))
     height, width, _ = both.shape
-    red, grey = both[height * 3 // 4, width // 2], both[height // 4, width // 2]
+    red, gray = both[height * 3 // 4, width // 2], both[height // 4, width // 2]
     assert red.tolist() == [255, 0, 0]
-    assert len(set(grey.tolist())) == 1
-    assert 100 < grey[0] < 220
+    assert len(set(gray.tolist())) == 1
+    assert 100 < gray[0] < 220
     easel.unpin()
     assert np.array_equal(pixels(easel.paint(0.25)), alone)
 
@@ -152,7 +152,7 @@ def test_a_pinned_picture_shares_the_wider_limits():
     easel.pin(0.0)
     picture = pixels(easel.paint(10.0))
     middle = picture.shape[1] // 2
-    assert (picture[30:-60, 60:middle] < 250).any()  # in grey, from -1 to 1
+    assert (picture[30:-60, 60:middle] < 250).any()  # in gray, from -1 to 1
     assert (picture[30:-60, middle:-20] < 50).any()  # from 9 to 11
 
 

@@ -750,7 +750,7 @@ def hierarchy(scale=1.0):
     return run
 
 
-def test_reparametrised_models_are_refused_by_name():
+def test_reparametrized_models_are_refused_by_name():
     decentered = poutine.reparam(hierarchy(), config={"theta": LocScaleReparam(0.0)})
     with pytest.raises(MismatchError, match=r"'theta_decentered'.*poutine.reparam of 'theta'"):
         resampler(hierarchy(2.0)).weigh(decentered)
@@ -759,7 +759,7 @@ def test_reparametrised_models_are_refused_by_name():
         resampler(one("x", dist.LogNormal(0.0, 2.0)), partial=True).weigh(base)
 
 
-def test_the_same_reparametrisation_in_guide_and_model_scores_as_the_original():
+def test_the_same_reparametrization_in_guide_and_model_scores_as_the_original():
     def decentered(scale):
         return poutine.reparam(hierarchy(scale), config={"theta": LocScaleReparam(0.0)})
 

@@ -125,8 +125,8 @@ def test_a_model_that_cannot_be_mapped_is_scored_one_at_a_time_and_says_so_once(
         weights = cache.weigh(model(0.3))
     cache.weigh(model(0.4))  # a warning would be an error
     late, sleep = values(cache)["late"], values(cache)["sleep"]
-    centre = torch.where(late == 1, 8.0, 6.0)
-    expected = dist.Normal(centre, 2.0).log_prob(sleep) - dist.Normal(centre, 1.0).log_prob(sleep)
+    center = torch.where(late == 1, 8.0, 6.0)
+    expected = dist.Normal(center, 2.0).log_prob(sleep) - dist.Normal(center, 1.0).log_prob(sleep)
     torch.testing.assert_close(torch.tensor(weights.log_ratio_by_site["sleep"]).float(), expected)
 
 
@@ -325,10 +325,10 @@ def test_a_program_that_catches_errors_does_not_catch_what_a_map_refuses(read):
     def program():
         x = pyro.sample("x", dist.Normal(3.0, 1.0))
         try:
-            centre = torch.as_tensor(read(x))
+            center = torch.as_tensor(read(x))
         except Exception:
-            centre = torch.zeros(())
-        pyro.sample("y", dist.Normal(centre, 1e-3))
+            center = torch.zeros(())
+        pyro.sample("y", dist.Normal(center, 1e-3))
 
     found = values(build(program, n=50))
     assert (found["x"] - found["y"]).abs().max() < 0.01
