@@ -124,7 +124,8 @@ fuzz: $(STAMP) ## Compare 5,000 random programs with plain Pyro: some minutes; A
 	PYTHONPATH=scripts:tests $(BIN)/python -m fuzz --programs 5000 $(ARGS)
 
 soak: $(STAMP) ## Use resamplers in 8 threads for 10 minutes, and see that bits and memory stay as they are; ARGS="--minutes 1" for less
-	PYTHONPATH=scripts $(BIN)/python -m soak $(ARGS)
+	@# One arena of memory: glibc fills one for each thread, over many minutes.
+	MALLOC_ARENA_MAX=1 PYTHONPATH=scripts $(BIN)/python -m soak $(ARGS)
 
 bench: $(STAMP) ## Measure speed and memory beside Pyro, and write docs/benchmarks.md: some minutes
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py

@@ -24,7 +24,7 @@ def simulator():
         pyro.sample("y", dist.Normal(mu, 1.0))
 
 
-def build(guide=None, *args, n=500, **options):
+def build(guide=None, *args, n=100, **options):
     return Resampler(
         guide or normal(10.0), *args, num_guide_samples=n, random_seed=0, progressbar=False, **options
     )
@@ -69,7 +69,7 @@ def fail_in(role, error, *, vectorize):
     elif role == "simulator":
         build(normal(10.0), failing, vectorize=vectorize)
     else:
-        build(None, simulator, vectorize=vectorize).weigh(failing)
+        build(None, simulator, n=10, vectorize=vectorize).weigh(failing)
 
 
 @pytest.mark.filterwarnings("ignore:the .* draws random numbers outside its sites")
@@ -105,7 +105,7 @@ def test_an_interrupt_in_the_midst_of_a_map_leaves_nothing_behind():
 
 
 def test_threads_that_build_weigh_draw_and_compare_at_once_get_what_one_gets():
-    shared = build(None, simulator)
+    shared = build(None, simulator, n=500)
     jobs = {
         "build": lambda: build(normal(9.0), simulator).pipeline.particles.columns["y"].value,
         "one at a time": lambda: (
@@ -117,7 +117,7 @@ def test_threads_that_build_weigh_draw_and_compare_at_once_get_what_one_gets():
     }
     alone = {name: job() for name, job in jobs.items()}
     before = state()
-    names = [name for name in jobs for _ in range(16)]
+    names = [name for name in jobs for _ in range(8)]
     random.Random(0).shuffle(names)
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda name: jobs[name](), names))
@@ -143,7 +143,7 @@ def test_an_error_in_one_thread_is_no_error_in_another():
         return ess
 
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(job, range(64))) == {ess}
+        assert set(pool.map(job, range(48))) == {ess}
 
 
 def test_a_thread_meanwhile_validates_counts_and_maps_by_itself():
