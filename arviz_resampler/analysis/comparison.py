@@ -306,7 +306,7 @@ class Comparison(dict[str, Any]):
         chosen = (a, *others)
         particles = {name: self._particles[name] for name in chosen}
         ci_prob = as_probability("ci_prob", ci_prob)
-        return tables.contrast(self._weights, particles, a, others, statistic, ci_prob)
+        return tables.contrast(self._weights, particles, a, others, statistic=statistic, ci_prob=ci_prob)
 
     def _check(self, name: Any) -> None:
         """Refuse a variant that is not there, or has no weights to compute with."""

@@ -99,7 +99,9 @@ def power_scaling(
             for site, scaled in sites.items():
                 found = dict.fromkeys(COLUMNS, math.nan)
                 if values is not None and order is not None:
-                    found = _row(base, scaled, values, order, f"{label!r} with respect to {site!r}", doubts)
+                    found = _row(
+                        base, scaled, values, order, what=f"{label!r} with respect to {site!r}", doubts=doubts
+                    )
                 rows[site, label] = {**found, **scaled.diagnosis}
     warn_unusable(unfit)
     doubts.warn()
@@ -139,7 +141,7 @@ class _Scaled:
 
 
 def _row(
-    base: Floats, scaled: _Scaled, values: Floats, order: Ints, what: str, doubts: Doubts
+    base: Floats, scaled: _Scaled, values: Floats, order: Ints, *, what: str, doubts: Doubts
 ) -> dict[str, float]:
     low, high = (estimates.moments(scaled.weights[a], values) for a in (GRID[0], GRID[-1]))
     now = estimates.moments(base, values)

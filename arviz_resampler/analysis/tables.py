@@ -36,6 +36,7 @@ def summary(
     particles: Mapping[str, xr.Dataset],
     var_names: str | Sequence[str] | None,
     statistics: Mapping[str, Statistic] | None,
+    *,
     quantiles: float | Sequence[float],
     ci_prob: float,
 ) -> pd.DataFrame:
@@ -81,6 +82,7 @@ def contrast(
     particles: Mapping[str, xr.Dataset],
     first: str,
     others: Sequence[str],
+    *,
     statistic: Any,
     ci_prob: float,
 ) -> pd.DataFrame:
