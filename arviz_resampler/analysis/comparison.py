@@ -249,8 +249,8 @@ class Comparison(dict[str, Any]):
             self._particles,
             var_names,
             statistics,
-            quantiles,
-            as_probability("ci_prob", ci_prob),
+            quantiles=quantiles,
+            ci_prob=as_probability("ci_prob", ci_prob),
         )
 
     def contrast(
