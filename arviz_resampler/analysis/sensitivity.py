@@ -99,9 +99,7 @@ def power_scaling(
             for site, scaled in sites.items():
                 found = dict.fromkeys(COLUMNS, math.nan)
                 if values is not None and order is not None:
-                    found = _row(
-                        base, scaled, values, order, what=f"{label!r} with respect to {site!r}", doubts=doubts
-                    )
+                    found = _row(base, scaled, values, order, label=label, site=site, doubts=doubts)
                 rows[site, label] = {**found, **scaled.diagnosis}
     warn_unusable(unfit)
     doubts.warn()
@@ -141,7 +139,7 @@ class _Scaled:
 
 
 def _row(
-    base: Floats, scaled: _Scaled, values: Floats, order: Ints, *, what: str, doubts: Doubts
+    base: Floats, scaled: _Scaled, values: Floats, order: Ints, *, label: str, site: str, doubts: Doubts
 ) -> dict[str, float]:
     low, high = (estimates.moments(scaled.weights[a], values) for a in (GRID[0], GRID[-1]))
     now = estimates.moments(base, values)
@@ -153,7 +151,9 @@ def _row(
     }
     needed = {"mean": estimates.RELIABLE, "sd": estimates.RELIABLE_SLOPE}
     reliable = {
-        name: doubts.ask(f"derivative of the {name} of {what}", number, needed[name])
+        name: doubts.ask(
+            f"derivative of the {name} of {label!r} with respect to {site!r}", number, needed[name]
+        )
         for name, number in (("mean", mean), ("sd", sd))
     }
     numbers = (
