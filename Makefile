@@ -120,8 +120,8 @@ picture: demo ## Renew the picture of README.md
 robustness: $(STAMP) ## Try every distribution and write docs/robustness.md: some minutes
 	PYTHONPATH=scripts:tests $(BIN)/python -m robustness
 
-fuzz: $(STAMP) ## Compare 5,000 random programs with plain Pyro: some minutes; ARGS="--programs 100 --seed 1" for others
-	PYTHONPATH=scripts:tests $(BIN)/python -m fuzz --programs 5000 $(ARGS)
+fuzz: $(STAMP) ## Compare 5,000 random programs with plain Pyro, and write the figures of docs/robustness.md: some minutes; ARGS="--programs 100 --seed 1" for others
+	PYTHONPATH=scripts:tests $(BIN)/python -m fuzz --programs 5000 --page docs/_figures/fuzz.md $(ARGS)
 
 soak: $(STAMP) ## Use resamplers in 8 threads for 10 minutes, and see that bits and memory stay as they are; ARGS="--minutes 1" for less
 	@# One arena of memory: glibc fills one for each thread, over many minutes.

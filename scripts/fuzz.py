@@ -13,9 +13,11 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyro
 import pyro.distributions as dist
 import torch
 from fuzz_programs import GUIDE, Written, runs, write
@@ -40,15 +42,14 @@ def shrunk(written: Written, words: str) -> Written:
     return written
 
 
-def failures(written: Written) -> list[str]:
-    """What differs from plain Pyro, in words; nothing where all is the same."""
+def failures(written: Written) -> list[str] | None:
+    """What differs from plain Pyro, in words; nothing where all is the same. None: it is refused by name."""
     guide, model = written.program(GUIDE), written.program(MODEL)
     plain = draw_one_by_one(guide, 1, seed=1)
     try:
         outcome = run(written, guide, model)
     except ProgramError as error:
-        # Refused by name: Pyro would score another value than was drawn.
-        return [] if "is changed in place through .numpy() or .data" in str(error) else [str(error)]
+        return None if REFUSED in str(error) else [str(error)]
     except Exception as error:
         return [f"{type(error).__name__}: {error}"]
     columns = outcome.columns
@@ -68,6 +69,10 @@ def failures(written: Written) -> list[str]:
         latent = {n: ratios[i] for n, ratios in outcome.mapped.items() if columns[n].site.role == "latent"}
         found += of_one(guide, model, values, latent)
     return found
+
+
+# Pyro would score another value than was drawn.
+REFUSED = "is changed in place through .numpy() or .data"
 
 
 @dataclass(frozen=True)
@@ -189,19 +194,30 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="the number of one program")
+    parser.add_argument("--page", type=Path, help="file for a sentence with the figures")
     args = parser.parse_args()
     numbers = range(args.start, args.programs) if args.only is None else [args.only]
-    failed = 0
+    failed = refused = mapped = 0
     for number in numbers:
         written = write(args.seed, number)
+        mapped += written.mapped
         found = failures(written)
+        refused += found is None
         if found:
             failed += 1
             short = shrunk(written, found[0][:40])
             print(f"--- program {number} of seed {args.seed}, shortened: {replace(short, statements=())}")
             print(short.source)
             print("\n".join(failures(short) or ["not a second time:", *found]), flush=True)
-    print(f"{len(numbers) - failed} passed, {failed} failed")
+    total = len(numbers)
+    print(f"{total - failed - refused} passed, {refused} refused by name, {failed} failed")
+    if args.page is not None:
+        versions = f"torch {torch.__version__.split('+')[0]} and Pyro {pyro.__version__}"
+        args.page.write_text(
+            f"{total:,} random programs of seed {args.seed}, {mapped:,} of which can be mapped, with "
+            f"{versions}: {total - failed - refused:,} agree with plain Pyro, {refused:,} are refused by "
+            f"name, **{failed} differ**.\n"
+        )
     return int(failed > 0)
 
 

@@ -44,11 +44,21 @@ def test_draws_that_belong_to_other_particles_are_found(monkeypatch):
 def test_a_main_program_counts_what_passed(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["fuzz.py", "--programs", "2", "--seed", "3"])
     assert fuzz.main() == 0
-    assert capsys.readouterr().out == "2 passed, 0 failed\n"
+    assert capsys.readouterr().out == "2 passed, 0 refused by name, 0 failed\n"
     monkeypatch.setattr(fuzz, "failures", lambda written: ["wrong"])
     assert fuzz.main() == 1
     assert "def program(s):" in (out := capsys.readouterr().out)
-    assert out.endswith("0 passed, 2 failed\n")
+    assert out.endswith("0 passed, 0 refused by name, 2 failed\n")
+
+
+def test_the_figures_go_to_a_page(monkeypatch, tmp_path):
+    page = tmp_path / "fuzz.md"
+    monkeypatch.setattr(sys, "argv", ["fuzz.py", "--programs", "3", "--page", str(page)])
+    found = iter([[], None, []])
+    monkeypatch.setattr(fuzz, "failures", lambda written: next(found))
+    assert fuzz.main() == 0
+    assert page.read_text().startswith("3 random programs of seed 0, ")
+    assert page.read_text().endswith("2 agree with plain Pyro, 1 are refused by name, **0 differ**.\n")
 
 
 def test_a_program_of_a_seed_and_a_number_is_always_the_same():

@@ -101,6 +101,9 @@ class Tried:
         return [f"open: {name}: {cell.reason}" for name, cell in cells.items() if cell.outcome == "open"]
 
 
+_FUZZ = ["```{include} _figures/fuzz.md", "```"]  # written by another command
+
+
 def written(tried: Tried) -> str:
     """The whole page."""
     parts = [HEAD, *figures(tried), *distributions(tried), *programs(tried), *idioms(tried), TAIL.strip(), ""]
@@ -117,7 +120,8 @@ def figures(tried: Tried) -> list[str]:
     rows["pairs of distributions of one shape"] = [*tried.pairs.values()]
     rows["kinds of programs"] = [*tried.programs.values()]
     lines = (f"| {what} | {counted(cells)} |" for what, cells in rows.items())
-    return ["## Figures", "", *table("what", "tried", "right", "refused", "open"), *lines, ""]
+    head = table("what", "tried", "right", "refused", "open")
+    return ["## Figures", "", *head, *lines, "", "By `make fuzz`:", "", *_FUZZ, ""]
 
 
 def distributions(tried: Tried) -> list[str]:
