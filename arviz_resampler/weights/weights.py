@@ -340,7 +340,7 @@ class Weights:
         return np.quantile(array, shares, axis=0, weights=weights, method="inverted_cdf")
 
     def n_effective(self, values: ArrayLike) -> Any:
-        """Effective number of particles that :meth:`mcse` is estimated from; below 30 it cannot be believed.
+        """Effective number of particles behind :meth:`Weights.mcse`; below 30 it cannot be believed.
 
         Parameters
         ----------
