@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "particles": {"mapping", "programs"},
     "weights": set(),
     "draws": {"weights"},
-    "scoring": {"particles", "programs", "weights"},
+    "scoring": {"mapping", "particles", "programs", "weights"},
     "containers": {"weights"},
     "plots": {"containers"},
     "pipeline": {"containers", "draws", "particles", "programs", "scoring", "weights"},

@@ -23,7 +23,7 @@ from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, is_mappe
 from arviz_resampler.mapping.modules import modules_kept
 from arviz_resampler.mapping.particle_mode import ParticleMode, forward_alone
 from arviz_resampler.mapping.random_mode import UnmappableError
-from arviz_resampler.mapping.streams import Streams, generators_kept, has_drawn
+from arviz_resampler.mapping.streams import Streams, has_drawn
 from arviz_resampler.programs.handler import SiteHandler
 from arviz_resampler.programs.score_handler import EnoughError
 
@@ -38,13 +38,13 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def untouched_params() -> Iterator[Callable[[], dict[str, torch.Tensor]]]:
-    """Leave the param store, modules and generators as they were found.
+    """Leave the param store and modules as they were found.
 
     What programs add to the param store goes when their work is done; gives a function that says what was
     added so far.
     """
     store = pyro.get_param_store()
-    with _LOCK, modules_kept(), generators_kept():
+    with _LOCK, modules_kept():
         before = set(store.keys())
         try:
             yield lambda: {name: store[name].detach() for name in set(store.keys()) - before}

@@ -79,25 +79,26 @@ def score_model(
     """
     program, n = Program(model, "model", particles.params), particles.num_particles
     new = seen.is_new(model)
-    if new and vectorize is not False:
-        look(program, particles.columns)
-    early = seen.early_end(program, particles.columns) if vectorize is not False else None
-    sums: _Sums | None = None
-    for rows in chunks(particles):
-        length = rows.stop - rows.start
-        run = run_model(
-            program,
-            particles.columns if length == n else select(particles.columns, rows),
-            length,
-            vectorize,
-            early=early,
-            check=new and sums is None,
-            lost=None if particles.failed is None else particles.failed[rows],
-            progressbar=progressbar,
-        )
-        if sums is None:
-            sums = _Sums(particles, run, partial=partial, scratch=scratch)
-        sums.add(run, rows)
+    with seen.generators_kept(model, new=new, singly=vectorize is False):
+        if new and vectorize is not False:
+            look(program, particles.columns)
+        early = seen.early_end(program, particles.columns) if vectorize is not False else None
+        sums: _Sums | None = None
+        for rows in chunks(particles):
+            length = rows.stop - rows.start
+            run = run_model(
+                program,
+                particles.columns if length == n else select(particles.columns, rows),
+                length,
+                vectorize,
+                early=early,
+                check=new and sums is None,
+                lost=None if particles.failed is None else particles.failed[rows],
+                progressbar=progressbar,
+            )
+            if sums is None:
+                sums = _Sums(particles, run, partial=partial, scratch=scratch)
+            sums.add(run, rows)
     assert sums is not None
     if run.early:
         seen.expect_data(model)

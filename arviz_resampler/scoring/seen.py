@@ -5,12 +5,16 @@ Knows programs; nothing of particles or weights.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from arviz_resampler.errors import ProgramWarning, warn
+from arviz_resampler.mapping.streams import generators_kept
 from arviz_resampler.programs.columns import Columns
+from arviz_resampler.programs.fallback import other_randomness, same_state
 from arviz_resampler.programs.model_runner import Early, early_end
 from arviz_resampler.programs.program import Program
 
@@ -22,6 +26,7 @@ class SeenModels:
         self._seen: set[Any] = set()
         self._long: set[Any] = set()  # code that goes on after the last site that counts
         self._said: set[Any] = set()  # code that was said to run one particle at a time
+        self._restless: set[Any] = set()  # code that has moved generators of NumPy or Python
 
     def __reduce__(self) -> Any:
         return type(self), ()  # code does not pickle
@@ -32,6 +37,25 @@ class SeenModels:
         new = isinstance(model, torch.nn.Module) or _code(model) not in self._seen
         self._seen.add(_code(model))
         return new
+
+    @contextmanager
+    def generators_kept(self, model: Any, *, new: bool, singly: bool) -> Iterator[None]:
+        """Put the generators back after a model that may move them.
+
+        A map puts back that of torch. To keep the others takes as long as a small map, so it is done for
+        code that is new, that has moved them before, or that runs one particle at a time.
+        """
+        code = _code(model)
+        if not (new or singly or code in self._said or code in self._restless):
+            yield
+            return
+        with generators_kept():
+            before = other_randomness()
+            try:
+                yield
+            finally:
+                if not same_state(other_randomness(), before):
+                    self._restless.add(code)
 
     def expect_data(self, program: Any) -> None:
         """Look at models of this code, which may go on after the last site that counts."""
