@@ -3,7 +3,7 @@ import pickle
 
 import pytest
 
-from arviz_resampler._frozen import FrozenMapping
+from arviz_resampler.frozen import FrozenMapping
 
 
 def test_a_frozen_mapping_is_what_it_was_made_of_and_cannot_be_changed():

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from arviz_resampler._frozen import FrozenMapping
 from arviz_resampler.analysis import tables
 from arviz_resampler.analysis.quantities import Statistic
 from arviz_resampler.arguments import as_probability
@@ -25,6 +24,7 @@ from arviz_resampler.errors import (
     suggestion,
     warn,
 )
+from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.pipeline import Drawn
 from arviz_resampler.weights.weights import Weights
 

@@ -24,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
+from arviz_resampler.weights.normalize import standard_error
+
 Floats = NDArray[np.float64]
 
 RELIABLE = 30.0  # effective particles of an error that can be believed
@@ -52,6 +54,11 @@ class Estimate(NamedTuple):
     lower: float
     upper: float
 
+    @property
+    def reliable(self) -> bool:
+        """Whether its error can be believed."""
+        return self.n_effective >= RELIABLE
+
 
 UNKNOWN = Estimate(*[math.nan] * 5)
 
@@ -68,13 +75,8 @@ def _dot(first: Floats, second: Floats) -> float:
 
 
 def _error(influence: Floats) -> tuple[float, float]:
-    """Standard error, and the effective number of particles that it is estimated from."""
-    top = float(np.abs(influence).max())
-    if not top:
-        return 0.0, 0.0
-    squares = (influence / top) ** 2
-    total = float(squares.sum())
-    return top * math.sqrt(total), total**2 / _dot(squares, squares)
+    mcse, n_effective = standard_error(influence)
+    return float(mcse), float(n_effective)
 
 
 def half_width(n_effective: float, ci_prob: float) -> float:
@@ -93,8 +95,8 @@ def _estimate(value: float, influence: Floats, ci_prob: float, n_most: float = m
 
 def moments(weights: Floats, values: Floats, ci_prob: float = 0.95) -> Moments:
     """Weighted mean and standard deviation."""
-    constant = float(values[0])
     if values.min() == values.max():
+        constant = float(values[0])
         # Exact, unless it counts what no particle has hit, or none has missed.
         n = 0.0 if constant in (0.0, 1.0) else float(len(values))
         return Moments(Estimate(constant, 0.0, n, constant, constant), Estimate(0.0, 0.0, n, 0.0, 0.0))
@@ -104,11 +106,9 @@ def moments(weights: Floats, values: Floats, ci_prob: float = 0.95) -> Moments:
     variance = _dot(weights, squares)
     sd = math.sqrt(variance)
     of_sd = weights * (squares - variance) / (2 * sd) if sd else np.zeros(len(values))
-    return Moments(_estimate(mean, weights * centered, ci_prob), _positive(_estimate(sd, of_sd, ci_prob)))
-
-
-def _positive(found: Estimate) -> Estimate:
-    return found._replace(lower=max(found.lower, 0.0))
+    spread = _estimate(sd, of_sd, ci_prob)
+    spread = spread._replace(lower=max(spread.lower, 0.0))
+    return Moments(_estimate(mean, weights * centered, ci_prob), spread)
 
 
 def fraction(found: Estimate, missed: float, ci_prob: float) -> Estimate:

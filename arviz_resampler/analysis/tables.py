@@ -168,7 +168,7 @@ def _with_errors(columns: Iterable[str], row: Iterable[estimates.Estimate]) -> d
             f"lower_{column}": number.lower,
             f"upper_{column}": number.upper,
             f"n_effective_{column}": number.n_effective,
-            f"reliable_{column}": number.n_effective >= estimates.RELIABLE,
+            f"reliable_{column}": number.reliable,
         }
     return found
 
@@ -193,7 +193,7 @@ def _contrast_row(found: estimates.Contrast) -> dict[str, float]:
         "lower": difference.lower,
         "upper": difference.upper,
         "n_effective": difference.n_effective,
-        "reliable": difference.n_effective >= estimates.RELIABLE,
+        "reliable": difference.reliable,
         "ratio": ratio.value,
         "mcse_ratio": ratio.mcse,
         "ratio_lower": ratio.lower,

@@ -172,7 +172,7 @@ def residual(weights: Floats, num_samples: int, rng: np.random.Generator) -> Int
 
 
 def _invert(weights: Floats, points: Floats) -> Ints:
-    """Particle whose stretch of the cumulative weights holds each point of [0, 1)."""
+    """Particle whose interval of the cumulative weights holds each point of [0, 1)."""
     # Torch takes a quarter of NumPy's time to the same sums.
     cumulative = torch.tensor(weights).cumsum_(0).numpy()
     index: Ints = np.searchsorted(cumulative, points * cumulative[-1], side="right")

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from arviz_resampler._frozen import FrozenMapping
 from arviz_resampler.errors import from_extra
+from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.plots.verdicts import COLORS, style
 from arviz_resampler.tuning.ranges import Number, Range
 from arviz_resampler.weights.diagnostics import Diagnostics

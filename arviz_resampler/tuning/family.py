@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from arviz_resampler._frozen import FrozenMapping
 from arviz_resampler.errors import ArgumentError, ProgramError, ResamplerError, quoted, suggestion
+from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.tuning.ranges import Number, Range
 
 Model = Callable[[], Any]

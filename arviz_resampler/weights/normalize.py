@@ -134,13 +134,13 @@ def of_particles(name: str, values: ArrayLike, num_particles: int) -> NDArray[An
     return array
 
 
-def effective_number(weights: Floats, deviations: Floats) -> Any:
-    """Effective number of particles behind the error of a mean, by its deviations, shape (N, ...)."""
-    influence = np.abs(weights.reshape(-1, *[1] * (deviations.ndim - 1)) * deviations)
-    top = np.where(np.ptp(deviations, axis=0) > 0, influence.max(axis=0), 0.0)
-    squares = np.divide(influence, top, out=np.zeros_like(influence), where=top > 0) ** 2
-    total, fourth = squares.sum(axis=0), (squares**2).sum(axis=0)
-    return np.divide(total**2, fourth, out=np.zeros_like(total), where=fourth > 0)[()]
+def standard_error(influence: Floats) -> tuple[Any, Any]:
+    """Standard error by influences, shape (N, ...), and the effective particles that it is estimated from."""
+    top = np.abs(influence).max(axis=0)
+    squares = np.divide(influence, top, out=np.zeros_like(influence), where=top != 0) ** 2
+    total, fourth = squares.sum(axis=0), np.einsum("i...,i...->...", squares, squares)
+    n_effective = np.divide(total**2, fourth, out=np.zeros_like(total), where=fourth != 0)
+    return (top * np.sqrt(total))[()], n_effective[()]
 
 
 def frozen(array: NDArray[T]) -> NDArray[T]:

@@ -14,20 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from arviz_resampler._frozen import FrozenMapping
 from arviz_resampler.arguments import as_probabilities
+from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.weights.diagnostics import Diagnostics, as_text, diagnose
 from arviz_resampler.weights.normalize import (
     Floats,
     Normalized,
     add,
     checked,
-    effective_number,
     frozen,
     kish_ess,
     normalize,
     of_particles,
     particle_values,
+    standard_error,
     sums_without,
 )
 from arviz_resampler.weights.pareto import ParetoFit, fit_pareto
@@ -309,7 +309,7 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        return np.tensordot(self.normalized, particle_values(values, self.normalized), axes=1)[()]
+        return self._average(particle_values(values, self.normalized))[()]
 
     def quantile(self, values: ArrayLike, q: ArrayLike) -> Any:
         """Weighted quantile: the inverse of the weighted empirical distribution function.
@@ -360,8 +360,9 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        array = particle_values(values, self.normalized)
-        return effective_number(self.normalized, array - self.mean(array))
+        deviations = self._deviations(values)
+        influence = self.normalized.reshape(-1, *[1] * (deviations.ndim - 1)) * deviations
+        return standard_error(np.where(np.ptp(deviations, axis=0) > 0, influence, 0.0))[1]
 
     def mcse(self, values: ArrayLike) -> Any:
         """Monte Carlo standard error of :meth:`Weights.mean`.
@@ -383,5 +384,12 @@ class Weights:
         WeightError
             If no particle has weight.
         """
+        return np.sqrt(np.tensordot(self.normalized**2, self._deviations(values) ** 2, axes=1))[()]
+
+    def _average(self, array: Floats) -> Any:
+        return np.tensordot(self.normalized, array, axes=1)
+
+    def _deviations(self, values: ArrayLike) -> Floats:
         array = particle_values(values, self.normalized)
-        return np.sqrt(np.tensordot(self.normalized**2, (array - self.mean(array)) ** 2, axes=1))[()]
+        deviations: Floats = array - self._average(array)
+        return deviations

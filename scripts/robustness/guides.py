@@ -49,57 +49,22 @@ def guide_list(program: Callable[[], Any]) -> Any:
 
 def guides() -> list[Kind]:
     """Each for the model of this file. Made when they are run, since some draw when they are made."""
-    return [
-        Kind("AutoNormal", auto(partial(autoguide.AutoNormal, init_scale=1.0)), guided, same=False),
-        Kind(
-            "AutoNormal that has not run before",
-            autoguide.AutoNormal(guided, init_scale=1.0),
-            guided,
-            same=False,
-        ),
-        Kind(
-            "AutoDiagonalNormal",
-            auto(partial(autoguide.AutoDiagonalNormal, init_scale=1.0)),
-            guided,
-            same=False,
-        ),
-        Kind(
-            "AutoMultivariateNormal",
-            auto(partial(autoguide.AutoMultivariateNormal, init_scale=1.0)),
-            guided,
-            same=False,
-        ),
-        Kind(
-            "AutoLowRankMultivariateNormal",
-            auto(partial(autoguide.AutoLowRankMultivariateNormal, init_scale=1.0, rank=1)),
-            guided,
-            same=False,
-        ),
-        Kind(
-            "AutoIAFNormal",
-            auto(partial(autoguide.AutoIAFNormal, num_transforms=1, hidden_dim=[8])),
-            guided,
-            same=False,
-        ),
-        Kind(
-            "AutoNormalMessenger",
-            auto(partial(autoguide.AutoNormalMessenger, init_scale=1.0)),
-            guided,
-            same=False,
-        ),
-        Kind(
-            "AutoHierarchicalNormalMessenger",
-            auto(partial(autoguide.AutoHierarchicalNormalMessenger, init_scale=1.0)),
-            guided,
-            same=False,
-        ),
-        Kind(
-            "AutoStructured",
-            auto(partial(autoguide.AutoStructured, conditionals="normal", init_scale=1.0)),
-            guided,
-            same=False,
-        ),
-        Kind("AutoDelta", auto(autoguide.AutoDelta), guided, same=False),
-        Kind("AutoLaplaceApproximation, from its normal", auto(laplace), guided, same=False),
-        Kind("AutoGuideList", auto(guide_list), guided, same=False),
-    ]
+
+    def normal(kind: Callable[..., Any], **options: Any) -> Callable[[], Any]:
+        return auto(partial(kind, init_scale=1.0, **options))
+
+    guide_by_name = {
+        "AutoNormal": normal(autoguide.AutoNormal),
+        "AutoNormal that has not run before": autoguide.AutoNormal(guided, init_scale=1.0),
+        "AutoDiagonalNormal": normal(autoguide.AutoDiagonalNormal),
+        "AutoMultivariateNormal": normal(autoguide.AutoMultivariateNormal),
+        "AutoLowRankMultivariateNormal": normal(autoguide.AutoLowRankMultivariateNormal, rank=1),
+        "AutoIAFNormal": auto(partial(autoguide.AutoIAFNormal, num_transforms=1, hidden_dim=[8])),
+        "AutoNormalMessenger": normal(autoguide.AutoNormalMessenger),
+        "AutoHierarchicalNormalMessenger": normal(autoguide.AutoHierarchicalNormalMessenger),
+        "AutoStructured": normal(autoguide.AutoStructured, conditionals="normal"),
+        "AutoDelta": auto(autoguide.AutoDelta),
+        "AutoLaplaceApproximation, from its normal": auto(laplace),
+        "AutoGuideList": auto(guide_list),
+    }
+    return [Kind(name, guide, guided, same=False) for name, guide in guide_by_name.items()]
