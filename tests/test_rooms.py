@@ -12,7 +12,7 @@ import arviz_resampler
 PACKAGE = Path(arviz_resampler.__file__).parent
 FILES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
 # Everybody may import these, and they import at most each other.
-GROUND = {"_version", "arguments", "errors", "frozen", "sites"}
+GROUND = {"_version", "arguments", "errors", "frozen", "printed", "sites"}
 MAY_IMPORT = {
     "mapping": set(),
     "densities": {"mapping"},
@@ -109,8 +109,8 @@ def test_no_files_import_each_other_in_a_circle():
 
 # Public classes, most of whose lines are their documentation.
 LONGER = {
-    "resampler.py": 510,
-    "weights/weights.py": 410,
+    "resampler.py": 515,
+    "weights/weights.py": 445,
 }
 
 

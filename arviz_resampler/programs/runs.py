@@ -63,7 +63,7 @@ class ScoredRun:
     observed: list[str] = field(default_factory=list)
     deterministic: dict[str, SiteRun] = field(default_factory=dict)
     notes: dict[str, Invalid] = field(default_factory=dict)  # parameters that are invalid for some
-    densities_normalized: bool = True
+    unnormalized: set[str] = field(default_factory=set)  # sites without a normalized density
     singly: str = ""  # what is to be said of a model that ran one particle at a time
     kinds: dict[str, str] = field(default_factory=dict)  # of sites, in their order
 

@@ -187,10 +187,10 @@ class ScoreHandler(SiteHandler):
         """
         scale, mask = msg["scale"], msg["mask"]
         if isinstance(scale, Tensor) or scale != 1.0:
-            self.score.densities_normalized = False
+            self.score.unnormalized.add(msg["name"])
             each = each * self._aligned(scale, each)
         if masks and mask is not None and mask is not True:
-            self.score.densities_normalized = False
+            self.score.unnormalized.add(msg["name"])
             each = torch.where(self._aligned(mask, each), each, 0.0)
         total = self._total(each)
         return total if invalid is None else total.masked_fill(invalid, torch.nan)
@@ -200,6 +200,6 @@ class ScoreHandler(SiteHandler):
         with self.particles.outside():
             log_factor = self.particles.rows(msg["fn"].log_factor).to(torch.float64, copy=True)
             self._add_up(msg, log_factor)
-        self.score.densities_normalized = False
+        self.score.unnormalized.add(name)
         self.score.kinds[name] = "factor"
         self._keep(msg, "factor", torch.empty(0), [])

@@ -125,7 +125,7 @@ def stack_scores(
             for name, found in first.deterministic.items()
         },
         notes=notes,
-        densities_normalized=all(s.densities_normalized for s in scores),
+        unnormalized=set().union(*(s.unnormalized for s in scores)),
         kinds=first.kinds,
     )
 

@@ -206,6 +206,12 @@ class SiteLogRatios(Mapping[str, Floats]):
             self._made[label].flags.writeable = False
         return self._made[label]
 
+    def labels_of(self, names: Collection[str]) -> tuple[str, ...]:
+        """Labels of the log ratios that hold any of these sites."""
+        if not names:
+            return ()
+        return tuple(label for label, parts in self._labels.items() if not set(names).isdisjoint(parts))
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._labels)
 

@@ -162,11 +162,12 @@ class _Sums:
             notes = {name: note.describe(n) for name, note in self._notes.items()}
             targets = resolve_nonfinite(particles, targets, notes)
             self._tops = [float(add_up(particles, targets, self._total).max())]
+        ratios = SiteLogRatios(particles, targets)
         weights = Weights.from_sum(
-            SiteLogRatios(particles, targets),
+            ratios,
             self._total.cpu().numpy(),
             max(self._tops),
-            densities_normalized=run.densities_normalized,
+            unnormalized=ratios.labels_of(run.unnormalized),
             failed=None if particles.failed is None else particles.failed.numpy(),
             out=self._room.numpy(),
         )

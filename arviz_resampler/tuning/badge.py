@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from arviz_resampler.plots.verdicts import COLORS, SIGNS
+from arviz_resampler.weights.diagnostics import k_hat_text
+from arviz_resampler.weights.verdict import missed
 from arviz_resampler.weights.weights import Weights
 
 _FACT = "display:inline-block;margin-right:1em"
@@ -15,12 +17,12 @@ _FACT = "display:inline-block;margin-right:1em"
 def verdict_badge(prior: Any, weights: Weights, num_samples: int, notes: Iterable[str]) -> str:
     """HTML of a verdict: color, sign and words."""
     found = weights.diagnostics(num_samples)
-    k = f"k-hat {found.pareto_k:.2f} (good below {found.good_k:.2f})"
     distinct = prior["sample_stats_prior"].attrs["n_unique"]
     facts = [
         f"ESS {found.ess:,.0f} of {found.num_guide_samples:,}",
         f"{distinct:,} of {num_samples:,} draws distinct",
-        f"no k-hat: {found.pareto_k_reason}" if found.pareto_k_reason else k,
+        f"k-hat {k_hat_text(found)}",
+        missed(weights),
     ]
     if found.verdict == "good":
         facts.append(f"site {weights.costliest_site!r} costs most")

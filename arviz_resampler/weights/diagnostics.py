@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from arviz_resampler.weights.verdict import Verdict, exp_text, judge
+from arviz_resampler.weights.verdict import Verdict, exp_text, judge, k_hat_unused, missed
 
 if TYPE_CHECKING:
     from arviz_resampler.weights.weights import Weights
@@ -36,7 +37,7 @@ class Diagnostics(NamedTuple):
     pareto_k : float
         Pareto k-hat, NaN where there is none.
     pareto_k_reason : str
-        Why there is none, or nothing.
+        Why there is none, or why the verdict did not ask for it, or nothing.
     good_k : float
         Below which k-hat is good.
     tail_length : int
@@ -45,6 +46,9 @@ class Diagnostics(NamedTuple):
         Log of the mean raw ratio, near 0 where the guide reaches all of the model.
     log_mean_weight_se : float
         Its standard error.
+    missed_mass : float
+        Upper 95 % bound of the fraction of the model's mass that lies where no particle is; NaN where a
+        normalizing constant is unknown.
     failed_mass : float
         Fraction of the model's mass that could not be simulated.
     failed_mass_se : float
@@ -66,6 +70,7 @@ class Diagnostics(NamedTuple):
     tail_length: int
     log_mean_weight: float
     log_mean_weight_se: float
+    missed_mass: float
     failed_mass: float
     failed_mass_se: float
 
@@ -85,27 +90,37 @@ def diagnose(weights: Weights, num_samples: int) -> Diagnostics:
         num_supported=weights.num_supported,
         expected_distinct=weights.expected_distinct(num_samples),
         pareto_k=weights.pareto.k,
-        pareto_k_reason=weights.pareto.reason,
+        pareto_k_reason=weights.pareto.reason or k_hat_unused(weights, num_samples),
         good_k=weights.pareto.threshold,
         tail_length=weights.pareto.tail,
         log_mean_weight=weights.log_mean_weight,
         log_mean_weight_se=weights.log_mean_weight_se,
+        missed_mass=weights.missed_mass,
         failed_mass=failed_mass,
         failed_mass_se=failed_mass_se,
     )
 
 
-def as_text(found: Diagnostics, *, densities_normalized: bool) -> str:
+def k_hat_text(found: Diagnostics) -> str:
+    """Pareto k-hat and what is good, or why it says nothing."""
+    if found.pareto_k_reason:
+        return f"{'none' if math.isnan(found.pareto_k) else 'not used'}: {found.pareto_k_reason}"
+    return f"{found.pareto_k:.2f} (good below {found.good_k:.2f})"
+
+
+def as_text(weights: Weights, num_samples: int) -> str:
     """Weights in a few lines; with what is expected of the mean ratio where the densities are normalized."""
-    k = f"{found.pareto_k:.2f} (good below {found.good_k:.2f})"
+    found = diagnose(weights, num_samples)
     expected = f" (1 expected, relative error {found.log_mean_weight_se:.2g})"
     lines = [
         f"Weights: {found.verdict}",
         f"  ESS            {found.ess:.1f} of {found.num_guide_samples} ({found.ess_fraction:.1%})",
         f"  largest weight {found.max_weight:.3g}",
         f"  in support     {found.num_supported}",
-        f"  Pareto k-hat   {f'none: {found.pareto_k_reason}' if found.pareto_k_reason else k}",
-        f"  mean ratio     {exp_text(found.log_mean_weight, 4)}" + (expected if densities_normalized else ""),
+        f"  Pareto k-hat   {k_hat_text(found)}",
+        f"  mean ratio     {exp_text(found.log_mean_weight, 4)}"
+        + (expected if weights.densities_normalized else ""),
+        f"  missed mass    {missed(weights)}",
     ]
     if found.verdict != "good":
         lines.append(f"  advice         {found.advice}")

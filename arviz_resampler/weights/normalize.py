@@ -112,18 +112,6 @@ def sums_without(parts: Mapping[str, Floats]) -> Iterator[tuple[str, Floats]]:
         before = parts[name] if before is None else before + parts[name]
 
 
-def particle_values(values: ArrayLike, weights: Floats) -> Floats:
-    """Values by particle, zero where a particle without weight has none that is finite."""
-    if not weights.any():
-        raise WeightError("no particle has positive weight, so there is nothing to average: see advice")
-    array = of_particles("values", values, len(weights)).astype(np.float64, copy=False)
-    without = weights == 0
-    if without.any() and not np.isfinite(array[without]).all():
-        array = array.copy()
-        array[without] = 0.0
-    return array
-
-
 def of_particles(name: str, values: ArrayLike, num_particles: int) -> NDArray[Any]:
     """Values as an array, checked to be one for each particle."""
     array = as_array(name, values)
@@ -132,15 +120,6 @@ def of_particles(name: str, values: ArrayLike, num_particles: int) -> NDArray[An
             f"{name} must have the {num_particles} particles as the first axis, got shape {array.shape}"
         )
     return array
-
-
-def standard_error(influence: Floats) -> tuple[Any, Any]:
-    """Standard error by influences, shape (N, ...), and the effective particles that it is estimated from."""
-    top = np.abs(influence).max(axis=0)
-    squares = np.divide(influence, top, out=np.zeros_like(influence), where=top != 0) ** 2
-    total, fourth = squares.sum(axis=0), np.einsum("i...,i...->...", squares, squares)
-    n_effective = np.divide(total**2, fourth, out=np.zeros_like(total), where=fourth != 0)
-    return (top * np.sqrt(total))[()], n_effective[()]
 
 
 def frozen(array: NDArray[T]) -> NDArray[T]:

@@ -14,14 +14,32 @@ import numpy as np
 
 from arviz_resampler.weights.normalize import Floats
 
+_TIED = 1e-9  # of the largest ratio: what is not above the cutoff by more is tied with it
+
 
 class ParetoFit(NamedTuple):
-    """Shape of the upper tail of the weights."""
+    """Shape of the upper tail of the weights.
+
+    Attributes
+    ----------
+    k : float
+        Pareto k-hat, NaN where there is none.
+    tail : int
+        How many ratios it is fitted to.
+    threshold : float
+        Below which it is good.
+    reason : str
+        Why there is none, or nothing.
+    cutoff, scale : float
+        Where the tail begins, and the scale of the distribution, in units of the ratios.
+    """
 
     k: float
     tail: int
     threshold: float
-    reason: str  # why there is no k, or nothing
+    reason: str
+    cutoff: float = math.nan
+    scale: float = math.nan
 
 
 def _largest(values: Floats, count: int) -> Floats:
@@ -69,13 +87,14 @@ def fit_pareto(ratios: Floats) -> ParetoFit:
     top = _largest(ratios, tail + 1)
     excess = top[1:] - top[0]
     # Ratios of counts and choices are tied: those at the cutoff are not above it.
-    excess = excess[excess > top[-1] * 1e-9]
+    excess = excess[excess > top[-1] * _TIED]
     tail = len(excess)
     if not tail or excess[-1] <= excess[0] * (1 + 1e-9):
         return ParetoFit(math.nan, tail, threshold, "the largest weights are equal")
     if tail < 5:
         return ParetoFit(math.nan, tail, threshold, "most of the largest weights are equal")
-    excess /= excess[-1]  # k has no scale
+    largest = float(excess[-1])
+    excess /= largest  # k has no scale
     quarter = max(excess[int(tail / 4 + 0.5) - 1], 1e-12)
     b = 1 + _grid(tail) / (3 * quarter)
     # Logs of products: a log takes longer than eight multiplications, which leave 1e-30 to 1e110 at most.
@@ -87,7 +106,40 @@ def fit_pareto(ratios: Floats) -> ParetoFit:
     weight = np.exp(profile - profile.max())
     best = float((weight * b).sum() / weight.sum())
     shape = float(np.log(1 - best * excess).sum()) / tail
-    return ParetoFit((tail * shape + 5) / (tail + 10), tail, threshold, "")
+    k_hat = (tail * shape + 5) / (tail + 10)
+    return ParetoFit(k_hat, tail, threshold, "", float(top[0]), -shape / best * largest)
+
+
+def unfit_to_smooth(fit: ParetoFit, ess: float) -> str:
+    """Why weights with this tail are not to be smoothed, or nothing."""
+    if fit.reason:
+        return fit.reason
+    if fit.k < 0.5:
+        return f"Pareto k-hat {fit.k:.2f} is below 0.5, where smoothing gains nothing"
+    if fit.k >= 1:
+        return f"Pareto k-hat {fit.k:.2f} is 1 or more, where smoothing makes errors larger"
+    if ess <= fit.tail:
+        return (
+            f"the effective sample size {ess:.3g} is not above the {fit.tail} weights of the tail: k-hat is "
+            f"noise there, and smoothing makes errors larger"
+        )
+    return ""
+
+
+def smooth(ratios: Floats, fit: ParetoFit) -> Floats:
+    """Ratios whose tail is that of the fitted distribution, normalized.
+
+    As Vehtari et al. (2024): the i-th of M ratios becomes the quantile at ``(i - 1/2) / M``, but not more
+    than the largest ratio was.
+    """
+    largest = ratios.max()
+    where = np.flatnonzero(ratios - fit.cutoff > largest * _TIED)
+    where = where[np.argsort(ratios[where], kind="stable")]
+    p = (np.arange(len(where)) + 0.5) / len(where)
+    smoothed = ratios.copy()
+    smoothed[where] = np.minimum(fit.cutoff + fit.scale * np.expm1(-fit.k * np.log1p(-p)) / fit.k, largest)
+    smoothed /= smoothed.sum()
+    return smoothed
 
 
 @functools.lru_cache(maxsize=8)

@@ -37,7 +37,7 @@ def judge(weights: Weights, num_samples: int) -> Judgement:
         judgement = rule(weights, num_samples)
         if judgement is not None:
             return judgement
-    return Judgement("good", f"{_size(weights)}.{failures(weights)}")
+    return Judgement("good", f"{_size(weights)}. {missed(weights)}{failures(weights)}")
 
 
 # ---------------------------------------------------------------- rules
@@ -67,11 +67,7 @@ def heavy_tail(weights: Weights, num_samples: int) -> Judgement | None:
     """A few particles stand for a tail that the guide hardly reaches."""
     if not _has_uncovered_tail(weights):
         return None
-    fit = weights.pareto
-    fault = (
-        f"Pareto k-hat {fit.k:.2f} is above {fit.threshold:.2f}: a few particles stand for a tail "
-        f"that the guide hardly reaches"
-    )
+    fault = f"{_heaviness(weights)}: a few particles stand for a tail that the guide hardly reaches"
     return Judgement("unreliable", _advice(fault, weights, num_samples, widen=True))
 
 
@@ -109,11 +105,12 @@ def repeats(weights: Weights, num_samples: int) -> Judgement | None:
     """Draws repeat, as there are more of them than effective particles, or a few have much weight."""
     if weights.ess >= num_samples and not _is_heavy(weights):
         return None
-    fault = (
-        f"{_size(weights)}, about {weights.expected_distinct(num_samples):.0f} of {num_samples} draws "
-        f"are distinct"
-    )
-    return Judgement("low", _advice(fault, weights, num_samples, widen=False))
+    heavy = weights.ess >= num_samples
+    fault = f"{_size(weights)}, about {weights.expected_distinct(num_samples):.0f} of {num_samples} draws "
+    fault += "are distinct"
+    if heavy:
+        fault += f". {_heaviness(weights)}, so few particles have much of the weight"
+    return Judgement("low", _advice(fault, weights, num_samples, widen=heavy))
 
 
 # ---------------------------------------------------------------- what rules ask
@@ -129,10 +126,22 @@ def _has_uncovered_tail(weights: Weights) -> bool:
     Where the tail holds most of the weight because the model is much narrower than the guide, k-hat is
     noise; most particles then have next to no weight.
     """
-    if not _is_heavy(weights):
-        return False
+    return _is_heavy(weights) and not _tail_has_most(weights)
+
+
+def _tail_has_most(weights: Weights) -> bool:
+    """Whether the tail that k-hat is fitted to holds most of the weight, as of a much narrower model."""
     n = weights.num_particles
-    return bool(weights.ess >= weights.pareto.tail or np.count_nonzero(weights.normalized > 0.01 / n) > n / 2)
+    few = weights.ess < weights.pareto.tail
+    return bool(few and np.count_nonzero(weights.normalized > 0.01 / n) <= n / 2)
+
+
+def k_hat_unused(weights: Weights, num_samples: int) -> str:
+    """Why the verdict for a number of draws did not ask for k-hat, or nothing."""
+    decided = weights.ess < max(num_samples, min(_FEW, weights.num_particles / 2))
+    if math.isnan(weights.pareto.k) or not (decided and _tail_has_most(weights)):
+        return ""
+    return f"the {weights.pareto.tail} weights that it is fitted to are most of the weight"
 
 
 def _missing_mass(weights: Weights) -> float:
@@ -160,12 +169,34 @@ def exp_text(log: float, digits: int) -> str:
     return f"{math.exp(log):.{digits}g}" if log < 700 else f"exp({log:.{digits}g})"
 
 
+def _heaviness(weights: Weights) -> str:
+    fit = weights.pareto
+    return f"Pareto k-hat {fit.k:.2f} is above {fit.threshold:.2f}"
+
+
+def missed(weights: Weights) -> str:
+    """How much of the model may lie where no particle is."""
+    if weights.densities_normalized:
+        return f"Up to {weights.missed_mass:.2%} of the model may lie where no particle is."
+    known = weights.normalized_part
+    if known is None:
+        return "The model has no known normalizing constant, so it may lie where no particle is."
+    sites = ", ".join(map(repr, weights.unnormalized))
+    missing = _missing_mass(known)
+    much = missing > max(_MISSING * known.log_mean_weight_se * (1 - missing), _ROUNDING)
+    part = f"about {missing:.0%} lies" if much else f"up to {known.missed_mass:.2%} may lie"
+    return (
+        f"The model has no known normalizing constant; without {sites} it has one, and {part} where no "
+        f"particle is."
+    )
+
+
 def _size(weights: Weights) -> str:
     return f"effective sample size {weights.ess:.3g} of {weights.num_particles} particles"
 
 
 def _advice(fault: str, weights: Weights, num_samples: int, *, widen: bool) -> str:
-    return f"{fault}. {remedy(weights, num_samples, widen=widen)}{failures(weights)}"
+    return f"{fault}. {remedy(weights, num_samples, widen=widen)} {missed(weights)}{failures(weights)}"
 
 
 def remedy(weights: Weights, num_samples: int, *, widen: bool) -> str:

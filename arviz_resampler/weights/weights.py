@@ -6,7 +6,7 @@ Knows arrays of log ratios by site; nothing of programs, particles or draws.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from arviz_resampler.arguments import as_probabilities
+from arviz_resampler.arguments import as_names, as_probabilities
+from arviz_resampler.errors import ArgumentError, WeightError, quoted
 from arviz_resampler.frozen import FrozenMapping
+from arviz_resampler.weights import averages
 from arviz_resampler.weights.diagnostics import Diagnostics, as_text, diagnose
 from arviz_resampler.weights.normalize import (
     Floats,
@@ -26,11 +28,9 @@ from arviz_resampler.weights.normalize import (
     kish_ess,
     normalize,
     of_particles,
-    particle_values,
-    standard_error,
     sums_without,
 )
-from arviz_resampler.weights.pareto import ParetoFit, fit_pareto
+from arviz_resampler.weights.pareto import ParetoFit, fit_pareto, smooth, unfit_to_smooth
 from arviz_resampler.weights.verdict import Judgement, Verdict, judge
 
 _DEFAULT_DRAWS = 1000
@@ -49,6 +49,8 @@ class Weights:
     densities_normalized : bool
         Whether the densities of guide and model are both normalized, so that the raw ratios have
         mean one.
+    unnormalized : collection of str, optional
+        Sites whose densities are not, such as factors; the others still tell of missed mass.
     failed : array_like of bool, optional
         Which particles could not be simulated, shape (N,). They keep their weight.
 
@@ -62,7 +64,8 @@ class Weights:
     Raises
     ------
     ArgumentError
-        If the log ratios are not by site, not one-dimensional, or ``failed`` is of another length.
+        If the log ratios are not by site, not one-dimensional, ``failed`` is of another length, or
+        ``unnormalized`` names a site that has no log ratio.
     WeightError
         If a log ratio is NaN or +infinity.
 
@@ -87,6 +90,7 @@ class Weights:
     log_ratio_by_site: Mapping[str, Floats]
     densities_normalized: bool = True
     failed: NDArray[np.bool_] | None = None
+    unnormalized: Collection[str] = ()
     log_ratio: Floats = field(init=False)
     _top: float | None = field(default=None, init=False)
     _out: Floats | None = field(default=None, init=False)
@@ -96,6 +100,13 @@ class Weights:
         self._set(log_ratio_by_site=FrozenMapping(sites), log_ratio=frozen(add(sites.values())))
         if self.failed is not None:
             self._set(failed=frozen(of_particles("failed", self.failed, self.num_particles).astype(bool)))
+        unnormalized = tuple(as_names("unnormalized", self.unnormalized))
+        if unknown := set(unnormalized) - sites.keys():
+            raise ArgumentError(f"unnormalized holds {quoted(unknown)}; the sites are {quoted(sites)}")
+        self._set(
+            unnormalized=unnormalized,
+            densities_normalized=bool(self.densities_normalized) and not unnormalized,
+        )
 
     @classmethod
     def from_sum(
@@ -104,7 +115,7 @@ class Weights:
         log_ratio: Floats,
         top: float,
         *,
-        densities_normalized: bool,
+        unnormalized: tuple[str, ...],
         failed: NDArray[np.bool_] | None,
         out: Floats,
     ) -> Weights:
@@ -112,7 +123,8 @@ class Weights:
         weights = object.__new__(cls)
         weights._set(
             log_ratio_by_site=log_ratio_by_site,
-            densities_normalized=densities_normalized,
+            densities_normalized=not unnormalized,
+            unnormalized=unnormalized,
             failed=failed,
             log_ratio=frozen(log_ratio),
             _top=top,
@@ -130,7 +142,12 @@ class Weights:
             object.__setattr__(self, name, value)
 
     def __reduce__(self) -> Any:
-        return Weights, (dict(self.log_ratio_by_site), self.densities_normalized, self.failed)
+        return Weights, (
+            dict(self.log_ratio_by_site),
+            self.densities_normalized,
+            self.failed,
+            self.unnormalized,
+        )
 
     # ---------------------------------------------------------------- numbers
 
@@ -194,22 +211,48 @@ class Weights:
         One minus the mean ratio, and 1.645 of its standard errors; NaN where the normalizing constant of a
         density is unknown.
         """
-        if not (self.ess and self.densities_normalized):
+        if not self.densities_normalized:
             return math.nan
+        if not self.ess:
+            return 1.0
         mean = math.exp(min(self.log_mean_weight, 700.0))
         return min(max(1 - mean + 1.645 * mean * self.log_mean_weight_se, 0.0), 1.0)
 
     @cached_property
+    def normalized_part(self) -> Weights | None:
+        """Weights of the sites whose densities are normalized; None where there are no others, or none."""
+        rest = {n: r for n, r in self.log_ratio_by_site.items() if n not in self.unnormalized}
+        return Weights(rest) if rest and self.unnormalized else None
+
+    @cached_property
     def failed_mass(self) -> tuple[float, float]:
         """Share of the model's mass that could not be simulated, and its Monte Carlo standard error."""
-        if self.failed is None or not self.ess:
+        if self.failed is None or not (self.failed.any() and self.ess):
             return 0.0, 0.0
-        return float(self.mean(self.failed)), float(self.mcse(self.failed))
+        mean, mcse, _ = averages.means(self.normalized, self.failed)
+        return float(mean), float(mcse)
 
     @cached_property
     def pareto(self) -> ParetoFit:
         """Generalized Pareto fit to the largest weights."""
         return fit_pareto(self.normalized)
+
+    @cached_property
+    def smoothed(self) -> Floats:
+        """Pareto-smoothed weights that sum to one, shape (N,), for numbers, not for draws.
+
+        The weights of the tail become the quantiles of the distribution that k-hat was fitted to. Where k-hat
+        is from 0.5 to 1 and the ESS above the length of the tail, numbers have about a fifth less error.
+
+        Raises
+        ------
+        WeightError
+            Elsewhere, where smoothing gains nothing or makes errors larger; the message says why.
+        """
+        why = unfit_to_smooth(self.pareto, self.ess)
+        if why:
+            raise WeightError(f"these weights cannot be smoothed: {why}")
+        return frozen(smooth(self.normalized, self.pareto))
 
     @property
     def pareto_k(self) -> float:
@@ -285,7 +328,7 @@ class Weights:
         return diagnose(self, num_samples)
 
     def __repr__(self) -> str:
-        return as_text(self.diagnostics(_DEFAULT_DRAWS), densities_normalized=self.densities_normalized)
+        return as_text(self, _DEFAULT_DRAWS)
 
     # ---------------------------------------------------------------- weighted answers
 
@@ -308,8 +351,16 @@ class Weights:
             If the first axis of the values is not that of the particles.
         WeightError
             If no particle has weight.
+
+        Warns
+        -----
+        WeightWarning
+            If a mean is not reliable: its error is estimated from less than 30 effective particles, or the
+            weights are unreliable.
         """
-        return self._average(particle_values(values, self.normalized))[()]
+        mean, _, n_effective = averages.means(self.normalized, values)
+        averages.warn_few("weighted means", n_effective, self.judge(1))
+        return mean[()]
 
     def quantile(self, values: ArrayLike, q: ArrayLike) -> Any:
         """Weighted quantile: the inverse of the weighted empirical distribution function.
@@ -332,12 +383,15 @@ class Weights:
             If the first axis of the values is not that of the particles, or q is no probability.
         WeightError
             If no particle has weight.
+
+        Warns
+        -----
+        WeightWarning
+            If a quantile is not reliable, as for :meth:`Weights.mean`.
         """
-        array, shares = particle_values(values, self.normalized), as_probabilities("q", q)
-        weights = self.normalized
-        if not weights.all():  # NumPy may take one without weight for the quantile of q = 0
-            array, weights = array[weights > 0], weights[weights > 0]
-        return np.quantile(array, shares, axis=0, weights=weights, method="inverted_cdf")
+        found, n_effective = averages.quantiles(self.normalized, values, as_probabilities("q", q))
+        averages.warn_few("weighted quantiles", n_effective, self.judge(1))
+        return found
 
     def n_effective(self, values: ArrayLike) -> Any:
         """Effective number of particles behind :meth:`Weights.mcse`; below 30 it cannot be believed.
@@ -350,8 +404,9 @@ class Weights:
         Returns
         -------
         float or ndarray
-            Shape (...), float64: ``sum(I**2)**2 / sum(I**4)`` with ``I = W * (values - mean)``; 0 where all
-            values are equal.
+            Shape (...), float64: ``sum(I**2)**2 / sum(I**4)`` with ``I = W * (values - mean)``. Where all
+            values are equal N, but 0 where they are all 0 or all 1: what they count was never hit, or never
+            missed.
 
         Raises
         ------
@@ -360,9 +415,7 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        deviations = self._deviations(values)
-        influence = self.normalized.reshape(-1, *[1] * (deviations.ndim - 1)) * deviations
-        return standard_error(np.where(np.ptp(deviations, axis=0) > 0, influence, 0.0))[1]
+        return averages.means(self.normalized, values)[2][()]
 
     def mcse(self, values: ArrayLike) -> Any:
         """Monte Carlo standard error of :meth:`Weights.mean`.
@@ -375,7 +428,8 @@ class Weights:
         Returns
         -------
         float or ndarray
-            Shape (...), float64: the root of ``sum(W**2 * (values - mean)**2)``.
+            Shape (...), float64: the root of ``sum(W**2 * (values - mean)**2)``; NaN where no particle tells
+            what it is.
 
         Raises
         ------
@@ -384,12 +438,4 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        return np.sqrt(np.tensordot(self.normalized**2, self._deviations(values) ** 2, axes=1))[()]
-
-    def _average(self, array: Floats) -> Any:
-        return np.tensordot(self.normalized, array, axes=1)
-
-    def _deviations(self, values: ArrayLike) -> Floats:
-        array = particle_values(values, self.normalized)
-        deviations: Floats = array - self._average(array)
-        return deviations
+        return averages.means(self.normalized, values)[1][()]

@@ -68,7 +68,7 @@ def test_masks_scales_and_factors_count_as_they_are_written(row):
     assert run.log_p["y"].tolist() == [0.0] * len(VALUES[index])
     torch.testing.assert_close(run.log_p["f"], -VALUES[index].double())
     assert list(run.log_p) == ["x", "y", "f"]
-    assert not run.densities_normalized
+    assert run.unnormalized
 
 
 def test_a_program_cannot_change_the_particles():

@@ -57,10 +57,9 @@ def test_scores_stand_in_the_order_of_the_runs_and_invalid_ones_are_counted():
     stacked = stack_scores(runs, {}, {}, None)
     assert stacked.log_p["x"].tolist() == [1.0, 2.0, 3.0]
     assert stacked.notes == {"x": Invalid("bad", 2)}
-    assert stacked.densities_normalized
-    assert not stack_scores(
-        [score(1.0), score(2.0, densities_normalized=False)], {}, {}, None
-    ).densities_normalized
+    assert not stacked.unnormalized
+    scores = [score(1.0), score(2.0, unnormalized={"x"})]
+    assert stack_scores(scores, {}, {}, None).unnormalized == {"x"}
 
 
 def test_a_score_that_is_missing_is_nan_for_a_lost_particle_and_an_error_for_another():

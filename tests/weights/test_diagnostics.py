@@ -1,5 +1,6 @@
 """The record of diagnostics, the pages that list its fields, and the numbers that stand in it."""
 
+import math
 import re
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 from arviz_resampler import Diagnostics, Weights
+from arviz_resampler.weights import verdict
+from arviz_resampler.weights.diagnostics import k_hat_text
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "container.md"
 
@@ -51,6 +54,7 @@ def test_the_record_holds_the_numbers_of_the_weights(weights):
         tail_length=weights.pareto.tail,
         log_mean_weight=weights.log_mean_weight,
         log_mean_weight_se=weights.log_mean_weight_se,
+        missed_mass=weights.missed_mass,
         failed_mass=failed_mass,
         failed_mass_se=failed_mass_se,
     )
@@ -70,6 +74,16 @@ def test_the_text_of_weights_is_made_of_the_record(weights):
     assert f"{found.ess:.1f} of 2000 ({found.ess_fraction:.1%})" in text
     assert f"{found.pareto_k:.2f} (good below {found.good_k:.2f})" in text
     assert text.endswith(found.advice) == (found.verdict != "good")
+    assert f"missed mass    {verdict.missed(weights)}" in text
+
+
+def test_k_hat_that_was_not_used_is_not_printed():
+    narrow = Weights({"x": -0.5 * (np.linspace(-5, 5, 4000) / 0.05) ** 2})
+    assert narrow.ess < narrow.pareto.tail
+    assert not math.isnan(narrow.pareto.k)
+    assert "not used: the" in repr(narrow)
+    assert f"{narrow.pareto.k:.2f}" not in repr(narrow)
+    assert k_hat_text(Weights({"x": np.zeros(50)}).diagnostics(10)) == "none: the largest weights are equal"
 
 
 def test_every_field_can_stand_in_a_file(weights):

@@ -5,17 +5,23 @@ import numpy as np
 import pyro.distributions as dist
 import pytest
 import torch
+from scipy.stats import genpareto
 
-from arviz_resampler.weights.pareto import fit_pareto
+from arviz_resampler import Weights
+from arviz_resampler.weights.pareto import ParetoFit, fit_pareto, unfit_to_smooth
+
+
+def of_arviz(log_ratio):
+    """Smoothed log weights and k-hat of the ArviZ that is installed."""
+    if az.__version__.startswith("0."):
+        return az.psislw(log_ratio)
+    from arviz_stats.base.array import array_stats
+
+    return array_stats.psislw(-log_ratio)  # of log likelihoods, whose ratios are the inverse
 
 
 def shape_of_arviz(log_ratio):
-    """k-hat of the ArviZ that is installed."""
-    if az.__version__.startswith("0."):
-        return float(az.psislw(log_ratio)[1])
-    from arviz_stats.base.array import array_stats
-
-    return float(array_stats.psislw(-log_ratio)[1])  # of log likelihoods, whose ratios are the inverse
+    return float(of_arviz(log_ratio)[1])
 
 
 @pytest.mark.parametrize("spread", [0.3, 1.0, 3.0])
@@ -132,3 +138,52 @@ def test_ratios_that_are_tied_with_the_cutoff_are_no_tail():
     )
     ratios[4] = 7.0
     assert (fit_pareto(ratios).reason, fit_pareto(ratios).tail) == ("", 5)
+
+
+# ---------------------------------------------------------------- weights with a smooth tail
+
+
+def pareto_weights(k, n=4000, seed=0):
+    ratio = (1 - np.random.default_rng(seed).random(n)) ** -k
+    return Weights({"x": np.log(ratio)}, densities_normalized=False)
+
+
+@pytest.mark.parametrize(
+    ("k", "ess", "why"),
+    [
+        (0.5, 91.0, ""),
+        (math.nextafter(0.5, 0), 91.0, "Pareto k-hat 0.50 is below 0.5, where smoothing gains nothing"),
+        (math.nextafter(1.0, 0), 91.0, ""),
+        (1.0, 91.0, "Pareto k-hat 1.00 is 1 or more, where smoothing makes errors larger"),
+        (0.7, 90.0, "the effective sample size 90 is not above the 90 weights of the tail"),
+    ],
+)
+def test_weights_are_smoothed_where_that_lowers_the_error(k, ess, why):
+    found = unfit_to_smooth(ParetoFit(k, 90, 0.65, "", 1.0, 1.0), ess)
+    assert found.startswith(why)
+    assert bool(found) is bool(why)
+
+
+def test_weights_without_k_hat_are_not_smoothed():
+    assert unfit_to_smooth(ParetoFit(math.nan, 3, 0.65, "too few"), 500.0) == "too few"
+
+
+def test_smoothed_weights_are_those_of_the_fitted_distribution():
+    weights = pareto_weights(0.6)
+    fit, smoothed = weights.pareto, weights.smoothed
+    raw = weights.normalized
+    assert smoothed.sum() == pytest.approx(1.0)
+    assert not smoothed.flags.writeable
+    tail = np.argsort(raw)[-fit.tail :]
+    body = np.setdiff1d(np.arange(4000), tail)
+    np.testing.assert_allclose(smoothed[body] / smoothed[body].sum(), raw[body] / raw[body].sum())
+    scale = raw[body].sum() / smoothed[body].sum()
+    p = (np.arange(fit.tail) + 0.5) / fit.tail
+    expected = np.minimum(genpareto.ppf(p, fit.k, loc=fit.cutoff, scale=fit.scale), raw.max())
+    np.testing.assert_allclose(smoothed[tail] * scale, expected, rtol=1e-9)
+    assert (np.diff(smoothed[tail]) >= 0).all()
+
+
+def test_smoothed_weights_are_those_of_arviz():
+    weights = pareto_weights(0.6, 10_000, seed=1)  # where both round the length of the tail alike
+    np.testing.assert_allclose(np.log(weights.smoothed), of_arviz(weights.log_ratio)[0], atol=1e-6)

@@ -19,6 +19,7 @@ BELOW_ONE = math.nextafter(1.0, 0.0)
 EVEN = np.full(N, 1 / N)
 LIGHT, HEAVY = ParetoFit(0.2, 90, 0.65, ""), ParetoFit(0.65, 90, 0.65, "")
 JUST_LIGHT = HEAVY._replace(k=0.65 * BELOW_ONE)
+MISSED = "Up to 1.23% of the model may lie where no particle is."
 NONE = ParetoFit(math.nan, 90, 0.65, "the largest weights are equal")
 
 
@@ -32,6 +33,9 @@ def numbers(**changes):
         "log_mean_weight": 0.0,
         "log_mean_weight_se": 0.01,
         "densities_normalized": True,
+        "missed_mass": 0.0123,
+        "normalized_part": None,
+        "unnormalized": (),
         "normalized": EVEN,
         "log_ratio_by_site": {"a": np.zeros(4), "b": np.full(4, -1.0)},
         "costliest_site": "c",
@@ -118,7 +122,7 @@ def test_particles_that_miss_a_small_gap_of_the_model_are_no_excess(num_particle
 
 
 def test_what_no_rule_judges_is_good():
-    assert judge(numbers(), 500) == ("good", "effective sample size 500 of 1000 particles.")
+    assert judge(numbers(), 500) == ("good", f"effective sample size 500 of 1000 particles. {MISSED}")
 
 
 def test_the_gravest_rule_decides():
@@ -151,13 +155,13 @@ def test_the_gravest_rule_decides():
             {"ess": 50.0},
             1000,
             "effective sample size 50 of 1000 particles, largest weight 0.012. Site 'c' costs most. About "
-            "20,000 guide samples, or a guide closer to the model, would give 1000 effective ones.",
+            f"20,000 guide samples, or a guide closer to the model, would give 1000 effective ones. {MISSED}",
         ),
         (
             {"pareto": HEAVY},
             1000,
             "Pareto k-hat 0.65 is above 0.65: a few particles stand for a tail that the guide hardly "
-            "reaches. Site 'c' costs most: widen the guide there, or bring it closer to the model.",
+            f"reaches. Site 'c' costs most: widen the guide there, or bring it closer to the model. {MISSED}",
         ),
         (
             {"log_mean_weight": math.log(0.75)},
@@ -177,12 +181,81 @@ def test_the_gravest_rule_decides():
             1000,
             "effective sample size 500 of 1000 particles, about 400 of 1000 draws are distinct. Site 'c' "
             "costs most. About 2,000 guide samples, or a guide closer to the model, would give 1000 "
-            "effective ones.",
+            f"effective ones. {MISSED}",
+        ),
+        (
+            {"pareto": HEAVY._replace(tail=501), "normalized": mostly(0.009)[0]},
+            400,
+            "effective sample size 500 of 1000 particles, about 160 of 400 draws are distinct. Pareto k-hat "
+            "0.65 is above 0.65, so few particles have much of the weight. Site 'c' costs most: widen the "
+            f"guide there, or bring it closer to the model. {MISSED}",
         ),
     ],
 )
 def test_the_sentence_names_the_fault_the_site_and_the_remedy(changes, num_samples, advice):
     assert judge(numbers(**changes), num_samples).advice == advice
+
+
+def part(mean, error, missed_mass):
+    """The part of a model that has a normalizing constant."""
+    log_se = error / mean
+    return SimpleNamespace(
+        densities_normalized=True,
+        log_mean_weight=math.log(mean),
+        log_mean_weight_se=log_se,
+        missed_mass=missed_mass,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, MISSED),
+        ({"missed_mass": 0.0}, "Up to 0.00% of the model may lie where no particle is."),
+        (
+            {"densities_normalized": False},
+            "The model has no known normalizing constant, so it may lie where no particle is.",
+        ),
+        (
+            {"densities_normalized": False, "unnormalized": ("f",), "normalized_part": part(0.5, 0.09, 0.7)},
+            "The model has no known normalizing constant; without 'f' it has one, and about 50% lies where "
+            "no particle is.",
+        ),
+        (
+            {"densities_normalized": False, "unnormalized": ("f",), "normalized_part": part(0.5, 0.11, 0.7)},
+            "The model has no known normalizing constant; without 'f' it has one, and up to 70.00% may lie "
+            "where no particle is.",
+        ),
+        (
+            {"densities_normalized": False, "unnormalized": ("f", "g"), "normalized_part": part(1, 0.1, 0.2)},
+            "The model has no known normalizing constant; without 'f', 'g' it has one, and up to 20.00% may "
+            "lie where no particle is.",
+        ),
+    ],
+)
+def test_what_may_be_missed_is_said_of_every_model(changes, said):
+    weights = numbers(**changes)
+    assert verdict.missed(weights) == said
+    assert judge(weights, 500).advice.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "num_samples", "unused"),
+    [
+        ({"ess": 89.0, "normalized": mostly(0.009)[0]}, 1, True),  # too few
+        ({"ess": 89.0, "normalized": mostly(0.011)[0]}, 1, False),
+        ({"ess": 90.0, "normalized": mostly(0.009)[0]}, 1, False),  # as many as the tail has
+        ({"ess": 300.0, "pareto": HEAVY._replace(tail=301), "normalized": mostly(0.009)[0]}, 301, True),
+        ({"ess": 300.0, "pareto": HEAVY._replace(tail=301), "normalized": mostly(0.009)[0]}, 300, False),
+        ({"ess": 89.0, "pareto": NONE, "normalized": mostly(0.009)[0]}, 1, False),
+    ],
+)
+def test_k_hat_is_not_used_where_the_tail_is_most_of_the_weight_and_there_are_too_few(
+    changes, num_samples, unused
+):
+    said = verdict.k_hat_unused(numbers(**changes), num_samples)
+    assert bool(said) is unused
+    assert not unused or said.endswith("weights that it is fitted to are most of the weight")
 
 
 @pytest.mark.parametrize(

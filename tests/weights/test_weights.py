@@ -1,11 +1,12 @@
 import math
 import pickle
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 
-from arviz_resampler import ArgumentError, WeightError, Weights
+from arviz_resampler import ArgumentError, WeightError, Weights, WeightWarning
 
 
 def normal_weights(n, guide_sd=10.0, mean=0.0, sd=1.0, seed=0):
@@ -227,7 +228,11 @@ def test_the_standard_error_of_the_mean_ratio_is_exact_for_equal_ratios(n):
 def test_a_quantile_is_never_that_of_a_particle_without_weight():
     # NumPy 2.0 gives the first value at q = 0, whatever it weighs.
     weights = Weights({"x": np.array([-np.inf, 0.0, math.log(2), -np.inf])})
-    assert weights.quantile([1.0, 2.0, 3.0, 4.0], [0.0, 0.3, 0.4, 1.0]).tolist() == [2.0, 2.0, 3.0, 3.0]
+    with pytest.warns(
+        WeightWarning, match="weights are unreliable, and weighted quantiles with them: effective"
+    ):
+        found = weights.quantile([1.0, 2.0, 3.0, 4.0], [0.0, 0.3, 0.4, 1.0])
+    assert found.tolist() == [2.0, 2.0, 3.0, 3.0]
 
 
 def test_expected_distinct_draws_are_those_of_resampling():
@@ -287,6 +292,7 @@ def test_weights_do_not_follow_the_arrays_that_they_were_made_of():
     assert weights.ess == pytest.approx(5.0)
 
 
+@pytest.mark.filterwarnings("ignore:.*are not reliable")
 def test_particles_without_weight_have_no_say_whatever_their_value():
     weights = Weights({"x": np.array([0.0, 0.0, -np.inf])})
     for odd in (np.nan, np.inf, -np.inf):
@@ -322,9 +328,9 @@ def test_a_sum_beyond_the_range_of_floats_is_refused():
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32, torch.int64, torch.bool])
 def test_values_may_be_tensors_of_any_dtype(kind):
-    weights = Weights({"x": np.zeros(4)})
-    assert weights.mean(torch.tensor([0, 1, 1, 0]).to(kind)) == 0.5
-    assert weights.mean(torch.ones(4, requires_grad=True)) == 1.0
+    weights = Weights({"x": np.zeros(64)})
+    assert weights.mean(torch.tensor([0, 1] * 32).to(kind)) == 0.5
+    assert weights.mean(torch.full((64,), 3.0, requires_grad=True)) == 3.0
 
 
 def test_the_ess_without_each_site_is_that_of_the_other_sites():
@@ -351,7 +357,7 @@ def test_room_for_weights_is_taken_once():
     room = np.empty(3)
     log_ratio = np.log([1.0, 2.0, 3.0])
     weights = Weights.from_sum(
-        {"x": log_ratio}, log_ratio, float(log_ratio.max()), densities_normalized=True, failed=None, out=room
+        {"x": log_ratio}, log_ratio, float(log_ratio.max()), unnormalized=(), failed=None, out=room
     )
     first = weights.normalized
     assert np.shares_memory(first, room)
@@ -375,3 +381,52 @@ def test_log_ratios_are_given_by_site():
 def test_a_mean_ratio_beyond_floats_is_shown_by_its_log():
     weights = Weights({"x": np.full(1000, 1e8)}, densities_normalized=False)
     assert "mean ratio     exp(1e+08)" in repr(weights)
+
+
+def test_what_is_known_of_a_model_without_a_normalizing_constant_is_its_other_sites():
+    ratio, factor = np.random.default_rng(0).normal(size=(2, 500))
+    weights = Weights({"x": ratio, "f": factor, "g": -factor}, unnormalized=("f", "g"))
+    assert not weights.densities_normalized
+    assert math.isnan(weights.missed_mass)
+    known = weights.normalized_part
+    assert known.missed_mass == Weights({"x": ratio}).missed_mass
+    assert f"without 'f', 'g' it has one, and up to {known.missed_mass:.2%} may lie" in repr(weights)
+    assert pickle.loads(pickle.dumps(weights)).unnormalized == ("f", "g")
+    assert Weights({"x": ratio}).normalized_part is None
+    assert Weights({"f": factor}, unnormalized=["f"]).normalized_part is None
+    assert Weights({"x": ratio}, densities_normalized=False).normalized_part is None
+    with pytest.raises(ArgumentError, match="unnormalized holds 'h'; the sites are 'x'"):
+        Weights({"x": ratio}, unnormalized=["h"])
+
+
+def test_without_weight_all_of_a_model_is_missed():
+    assert Weights({"x": np.full(50, -np.inf)}).missed_mass == 1.0
+
+
+@pytest.mark.parametrize(("hits", "warns"), [(29, True), (31, False)])
+def test_means_and_quantiles_warn_where_fewer_than_thirty_particles_tell_their_error(hits, warns):
+    # Of equal weights and few hits, the error of a mean is that of the hits; see test_honesty.py.
+    weights, values = Weights({"x": np.zeros(100_000)}), np.zeros((100_000, 2))
+    values[:hits, 0] = 1.0
+    values[:50_000, 1] = 1.0
+    expected = (
+        pytest.warns(WeightWarning, match="1 of 2 weighted means are not reliable")
+        if warns
+        else nullcontext()
+    )
+    with expected:
+        assert weights.mean(values).tolist() == pytest.approx([hits / 100_000, 0.5])
+    ordered = np.arange(100_000.0)
+    expected = (
+        pytest.warns(WeightWarning, match="1 of 1 weighted quantiles are not") if warns else nullcontext()
+    )
+    with expected:
+        weights.quantile(-ordered, (hits - 0.5) / 100_000)
+
+
+def test_weights_that_are_unreliable_have_no_reliable_mean():
+    weights = Weights({"x": np.full(1000, -3.0)})
+    with pytest.warns(
+        WeightWarning, match="weights are unreliable, and weighted means with them: the mean raw"
+    ):
+        weights.mean(np.arange(1000.0))

@@ -1,0 +1,89 @@
+"""Weighted means and quantiles of values by particle, and whether to believe their errors. Knows arrays."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from arviz_resampler.errors import WeightError, WeightWarning, warn
+from arviz_resampler.weights.normalize import Floats, of_particles
+from arviz_resampler.weights.verdict import Judgement
+
+RELIABLE = 30.0  # effective particles of an error that can be believed
+
+
+def particle_values(values: ArrayLike, weights: Floats) -> Floats:
+    """Values by particle, zero where a particle without weight has none that is finite."""
+    if not weights.any():
+        raise WeightError("no particle has positive weight, so there is nothing to average: see advice")
+    array = of_particles("values", values, len(weights)).astype(np.float64, copy=False)
+    without = weights == 0
+    if without.any() and not np.isfinite(array[without]).all():
+        array = array.copy()
+        array[without] = 0.0
+    return array
+
+
+def standard_error(influence: Floats) -> tuple[float, float]:
+    """Standard error by the influence of each particle, and the effective particles that tell it."""
+    top = float(np.abs(influence).max())
+    if not top:
+        return 0.0, 0.0
+    squares = (influence / top) ** 2
+    total = float(squares.sum())
+    return top * math.sqrt(total), total**2 / float(np.einsum("i,i", squares, squares))
+
+
+def mean(weights: Floats, values: Floats) -> tuple[float, float, float]:
+    """Weighted mean, its standard error, and the effective particles of this, of values of shape (N,).
+
+    Values that are all equal have an exact mean, unless they are all 0 or all 1: what they count was never
+    hit, or never missed, and how often it would be is not known.
+    """
+    if values.min() == values.max():
+        constant = float(values[0])
+        known = constant not in {0.0, 1.0}
+        return constant, 0.0 if known else math.nan, float(len(values)) if known else 0.0
+    found = float(np.einsum("i,i", weights, values))
+    mcse, n_effective = standard_error(weights * (values - found))
+    return found, mcse or math.nan, n_effective
+
+
+def means(weights: Floats, values: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """Weighted means, their standard errors and effective particles, of values of shape (N, ...)."""
+    array = particle_values(values, weights)
+    columns = np.reshape(array, (len(array), -1)).T
+    found = np.array([mean(weights, column) for column in columns]).reshape(*array.shape[1:], 3)
+    return found[..., 0], found[..., 1], found[..., 2]
+
+
+def quantiles(weights: Floats, values: ArrayLike, q: Floats) -> tuple[Floats, Floats]:
+    """Weighted quantiles of values of shape (N, ...), and the effective particles of their errors."""
+    array = particle_values(values, weights)
+    if not weights.all():  # NumPy may take one without weight for the quantile of q = 0
+        array, weights = array[weights > 0], weights[weights > 0]
+    found = np.quantile(array, q, axis=0, weights=weights, method="inverted_cdf")
+    columns, rows = np.reshape(array, (len(array), -1)).T, np.reshape(found, (q.size, -1))
+    n_effective = [
+        standard_error(weights * ((column <= value) - share))[1]
+        for share, row in zip(q.flat, rows, strict=True)
+        for column, value in zip(columns, row, strict=True)
+    ]
+    return found, np.reshape(n_effective, np.shape(found))
+
+
+def warn_few(what: str, n_effective: Floats, judgement: Judgement) -> None:
+    """Say how many numbers are not reliable, if any."""
+    few = int(np.count_nonzero(n_effective < RELIABLE))
+    if judgement.verdict == "unreliable":
+        warn(f"weights are unreliable, and {what} with them: {judgement.advice}", WeightWarning)
+    elif few:
+        least = np.nanmin(n_effective)
+        warn(
+            f"{few} of {np.size(n_effective)} {what} are not reliable: the error of the worst is estimated "
+            f"from {least:.2g} effective particles, and needs {RELIABLE:.0f}. Widen the guide where they "
+            f"are, or draw more guide samples.",
+            WeightWarning,
+        )
