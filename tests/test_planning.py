@@ -8,7 +8,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 
-from arviz_resampler import ArgumentError, MismatchError, Resampler, plan
+from arviz_resampler import ArgumentError, MismatchError, Resampler, Weights, plan, planning
 from arviz_resampler.planning import ess_fraction, needed
 
 GUIDE = 10.0
@@ -58,7 +58,7 @@ def test_errors_of_fractions_are_those_of_repeated_pilots():
     cache = [Resampler(normal(0.0, GUIDE), num_guide_samples=2000, random_seed=seed) for seed in range(200)]
     found = np.array([ess_fraction(resampler.weigh(normal(1.0, 2.0))) for resampler in cache])
     truth = fraction(1.0, 2.0, GUIDE)
-    values, errors = found.T
+    values, errors, _ = found.T
     assert abs(values.mean() - truth) < 5 * errors.mean() / math.sqrt(200)
     assert abs(values.std() / errors.mean() - 1) < 5 / math.sqrt(400)
 
@@ -91,6 +91,31 @@ def test_the_guide_itself_needs_as_many_particles_as_draws():
     assert row["ess_fraction"] == pytest.approx(1.0)
     assert row["num_guide_samples"] == 1200
     assert row["costliest_site"] is None or row["costliest_site"] != row["costliest_site"]
+
+
+@pytest.mark.parametrize(("hits", "verdict"), [(9, "unreliable"), (11, "good")])
+def test_a_pilot_is_good_only_where_ten_effective_particles_tell_the_error(hits, verdict):
+    # Each of a few particles that weigh more than the others has one influence, the others next to none.
+    ratio = np.ones(10_000)
+    ratio[:hits] = 30.0
+    weights = Weights({"x": np.log(ratio / ratio.mean())})
+    assert ess_fraction(weights)[2] == pytest.approx(hits, rel=0.05)
+    row = planning._row(weights, 500)
+    assert row["verdict"] == verdict
+    assert row["n_effective"] == ess_fraction(weights)[2]
+    assert ("effective particles, and needs 10. Draw a larger pilot" in row["advice"]) is (hits < 10)
+
+
+def test_advice_is_printed_below_the_table():
+    table = plan(
+        normal(0.0, GUIDE), {"a": normal(0, 5), "b": normal(0, 0.02)}, 1000, pilot=2000, random_seed=0
+    )
+    lines = repr(table).splitlines()
+    assert "advice" not in lines[0]
+    assert lines[-1] == f"  b: {table.loc['b', 'advice']}"
+    assert not any(line.startswith("  a:") for line in lines)
+    assert "<p>  b: a lower bound" in table._repr_html_()
+    assert repr(table.drop(columns="advice")).splitlines()[0].endswith("verdict")
 
 
 def test_a_pilot_that_is_too_small_gives_a_lower_bound_and_says_so():
