@@ -16,7 +16,7 @@ from torch import Tensor
 from arviz_resampler import containers
 from arviz_resampler.draws.chooser import Chooser
 from arviz_resampler.draws.race import Ints
-from arviz_resampler.errors import ProgramWarning, WeightError, WeightWarning, quoted, warn
+from arviz_resampler.errors import ProgramWarning, WeightError, quoted, warn
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.scoring.score_model import score_model
@@ -118,7 +118,7 @@ class Pipeline:
         return scored
 
     def score_for_numbers(self, model: Model) -> tuple[ScoredModel, xr.Dataset]:
-        """A model and all particles, with a warning where the weights are unreliable.
+        """A model that has weights, and all particles.
 
         Raises
         ------
@@ -126,11 +126,8 @@ class Pipeline:
             If no particle is in the support of the model.
         """
         scored = self.score(model)
-        verdict, advice = scored.weights.judge(1)
         if not scored.weights.ess:
-            raise WeightError(f"there is nothing to average: {advice}")
-        if verdict == "unreliable":
-            warn(f"weights are {verdict}: {advice}", WeightWarning)
+            raise WeightError(f"there is nothing to average: {scored.weights.judge(1).advice}")
         self.labels(scored).warn_renamed()
         return scored, self.dataset(scored)
 

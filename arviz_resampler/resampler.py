@@ -23,11 +23,12 @@ from arviz_resampler.arguments import (
     as_name,
     as_names,
     as_optional,
+    as_probability,
     as_seed,
     as_variants,
 )
 from arviz_resampler.draws.chooser import global_seed
-from arviz_resampler.errors import ArgumentError
+from arviz_resampler.errors import ArgumentError, WeightWarning, warn
 from arviz_resampler.particles.simulation import simulate, simulate_one
 from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.program import Program
@@ -402,6 +403,9 @@ class Resampler:
         3.0
         """
         scored, dataset = self.pipeline.score_for_numbers(model)
+        verdict, advice = scored.weights.judge(1)
+        if verdict == "unreliable":
+            warn(f"weights are {verdict}: {advice}", WeightWarning)
         weights = xr.DataArray(
             scored.weights.normalized, coords={"particle": dataset["particle"]}, name="weight"
         )
@@ -413,6 +417,7 @@ class Resampler:
         *,
         var_names: str | Sequence[str] | None = None,
         statistics: Mapping[str, Statistic] | None = None,
+        ci_prob: float = 0.95,
     ) -> pd.DataFrame:
         """Sensitivity of means and standard deviations to power-scaling the prior of one site.
 
@@ -426,6 +431,8 @@ class Resampler:
             Variables of prior and prior predictive; all if absent, none if empty.
         statistics : mapping of str to callable, optional
             Functions of the particle dataset that keep the dim ``particle``.
+        ci_prob : float, default 0.95
+            Probability of the intervals of the derivatives.
 
         Returns
         -------
@@ -438,8 +445,15 @@ class Resampler:
             If there is no such variable, or a statistic cannot be used.
         WeightError
             If no particle is in the support of the model.
+
+        Warns
+        -----
+        WeightWarning
+            If a derivative is not reliable; one warning, which names the worst.
         """
-        return power_scaling(*self.pipeline.score_for_numbers(model), var_names, statistics)
+        ci_prob = as_probability("ci_prob", ci_prob)
+        scored = self.pipeline.score_for_numbers(model)
+        return power_scaling(*scored, var_names, statistics, ci_prob=ci_prob)
 
     def compare(
         self,

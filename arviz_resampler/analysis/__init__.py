@@ -5,6 +5,7 @@ Knows the pipeline, datasets and weights; nothing of programs, plots or hyper-pa
 ==============  ======================================================================================
 comparison.py   `Comparison`; compare.py scores and draws its variants
 tables.py       tables of weighted numbers and of contrasts
+report.py       columns, print and warning of numbers that may not be reliable
 estimates.py    a weighted estimate and its Monte Carlo error
 quantities.py   the scalars of a particle dataset, and statistics of it
 sensitivity.py  power-scaling of one site's prior

@@ -5,7 +5,7 @@ Knows the pipeline and the tables of numbers; nothing of programs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,15 @@ from arviz_resampler.containers import groups_of
 from arviz_resampler.errors import (
     ArgumentError,
     WeightError,
-    WeightWarning,
     quoted,
     suggestion,
-    warn,
 )
 from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.pipeline import Drawn
 from arviz_resampler.weights.weights import Weights
 
-_SHOWN = ["ess", "ess_fraction", "pareto_k", "max_weight", "n_unique", "verdict"]  # in print
+_SHOWN = ["ess", "ess_fraction", "pareto_k", "max_weight", "missed_mass", "n_unique", "verdict"]  # in print
+_PERCENT = dict.fromkeys(["ess_fraction", "missed_mass"], "{:.1%}".format)
 
 
 class Comparison(dict[str, Any]):
@@ -201,6 +200,7 @@ class Comparison(dict[str, Any]):
         *,
         quantiles: float | Sequence[float] = (0.05, 0.5, 0.95),
         ci_prob: float = 0.95,
+        smooth: bool = False,
     ) -> pd.DataFrame:
         """Weighted mean, standard deviation and quantiles of each number by variant, with their errors.
 
@@ -215,6 +215,8 @@ class Comparison(dict[str, Any]):
             Probabilities of the quantiles.
         ci_prob : float, default 0.95
             Probability of the intervals.
+        smooth : bool, default False
+            Whether to use :attr:`.Weights.smoothed`.
 
         Returns
         -------
@@ -222,12 +224,16 @@ class Comparison(dict[str, Any]):
             A row for each quantity and variant: ``mean``, ``sd``, ``q5`` and so on, each followed by its
             Monte Carlo standard error ``mcse_mean``, interval from ``lower_mean`` to ``upper_mean``, the
             effective number of particles ``n_effective_mean`` that the error is estimated from, and
-            ``reliable_mean``: True from 30 of them on. NaN for variants without support.
+            ``reliable_mean``: True from 30 of them on, where the verdict on the weights is not
+            "unreliable". NaN for variants without support. It prints each number with its error, a bound
+            as ``< 0.012``, and an asterisk where a number is not reliable.
 
         Raises
         ------
         ArgumentError
             If there is no such variable, a statistic cannot be used, or a quantile is no probability.
+        WeightError
+            If weights of a variant cannot be smoothed.
 
         Warns
         -----
@@ -243,7 +249,6 @@ class Comparison(dict[str, Any]):
         (same journal 22, 1927), or, where few particles have a part in it, one from 0 to an upper bound:
         the estimate and the larger of three times the largest weight and :attr:`.Weights.missed_mass`.
         """
-        self._warn(self.weights)
         return tables.summary(
             self._weights,
             self._particles,
@@ -251,6 +256,7 @@ class Comparison(dict[str, Any]):
             statistics,
             quantiles=quantiles,
             ci_prob=as_probability("ci_prob", ci_prob),
+            smooth=smooth,
         )
 
     def contrast(
@@ -260,6 +266,7 @@ class Comparison(dict[str, Any]):
         statistic: str | Sequence[str] | Statistic | Mapping[str, Statistic] | None = None,
         *,
         ci_prob: float = 0.95,
+        smooth: bool = False,
     ) -> pd.DataFrame:
         """Difference and ratio of means between two variants, with paired errors.
 
@@ -272,8 +279,8 @@ class Comparison(dict[str, Any]):
         statistic : str, callable, sequence of str or mapping of str to callable, optional
             What to compare the means of: variables by name, a function of the particle dataset that keeps
             the dim ``particle``, or several by name. Every variable if absent.
-        ci_prob : float, default 0.95
-            Probability of the intervals.
+        ci_prob, smooth
+            As of :meth:`summary`.
 
         Returns
         -------
@@ -281,14 +288,21 @@ class Comparison(dict[str, Any]):
             A row for each quantity and pair: ``mean_a``, ``mean_b``; their ``difference``, a less b, with
             its error ``mcse`` and interval from ``lower`` to ``upper``, ``n_effective`` and ``reliable`` as
             in :meth:`summary`; for quantities that are nowhere negative also their ``ratio``,
-            with ``mcse_ratio``, ``ratio_lower`` and ``ratio_upper``.
+            with ``mcse_ratio``, ``ratio_lower``, ``ratio_upper``, ``n_effective_ratio`` and
+            ``reliable_ratio``.
 
         Raises
         ------
         ArgumentError
             If there is no such variant or variable, or a statistic cannot be used.
         WeightError
-            If no particle is in the support of one of the variants that are named.
+            If no particle is in the support of one of the variants that are named, or weights of one cannot
+            be smoothed.
+
+        Warns
+        -----
+        WeightWarning
+            If a number is not reliable; one warning, which names the worst.
 
         Notes
         -----
@@ -302,11 +316,12 @@ class Comparison(dict[str, Any]):
         if b is not None:
             self._check(b)
             others = [b]
-        self._warn([a, *others])
         chosen = (a, *others)
         particles = {name: self._particles[name] for name in chosen}
         ci_prob = as_probability("ci_prob", ci_prob)
-        return tables.contrast(self._weights, particles, a, others, statistic=statistic, ci_prob=ci_prob)
+        return tables.contrast(
+            self._weights, particles, a, others, statistic=statistic, ci_prob=ci_prob, smooth=smooth
+        )
 
     def _check(self, name: Any) -> None:
         """Refuse a variant that is not there, or has no weights to compute with."""
@@ -315,18 +330,12 @@ class Comparison(dict[str, Any]):
         if not self.weights[name].ess:
             raise WeightError(f"variant {name!r} has no mean: {self.weights[name].judge(1).advice}")
 
-    def _warn(self, names: Iterable[str]) -> None:
-        """Say of which variants the numbers cannot be trusted."""
-        for name in names:
-            verdict, advice = self.weights[name].judge(1)
-            if verdict == "unreliable":
-                warn(f"numbers of variant {name!r} are unreliable: {advice}", WeightWarning)
-
     def __repr__(self) -> str:
         head = f"Comparison of {len(self.weights)} variants, {self.num_samples} draws each"
         table = self.diagnostics()
+        table["pareto_k"] = table["pareto_k"].map("{:.2g}".format).where(table["pareto_k_reason"] == "", "-")
         shown = table[_SHOWN].to_string(
-            formatters={"ess": "{:.1f}".format, "ess_fraction": "{:.1%}".format},
+            formatters={"ess": "{:.1f}".format, **_PERCENT},
             float_format="{:.2g}".format,
             index_names=False,
         )

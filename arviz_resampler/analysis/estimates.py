@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from arviz_resampler.weights.normalize import standard_error
+from arviz_resampler.weights import averages
+from arviz_resampler.weights.averages import standard_error
 
 Floats = NDArray[np.float64]
 
-RELIABLE = 30.0  # effective particles of an error that can be believed
 RELIABLE_SLOPE = 50.0  # of the error of a derivative of a standard deviation
 FEW = 10.0  # effective particles below which a fraction has a bound instead of an interval
 
@@ -54,11 +54,6 @@ class Estimate(NamedTuple):
     lower: float
     upper: float
 
-    @property
-    def reliable(self) -> bool:
-        """Whether its error can be believed."""
-        return self.n_effective >= RELIABLE
-
 
 UNKNOWN = Estimate(*[math.nan] * 5)
 
@@ -74,11 +69,6 @@ def _dot(first: Floats, second: Floats) -> float:
     return float(np.einsum("i,i", first, second))
 
 
-def _error(influence: Floats) -> tuple[float, float]:
-    mcse, n_effective = standard_error(influence)
-    return float(mcse), float(n_effective)
-
-
 def half_width(n_effective: float, ci_prob: float) -> float:
     """Half the width of an interval in standard errors: Student's t for few effective particles."""
     if not math.isfinite(n_effective):
@@ -87,28 +77,38 @@ def half_width(n_effective: float, ci_prob: float) -> float:
 
 
 def _estimate(value: float, influence: Floats, ci_prob: float, n_most: float = math.inf) -> Estimate:
-    mcse, n = _error(influence)
+    mcse, n = standard_error(influence)
+    if not mcse:  # what is common to two numbers may be all of them
+        return _exact(value, 0.0 if math.isinf(n_most) else n_most)
     n = min(n, n_most)
     reach = half_width(n, ci_prob) * mcse
     return Estimate(value, mcse, n, value - reach, value + reach)
 
 
+def _exact(value: float, n_effective: float) -> Estimate:
+    """A number that is the same on all particles; of none, nothing is known of its error."""
+    if not n_effective:
+        return Estimate(value, math.nan, 0.0, math.nan, math.nan)
+    return Estimate(value, 0.0, n_effective, value, value)
+
+
 def moments(weights: Floats, values: Floats, ci_prob: float = 0.95) -> Moments:
     """Weighted mean and standard deviation."""
-    if values.min() == values.max():
-        constant = float(values[0])
-        # Exact, unless it counts what no particle has hit, or none has missed.
-        n = 0.0 if constant in (0.0, 1.0) else float(len(values))
-        return Moments(Estimate(constant, 0.0, n, constant, constant), Estimate(0.0, 0.0, n, 0.0, 0.0))
-    mean = _dot(weights, values)
-    centered = values - mean
+    mean, centered = _mean(weights, values, ci_prob)
     squares = centered**2
     variance = _dot(weights, squares)
+    if not variance:
+        return Moments(mean, _exact(0.0, mean.n_effective))
     sd = math.sqrt(variance)
-    of_sd = weights * (squares - variance) / (2 * sd) if sd else np.zeros(len(values))
-    spread = _estimate(sd, of_sd, ci_prob)
-    spread = spread._replace(lower=max(spread.lower, 0.0))
-    return Moments(_estimate(mean, weights * centered, ci_prob), spread)
+    spread = _estimate(sd, weights * (squares - variance) / (2 * sd), ci_prob)
+    return Moments(mean, spread._replace(lower=max(spread.lower, 0.0)))
+
+
+def _mean(weights: Floats, values: Floats, ci_prob: float) -> tuple[Estimate, Floats]:
+    """Weighted mean, and the deviations from it."""
+    value, mcse, n = averages.mean(weights, values)
+    reach = half_width(n, ci_prob) * mcse
+    return Estimate(value, mcse, n, value - reach, value + reach), values - value
 
 
 def fraction(found: Estimate, missed: float, ci_prob: float) -> Estimate:
@@ -131,7 +131,9 @@ def fraction(found: Estimate, missed: float, ci_prob: float) -> Estimate:
     value, mcse, n, *_ = found
     if n < FEW:
         low, high = (0.0, value + missed) if value < 0.5 else (value - missed, 1.0)
-        return found._replace(mcse=mcse or math.nan, lower=max(low, 0.0), upper=min(high, 1.0))
+        return found._replace(lower=max(low, 0.0), upper=min(high, 1.0))
+    if not mcse:
+        return found
     draws = value * (1 - value) / mcse**2
     z = half_width(n, ci_prob)
     middle = (value + z**2 / (2 * draws)) / (1 + z**2 / draws)
@@ -168,6 +170,7 @@ def quantiles(weights: Floats, values: Floats, q: Floats, ci_prob: float = 0.95)
         n = np.nan_to_num(squares**2 / summed(fourth, 4))
     reach = np.array([half_width(each, ci_prob) for each in n]) * np.sqrt(squares)
     low, high = at(q - reach), at(q + reach)
+    low, high = (np.where(n > 0, end, math.nan) for end in (low, high))
     errors = (high - low) / (2 * half_width(math.inf, ci_prob))
     return [Estimate(*map(float, each)) for each in zip(middle, errors, n, low, high, strict=True)]
 
@@ -182,25 +185,36 @@ class Contrast(NamedTuple):
 
 
 def contrast(
-    first: Floats, second: Floats, h_first: Floats, h_second: Floats, ci_prob: float = 0.95
+    first: Floats,
+    second: Floats,
+    h_first: Floats,
+    h_second: Floats,
+    *,
+    ci_prob: float = 0.95,
+    missed: tuple[float, float] | None = None,
 ) -> Contrast:
     """Compare the mean of one quantity under two weightings of the same particles.
 
     The particles are the same, so most of the error is common to both means and cancels in the
     influence of the difference. What cancels may be all that is known, so both numbers stand on no more
-    particles than the means. The ratio is compared on the log scale.
+    particles than the means. The ratio is compared on the log scale. ``missed``, of a quantity between 0
+    and 1, is what :func:`fraction` takes for each of the two: their bounds are those of a difference of which
+    few particles have a part.
     """
-    means = _dot(first, h_first), _dot(second, h_second)
-    influences = first * (h_first - means[0]), second * (h_second - means[1])
-    n_means = min(_error(influence)[1] for influence in influences)
-    difference = _estimate(means[0] - means[1], influences[0] - influences[1], ci_prob, n_means)
+    (a, centered_a), (b, centered_b) = _mean(first, h_first, ci_prob), _mean(second, h_second, ci_prob)
+    influences = first * centered_a, second * centered_b
+    n_means = min(a.n_effective, b.n_effective)
+    difference = _estimate(a.value - b.value, influences[0] - influences[1], ci_prob, n_means)
+    if missed is not None and n_means < FEW:
+        a, b = (fraction(mean, part, ci_prob) for mean, part in zip((a, b), missed, strict=True))
+        difference = difference._replace(lower=a.lower - b.upper, upper=a.upper - b.lower)
     ratio = UNKNOWN
-    if min(means) > 0 and min(h_first[first > 0].min(), h_second[second > 0].min()) >= 0:
-        value = means[0] / means[1]
-        log = _estimate(0.0, influences[0] / means[0] - influences[1] / means[1], ci_prob, n_means)
+    if min(a.value, b.value) > 0 and min(h_first[first > 0].min(), h_second[second > 0].min()) >= 0:
+        value = a.value / b.value
+        log = _estimate(0.0, influences[0] / a.value - influences[1] / b.value, ci_prob, n_means)
         factor = math.exp(min(log.upper, 700.0))
         ratio = Estimate(value, value * log.mcse, log.n_effective, value / factor, value * factor)
-    return Contrast(*means, difference, ratio)
+    return Contrast(a.value, b.value, difference, ratio)
 
 
 def overlap(first: Floats, second: Floats) -> float:
@@ -230,20 +244,19 @@ def derivatives(
     The derivative of a mean is its covariance with the log density (Kallioinen, Paananen, Buerkner and
     Vehtari 2024), that of the standard deviation the one of ``(h - mean)**2``, over twice itself.
     """
-    centered = values - _dot(weights, values)
+    now, centered = _mean(weights, values, ci_prob)
     score = log_p - _dot(weights, log_p)
     squares = centered**2
     variance = _dot(weights, squares)
-    n_mean = _error(weights * centered)[1]
+    n_mean = now.n_effective
     mean_score = _dot(weights, centered * score)
     log2 = math.log(2)
     if log_p.min() == log_p.max():  # as of a uniform prior: to any power it is what it is
-        nothing = Estimate(0.0, 0.0, n_mean, 0.0, 0.0)
-        return nothing, nothing
+        return _exact(0.0, n_mean), _exact(0.0, n_mean)
     of_mean = weights * (centered * score - mean_score)
     mean = _estimate(log2 * mean_score, log2 * of_mean, ci_prob, n_mean)
     if not variance:
-        return mean, Estimate(0.0, 0.0, 0.0, 0.0, 0.0)
+        return mean, _exact(0.0, n_mean)
     sd = math.sqrt(variance)
     square_score = _dot(weights, squares * score)
     influence = squares * score - square_score - 2 * mean_score * centered - variance * score

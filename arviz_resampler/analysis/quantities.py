@@ -52,7 +52,7 @@ def evaluate(
     Raises
     ------
     ArgumentError
-        If there is no such variable, a statistic cannot be used, or two quantities have one label.
+        If there is no such variable, or a statistic cannot be used.
     """
     names = _names(dataset, var_names)
     functions = as_mapping("statistics", statistics)
@@ -68,21 +68,27 @@ def evaluate(
             raise ArgumentError(
                 f"{name!r} has dtype {array.dtype}, which has no mean: turn it into real numbers"
             )
-    elements = {name: Elements(name, array.transpose(_PARTICLE, ...)) for name, array in found.items()}
-    check_labels(elements.items())
-    return elements
+    return {name: Elements(name, array.transpose(_PARTICLE, ...)) for name, array in found.items()}
 
 
-def check_labels(elements: Iterable[tuple[str, Elements]]) -> None:
-    """Refuse two quantities whose rows would have one label."""
-    names: dict[str, str] = {}
-    for name, labels in elements:
-        for label in labels:
-            if names.setdefault(label, name) != name:
-                raise ArgumentError(
-                    f"two quantities have the label {label!r}: one of {names[label]!r} and one of {name!r}. "
-                    f"Ask for one of them by var_names, or give the statistic another name."
-                )
+def row_labels(arrays: Iterable[tuple[str, Elements]]) -> dict[tuple[str, str], str]:
+    """Labels of rows by array and element: as the element has them, but for those that two would share.
+
+    A scalar ``theta[0]`` beside a vector ``theta`` keeps its label; the element of the vector is
+    ``theta[0] (2)``.
+    """
+    pairs = dict.fromkeys((name, label) for name, elements in arrays for label in elements)
+    labels = {(name, label): label for name, label in pairs if name == label}
+    taken = set(labels.values())
+    for name, label in pairs:
+        row, count = label, 1
+        while (name, label) not in labels:
+            if row not in taken:
+                labels[name, label] = row
+                taken.add(row)
+            count += 1
+            row = f"{label} ({count})"
+    return labels
 
 
 def _names(dataset: xr.Dataset, var_names: str | Sequence[str] | None) -> list[str]:
@@ -116,12 +122,13 @@ def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
             f"the statistic {name!r} has dims {array.dims}, without 'particle': reduce over other dims "
             f"only, as in .mean('school'). The weighted mean over particles is taken afterwards."
         )
-    array = _in_order(name, array, dataset)
     count, n = array.sizes[_PARTICLE], dataset.sizes[_PARTICLE]
     if count != n:
         raise ArgumentError(
-            f"the statistic {name!r} has {count} values along 'particle', but there are {n} particles"
+            f"the statistic {name!r} has {count} values along 'particle', but there are {n} particles, of "
+            f"which each needs a value"
         )
+    _check_order(name, array, dataset)
     if array.dtype.kind == "f":
         bad = ~np.isfinite(array.transpose(_PARTICLE, ...).values.reshape(n, -1)).all(axis=1)
         if bad.any():
@@ -132,19 +139,18 @@ def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
     return array
 
 
-def _in_order(name: str, array: xr.DataArray, dataset: xr.Dataset) -> xr.DataArray:
-    """The values of a statistic in the order of the particles, where it says which are whose."""
+def _check_order(name: str, array: xr.DataArray, dataset: xr.Dataset) -> None:
+    """Refuse a statistic whose coords say that its particles are others, or in another order."""
     if _PARTICLE not in array.indexes:
-        return array
+        return
     wanted, found = dataset.indexes[_PARTICLE], array.indexes[_PARTICLE]
-    if found.equals(wanted) or len(found) != len(wanted):
-        return array
-    if not found.is_unique or not found.isin(wanted).all():
-        raise ArgumentError(
-            f"the statistic {name!r} has coords of 'particle' that are not those of the particles: keep "
-            f"them, or leave them out with the particles in their own order"
-        )
-    return array.sel({_PARTICLE: wanted})
+    if found.equals(wanted):
+        return
+    if found.is_unique and found.isin(wanted).all():
+        what = "in another order: end with .sortby('particle')"
+    else:
+        what = "with coords that are not theirs: keep the coords, or leave them out"
+    raise ArgumentError(f"the statistic {name!r} has the dim 'particle' {what}")
 
 
 class Elements:
@@ -197,7 +203,7 @@ def each_quantity(
     """
     distinct = {id(dataset): dataset for dataset in datasets.values()}
     found = {key: evaluate(dataset, var_names, statistics) for key, dataset in distinct.items()}
-    check_labels(pair for elements in found.values() for pair in elements.items())
+    rows = row_labels(pair for elements in found.values() for pair in elements.items())
     for name in dict.fromkeys(name for arrays in found.values() for name in arrays):
         sharing: list[tuple[list[str], Elements]] = []
         for variant, dataset in datasets.items():
@@ -215,7 +221,11 @@ def each_quantity(
             for variants, elements in sharing:
                 if label in elements:
                     values.update(dict.fromkeys(variants, elements[label]))
-            yield name, label, {variant: values[variant] for variant in datasets if variant in values}
+            yield (
+                name,
+                rows[name, label],
+                {variant: values[variant] for variant in datasets if variant in values},
+            )
 
 
 def finite_or_none(values: Floats, weights: Floats) -> Floats | None:

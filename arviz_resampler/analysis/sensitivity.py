@@ -16,9 +16,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from arviz_resampler.analysis import estimates
-from arviz_resampler.analysis.quantities import Statistic, evaluate, finite_or_none, warn_unusable
-from arviz_resampler.analysis.tables import Doubts
+from arviz_resampler.analysis.quantities import Statistic, each_quantity, finite_or_none, warn_unusable
+from arviz_resampler.analysis.report import OF_A_NUMBER, Doubts, number_columns, show
+from arviz_resampler.printed import PrintedTable
 from arviz_resampler.scoring.scored import ScoredModel
+from arviz_resampler.weights.averages import RELIABLE
 from arviz_resampler.weights.weights import Weights
 
 Floats = NDArray[np.float64]
@@ -26,13 +28,13 @@ Ints = NDArray[np.int64]
 
 GRID = tuple(1.25 ** (i / 2) for i in range(-2, 3))  # powers from 0.8 to 1.25, as in priorsense
 STEP = 1.01  # of its difference quotient
+_NUMBERS = ("{}", "derivative_{}", *(f"{part}derivative_{{}}" for part in OF_A_NUMBER), "{}_low", "{}_high")
 COLUMNS = (
-    *("mean", "derivative_mean", "mcse_derivative_mean", "n_effective_derivative_mean"),
-    *("reliable_derivative_mean", "mean_low", "mean_high"),
-    *("sd", "derivative_sd", "mcse_derivative_sd", "n_effective_derivative_sd"),
-    *("reliable_derivative_sd", "sd_low", "sd_high"),
+    *(column.format(name) for name in ("mean", "sd") for column in _NUMBERS),
     *("cjs_distance", "sensitivity"),
 )
+_NEEDED = {"mean": RELIABLE, "sd": estimates.RELIABLE_SLOPE}  # effective particles of a derivative
+_MODEL = ""
 
 
 def power_scaling(
@@ -40,6 +42,8 @@ def power_scaling(
     dataset: xr.Dataset,
     var_names: str | Sequence[str] | None,
     statistics: Mapping[str, Statistic] | None,
+    *,
+    ci_prob: float,
 ) -> pd.DataFrame:
     """Sensitivity of each quantity to the prior of each site.
 
@@ -53,8 +57,8 @@ def power_scaling(
         The model on the particles.
     dataset : Dataset
         The particles.
-    var_names, statistics
-        Which quantities, as of :meth:`.Resampler.sensitivity`.
+    var_names, statistics, ci_prob
+        Which quantities, and the probability of intervals, as of :meth:`.Resampler.sensitivity`.
 
     Returns
     -------
@@ -64,9 +68,10 @@ def power_scaling(
         ``mean``, ``sd``
             Under the model as it is.
         ``derivative_mean``, ``derivative_sd``
-            With respect to log2(alpha) at alpha = 1, each with its Monte Carlo error ``mcse_``, the effective
-            number of particles ``n_effective_`` that this is estimated from, and ``reliable_``: True from 30
-            of them on, for the standard deviation from 50 on.
+            With respect to log2(alpha) at alpha = 1, each with its Monte Carlo error ``mcse_``, interval from
+            ``lower_`` to ``upper_``, the effective number of particles ``n_effective_`` that the error is
+            estimated from, and ``reliable_``: True from 30 of them on, for the standard deviation from 50 on,
+            where the weights are reliable.
         ``mean_low``, ``mean_high``, ``sd_low``, ``sd_high``
             At alpha = 0.8 and 1.25.
         ``cjs_distance``
@@ -89,23 +94,29 @@ def power_scaling(
     base = weighed.weights.normalized
     sites = {name: _Scaled.of(weighed, name) for name in weighed.latents}
     rows: dict[Any, dict[str, Any]] = {}
-    unfit, doubts = [], Doubts()
-    for name, elements in evaluate(dataset, var_names, statistics).items():
-        for label in elements:
-            values = finite_or_none(elements[label], base)
-            order = None if values is None else np.argsort(values)
-            if values is None:
-                unfit.append(name)
-            for site, scaled in sites.items():
-                found = dict.fromkeys(COLUMNS, math.nan)
-                if values is not None and order is not None:
-                    found = _row(base, scaled, values, order, label=label, site=site, doubts=doubts)
-                rows[site, label] = {**found, **scaled.diagnosis}
+    unfit, doubts = [], Doubts({_MODEL: weighed.weights})
+    quantities = each_quantity({_MODEL: dataset}, var_names, statistics)
+    for name, label, by_variant in quantities:
+        values = finite_or_none(by_variant[_MODEL], base)
+        order = None if values is None else np.argsort(values)
+        if values is None:
+            unfit.append(name)
+        for site, scaled in sites.items():
+            found: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
+            if values is not None and order is not None:
+                now = estimates.moments(base, values)
+                slopes = estimates.derivatives(base, values, scaled.log_p, ci_prob)
+                found |= _row(base, scaled, values, order)
+                for of, value, slope in zip(_NEEDED, now, slopes, strict=True):
+                    what = f"derivative of the {of} of {label!r} with respect to {site!r}"
+                    reliable = doubts.ask(what, slope, _MODEL, needed=_NEEDED[of])
+                    found |= {of: value.value, **number_columns(f"derivative_{of}", slope, reliable)}
+            rows[site, label] = {**found, **scaled.diagnosis}
     warn_unusable(unfit)
     doubts.warn()
     keys = sorted(rows, key=lambda key: list(sites).index(key[0]))
     index = pd.MultiIndex.from_tuples(keys, names=["site", "quantity"])
-    return pd.DataFrame([rows[key] for key in keys], index=index)
+    return PrintedTable(pd.DataFrame([rows[key] for key in keys], index=index), show)
 
 
 @dataclass(frozen=True)
@@ -138,30 +149,19 @@ class _Scaled:
         )
 
 
-def _row(
-    base: Floats, scaled: _Scaled, values: Floats, order: Ints, *, label: str, site: str, doubts: Doubts
-) -> dict[str, float]:
-    low, high = (estimates.moments(scaled.weights[a], values) for a in (GRID[0], GRID[-1]))
-    now = estimates.moments(base, values)
-    mean, sd = estimates.derivatives(base, values, scaled.log_p)
+def _row(base: Floats, scaled: _Scaled, values: Floats, order: Ints) -> dict[str, Any]:
+    """What power-scaling a site does to a quantity, but for the errors of the derivatives."""
+    low, high = (estimates.moments(scaled.weights[power], values) for power in (GRID[0], GRID[-1]))
     ordered = values[order]
     distance = {
         power: estimates.cjs_distance(base[order], weights[order], ordered)
         for power, weights in scaled.weights.items()
     }
-    needed = {"mean": estimates.RELIABLE, "sd": estimates.RELIABLE_SLOPE}
-    reliable = {
-        name: doubts.ask(
-            f"derivative of the {name} of {label!r} with respect to {site!r}", number, needed[name]
-        )
-        for name, number in (("mean", mean), ("sd", sd))
+    return {
+        "mean_low": low.mean.value,
+        "mean_high": high.mean.value,
+        "sd_low": low.sd.value,
+        "sd_high": high.sd.value,
+        "cjs_distance": max(distance[GRID[0]], distance[GRID[-1]]),
+        "sensitivity": (distance[1 / STEP] + distance[STEP]) / (2 * math.log2(STEP)),
     }
-    numbers = (
-        *(now.mean.value, mean.value, mean.mcse, mean.n_effective),
-        *(reliable["mean"], low.mean.value, high.mean.value),
-        *(now.sd.value, sd.value, sd.mcse, sd.n_effective),
-        *(reliable["sd"], low.sd.value, high.sd.value),
-        max(distance[GRID[0]], distance[GRID[-1]]),
-        (distance[1 / STEP] + distance[STEP]) / (2 * math.log2(STEP)),
-    )
-    return dict(zip(COLUMNS, numbers, strict=True))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,17 @@ from arviz_resampler.analysis.quantities import (
     split_statistic,
     warn_unusable,
 )
+from arviz_resampler.analysis.report import Doubts, number_columns, show
 from arviz_resampler.arguments import as_probabilities
-from arviz_resampler.errors import WeightWarning, warn
+from arviz_resampler.errors import about
+from arviz_resampler.printed import PrintedTable, Shown
 from arviz_resampler.weights.weights import Weights
+
+# Columns of a contrast, of which the difference is the main number.
+_SHORT = {
+    **{f"{part}_difference": part for part in ("mcse", "lower", "upper", "n_effective", "reliable")},
+    **{f"{part}_ratio": f"ratio_{part}" for part in ("lower", "upper")},
+}
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -39,6 +47,7 @@ def summary(
     *,
     quantiles: float | Sequence[float],
     ci_prob: float,
+    smooth: bool,
 ) -> pd.DataFrame:
     """Mean, standard deviation and quantiles of each quantity by variant, each with error and interval.
 
@@ -48,33 +57,36 @@ def summary(
         By variant.
     particles : mapping of str to Dataset
         Particles by variant.
-    var_names, statistics, quantiles, ci_prob
+    var_names, statistics, quantiles, ci_prob, smooth
         As of :meth:`.Comparison.summary`.
     """
     q, names = _quantile_columns(as_probabilities("quantiles", quantiles, max_ndim=1))
     columns = ["mean", "sd", *names]
-    doubts = Doubts()
+    doubts = Doubts(weights)
+    normalized = {name: _used(name, found, smooth) for name, found in weights.items()}
     rows, unfit = {}, []
     for quantity, label, by_variant in each_quantity(particles, var_names, statistics):
         orders = {id(values): np.argsort(values) for values in by_variant.values()}
         for name, values in by_variant.items():
-            found, clean = weights[name], finite_or_none(values, weights[name].normalized)
+            found, w = weights[name], normalized[name]
+            clean = finite_or_none(values, w)
             row = [estimates.UNKNOWN] * len(columns)
             if clean is None:
                 unfit.append(quantity)
             elif found.ess:
                 order = orders[id(values)]
-                mean, sd = estimates.moments(found.normalized, clean, ci_prob)
-                if clean.min() >= 0 and clean.max() <= 1:
+                mean, sd = estimates.moments(w, clean, ci_prob)
+                if _is_fraction(clean):
                     mean = estimates.fraction(mean, missed_bound(found), ci_prob)
-                row = [mean, sd]
-                row += estimates.quantiles(found.normalized[order], clean[order], q, ci_prob)
-                for column, number in zip(columns, row, strict=True):
-                    doubts.ask(f"{column} of {label!r} of variant {name!r}", number)
-            rows[label, name] = _with_errors(columns, row)
+                row = [mean, sd, *estimates.quantiles(w[order], clean[order], q, ci_prob)]
+            cells: dict[str, Any] = {}
+            for column, number in zip(columns, row, strict=True):
+                what = f"{column} of {label!r} of variant {name!r}"
+                cells |= number_columns(column, number, doubts.ask(what, number, name))
+            rows[label, name] = cells
     warn_unusable(unfit)
     doubts.warn()
-    return frame(rows, "quantity", "variant")
+    return PrintedTable(frame(rows, "quantity", "variant"), show)
 
 
 def contrast(
@@ -85,6 +97,7 @@ def contrast(
     *,
     statistic: Any,
     ci_prob: float,
+    smooth: bool,
 ) -> pd.DataFrame:
     """Difference and ratio of means between one variant and others, with paired errors.
 
@@ -98,13 +111,14 @@ def contrast(
         The variant that is compared with the others.
     others : sequence of str
         Those it is compared with.
-    statistic, ci_prob
+    statistic, ci_prob, smooth
         As of :meth:`.Comparison.contrast`.
     """
-    doubts = Doubts()
+    doubts = Doubts({name: weights[name] for name in (first, *others)})
+    normalized = {name: _used(name, weights[name], smooth) for name in (first, *others)}
     rows, unfit = {}, []
     for quantity, label, by_variant in each_quantity(particles, *split_statistic(statistic)):
-        finite = {n: finite_or_none(values, weights[n].normalized) for n, values in by_variant.items()}
+        finite = {n: finite_or_none(values, normalized[n]) for n, values in by_variant.items()}
         for other in others:
             if first not in by_variant or other not in by_variant:
                 continue
@@ -113,64 +127,34 @@ def contrast(
             if h_first is None or h_other is None:
                 unfit.append(quantity)
             elif weights[other].ess:
-                pair = weights[first].normalized, weights[other].normalized
-                found = estimates.contrast(*pair, h_first, h_other, ci_prob)
-                if other != first:
-                    doubts.ask(f"difference of {label!r} between {first!r} and {other!r}", found.difference)
-            rows[label, first, other] = _contrast_row(found)
+                missed = None
+                if _is_fraction(h_first) and _is_fraction(h_other):
+                    missed = missed_bound(weights[first]), missed_bound(weights[other])
+                pair = normalized[first], normalized[other]
+                found = estimates.contrast(*pair, h_first, h_other, ci_prob=ci_prob, missed=missed)
+            of = f"of {label!r} between {first!r} and {other!r}"
+            row: dict[str, Any] = {"mean_a": found.first, "mean_b": found.second}
+            for name, number in (("difference", found.difference), ("ratio", found.ratio)):
+                row |= number_columns(name, number, doubts.ask(f"{name} {of}", number, first, other))
+            rows[label, first, other] = {_SHORT.get(name, name): value for name, value in row.items()}
     warn_unusable(unfit)
     doubts.warn()
-    return frame(rows, "quantity", "a", "b")
+    return PrintedTable(frame(rows, "quantity", "a", "b"), _show_contrast)
+
+
+def _used(name: str, weights: Weights, smooth: bool) -> Floats:
+    """The weights that numbers of a variant are computed with."""
+    with about(name):
+        return weights.smoothed if smooth else weights.normalized
+
+
+def _is_fraction(values: Floats) -> bool:
+    return bool(values.min() >= 0 and values.max() <= 1)
 
 
 def missed_bound(weights: Weights) -> float:
     """What a fraction of which few particles have a part may be larger by."""
     return max(3 * weights.max_weight, float(np.nan_to_num(weights.missed_mass)))
-
-
-class Doubts:
-    """Numbers that are not reliable, for one warning."""
-
-    def __init__(self) -> None:
-        self._asked = 0
-        self._worst: tuple[float, str, float] | None = None
-        self._count = 0
-
-    def ask(self, what: str, number: estimates.Estimate, needed: float = estimates.RELIABLE) -> bool:
-        """Whether a number is reliable; counted if it is not."""
-        self._asked += 1
-        if number.n_effective >= needed:
-            return True
-        self._count += 1
-        if self._worst is None or number.n_effective < self._worst[0]:
-            self._worst = number.n_effective, what, needed
-        return False
-
-    def warn(self) -> None:
-        """Say how many numbers are not reliable, and which is the worst."""
-        if self._worst is not None:
-            n, what, needed = self._worst
-            warn(
-                f"{self._count} of {self._asked} numbers are not reliable: the error of the {what} is "
-                f"estimated from {n:.2g} effective particles, and needs {needed:.0f}. Widen the "
-                f"guide where they are, or draw more guide samples.",
-                WeightWarning,
-            )
-
-
-def _with_errors(columns: Iterable[str], row: Iterable[estimates.Estimate]) -> dict[str, float]:
-    """Each number, followed by its standard error, interval and effective particles."""
-    found: dict[str, float] = {}
-    for column, number in zip(columns, row, strict=True):
-        found |= {
-            column: number.value,
-            f"mcse_{column}": number.mcse,
-            f"lower_{column}": number.lower,
-            f"upper_{column}": number.upper,
-            f"n_effective_{column}": number.n_effective,
-            f"reliable_{column}": number.reliable,
-        }
-    return found
 
 
 def _quantile_columns(quantiles: Floats) -> tuple[Floats, list[str]]:
@@ -183,22 +167,8 @@ def _quantile_columns(quantiles: Floats) -> tuple[Floats, list[str]]:
     return q, names
 
 
-def _contrast_row(found: estimates.Contrast) -> dict[str, float]:
-    first, second, difference, ratio = found
-    return {
-        "mean_a": first,
-        "mean_b": second,
-        "difference": difference.value,
-        "mcse": difference.mcse,
-        "lower": difference.lower,
-        "upper": difference.upper,
-        "n_effective": difference.n_effective,
-        "reliable": difference.reliable,
-        "ratio": ratio.value,
-        "mcse_ratio": ratio.mcse,
-        "ratio_lower": ratio.lower,
-        "ratio_upper": ratio.upper,
-    }
+def _show_contrast(table: pd.DataFrame) -> Shown:
+    return show(table.rename(columns={short: name for name, short in _SHORT.items()}))
 
 
 def frame(rows: Mapping[Any, Mapping[str, Any]], *names: str) -> pd.DataFrame:

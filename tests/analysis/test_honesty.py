@@ -11,6 +11,7 @@ import torch
 
 from arviz_resampler import Resampler, Weights, WeightWarning
 from arviz_resampler.analysis import estimates
+from arviz_resampler.weights.averages import RELIABLE
 
 
 def normal(mean, sd):
@@ -77,8 +78,8 @@ def test_equal_weights_do_not_make_a_heavy_tailed_mean_reliable():
     weights = np.full(10_000, 1e-4)
     for values in (np.exp(3 * rng.normal(size=10_000)), rng.standard_cauchy(10_000)):
         mean, sd = estimates.moments(weights, values)
-        assert mean.n_effective < estimates.RELIABLE
-        assert sd.n_effective < estimates.RELIABLE
+        assert mean.n_effective < RELIABLE
+        assert sd.n_effective < RELIABLE
 
 
 @pytest.mark.parametrize("model", [normal(0.0, 1.0), normal(1.0, 0.5), normal(-0.5, 1.9)])
@@ -97,7 +98,7 @@ def test_the_effective_number_of_equal_hits_is_their_number(hits):
     mean = estimates.moments(np.full(n, 1 / n), values).mean
     # sum(I**2)**2 / sum(I**4) is hits to the order of hits / n.
     assert mean.n_effective == pytest.approx(hits, rel=1e-3)
-    assert (mean.n_effective * 1.001 >= estimates.RELIABLE) == (hits >= 30)
+    assert (mean.n_effective * 1.001 >= RELIABLE) == (hits >= 30)
     bounded = estimates.fraction(mean, 0.01, 0.95)
     if hits < 10:
         assert (bounded.lower, bounded.upper) == (0.0, pytest.approx(hits / n + 0.01))
@@ -106,7 +107,7 @@ def test_the_effective_number_of_equal_hits_is_their_number(hits):
 
 
 def test_the_thresholds_are_those_of_the_page():
-    assert (estimates.RELIABLE, estimates.RELIABLE_SLOPE, estimates.FEW) == (30.0, 50.0, 10.0)
+    assert (RELIABLE, estimates.RELIABLE_SLOPE, estimates.FEW) == (30.0, 50.0, 10.0)
 
 
 @pytest.mark.parametrize("ci_prob", [0.5, 0.95])
@@ -167,4 +168,5 @@ def test_the_effective_number_of_weights_is_that_of_the_table():
     for i in range(2):
         expected = estimates.moments(weights.normalized, values[:, i]).mean.n_effective
         assert found[i] == pytest.approx(expected)
-    assert weights.n_effective(np.ones(500)) == 0.0
+    assert weights.n_effective(np.ones(500)) == weights.n_effective(np.zeros(500)) == 0.0
+    assert weights.n_effective(np.full(500, 2.0)) == 500.0

@@ -121,7 +121,7 @@ def equal():
     resampler = Resampler(prior(), num_guide_samples=4000, random_seed=0)
     particles, _ = resampler.weighted(prior())
     mu = particles["mu"].values.astype(np.float64)
-    with pytest.warns(WeightWarning, match="of 4 numbers are not reliable: .* of the sd of 'mu'"):
+    with pytest.warns(WeightWarning, match="of 4 numbers are not reliable. .* of the sd of 'mu'"):
         table = resampler.sensitivity(prior(), var_names="mu")
     return mu, -(((mu - 1.0) / S) ** 2) / 2, table.loc[("mu", "mu")]
 
@@ -155,11 +155,12 @@ def test_a_column_says_whether_the_weights_carried_the_scaling(cache, table):
     # As wide as the guide: to the power 0.8 it is wider, with the shape 1 - 0.8 = 0.2 for its tail. A site
     # that is as narrow as the guide can be scaled only to be narrower.
     few = Resampler(guide, num_guide_samples=300, random_seed=0)
-    with pytest.warns(WeightWarning) as said:
+    with pytest.warns(
+        WeightWarning, match="of 8 numbers are not reliable. The weights are unreliable: "
+    ) as said:
         thin = few.sensitivity(prior(0.5, 1.0))
-    assert ["weights are" in str(w.message) for w in said] == [True, False]
-    assert "numbers are not reliable" in str(said[1].message)
-    assert not thin["reliable"].any()
+    assert len(said) == 1
+    assert not thin.filter(regex="reliable").any(axis=None)
 
 
 def test_particles_outside_the_support_stay_outside(cache):
