@@ -23,7 +23,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage browser dist doctest docs readme lint spelling types format picture robustness fuzz soak bench clean
+.PHONY: help install demo test coverage browser dist doctest docs readme lint spelling types format picture robustness fuzz honesty soak bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -122,6 +122,9 @@ robustness: $(STAMP) ## Try every distribution and write docs/robustness.md: som
 
 fuzz: $(STAMP) ## Compare 5,000 random programs with plain Pyro, and write the figures of docs/robustness.md: some minutes; ARGS="--programs 100 --seed 1" for others
 	PYTHONPATH=scripts:tests $(BIN)/python -m fuzz --programs 5000 --page docs/_figures/fuzz.md $(ARGS)
+
+honesty: $(STAMP) ## Measure how far numbers can be trusted, and write the figures of docs/background/trust.md: some minutes; ARGS="--runs 100 --seed 1000" for others
+	PYTHONPATH=scripts $(BIN)/python -m honesty $(ARGS)
 
 soak: $(STAMP) ## Use resamplers in 8 threads for 10 minutes, and see that bits and memory stay as they are; ARGS="--minutes 1" for less
 	@# One arena of memory: glibc fills one for each thread, over many minutes.

@@ -30,6 +30,7 @@ from arviz_resampler.weights.averages import standard_error
 Floats = NDArray[np.float64]
 
 RELIABLE_SLOPE = 50.0  # of the error of a derivative of a standard deviation
+_UNHEARD = 8.0  # standard errors that no number is off
 FEW = 10.0  # effective particles below which a fraction has a bound instead of an interval
 
 
@@ -145,7 +146,9 @@ def quantiles(weights: Floats, values: Floats, q: Floats, ci_prob: float = 0.95)
     """Weighted quantiles of values sorted in ascending order, with the weights in the same order.
 
     The interval is Woodruff's (1952): that of the fraction of weight up to the quantile, carried over to the
-    axis of the values. The error is that of a normal interval of this width.
+    axis of the values. The error is that of a normal interval of this width. Where it has a single value, as
+    of counts, the error is the distance to the next value over the standard errors of the fraction that it
+    takes to get there.
     """
     if not weights.all():
         weights, values = weights[weights > 0], values[weights > 0]
@@ -172,7 +175,22 @@ def quantiles(weights: Floats, values: Floats, q: Floats, ci_prob: float = 0.95)
     low, high = at(q - reach), at(q + reach)
     low, high = (np.where(n > 0, end, math.nan) for end in (low, high))
     errors = (high - low) / (2 * half_width(math.inf, ci_prob))
+    for i in np.flatnonzero(errors == 0):
+        errors[i] = _step(
+            values, cumulative / cumulative[-1], float(q[i]), int(last[i]), float(np.sqrt(squares[i]))
+        )
     return [Estimate(*map(float, each)) for each in zip(middle, errors, n, low, high, strict=True)]
+
+
+def _step(values: Floats, cumulative: Floats, q: float, last: int, error: float) -> float:
+    """Error of a quantile whose interval is one value: of the nearer step to another one, by its distance."""
+    first = int(np.searchsorted(values, values[last]))
+    steps = []
+    if last + 1 < len(values):
+        steps.append((values[last + 1] - values[last], cumulative[last] - q))
+    if first > 0:
+        steps.append((values[last] - values[first - 1], q - cumulative[first - 1]))
+    return max((float(size * error / away) for size, away in steps if away < _UNHEARD * error), default=0.0)
 
 
 class Contrast(NamedTuple):
@@ -251,7 +269,8 @@ def derivatives(
     n_mean = now.n_effective
     mean_score = _dot(weights, centered * score)
     log2 = math.log(2)
-    if log_p.min() == log_p.max():  # as of a uniform prior: to any power it is what it is
+    seen = log_p[weights > 0]
+    if seen.min() == seen.max():  # as of a uniform prior: to any power it is what it is
         return _exact(0.0, n_mean), _exact(0.0, n_mean)
     of_mean = weights * (centered * score - mean_score)
     mean = _estimate(log2 * mean_score, log2 * of_mean, ci_prob, n_mean)

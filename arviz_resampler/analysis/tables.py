@@ -79,6 +79,13 @@ def summary(
                 if _is_fraction(clean):
                     mean = estimates.fraction(mean, missed_bound(found), ci_prob)
                 row = [mean, sd, *estimates.quantiles(w[order], clean[order], q, ci_prob)]
+                if smooth:  # what the particles do not tell, no smoothing adds
+                    plain = found.normalized
+                    told = [
+                        *estimates.moments(plain, clean),
+                        *estimates.quantiles(plain[order], clean[order], q),
+                    ]
+                    row = [_told(number, by) for number, by in zip(row, told, strict=True)]
             cells: dict[str, Any] = {}
             for column, number in zip(columns, row, strict=True):
                 what = f"{column} of {label!r} of variant {name!r}"
@@ -132,6 +139,13 @@ def contrast(
                     missed = missed_bound(weights[first]), missed_bound(weights[other])
                 pair = normalized[first], normalized[other]
                 found = estimates.contrast(*pair, h_first, h_other, ci_prob=ci_prob, missed=missed)
+                if smooth:
+                    plain = weights[first].normalized, weights[other].normalized
+                    told = estimates.contrast(*plain, h_first, h_other)
+                    found = found._replace(
+                        difference=_told(found.difference, told.difference),
+                        ratio=_told(found.ratio, told.ratio),
+                    )
             of = f"of {label!r} between {first!r} and {other!r}"
             row: dict[str, Any] = {"mean_a": found.first, "mean_b": found.second}
             for name, number in (("difference", found.difference), ("ratio", found.ratio)):
@@ -146,6 +160,11 @@ def _used(name: str, weights: Weights, smooth: bool) -> Floats:
     """The weights that numbers of a variant are computed with."""
     with about(name):
         return weights.smoothed if smooth else weights.normalized
+
+
+def _told(number: estimates.Estimate, plain: estimates.Estimate) -> estimates.Estimate:
+    """A smoothed number, on no more effective particles than the plain one."""
+    return number._replace(n_effective=min(number.n_effective, plain.n_effective))
 
 
 def _is_fraction(values: Floats) -> bool:

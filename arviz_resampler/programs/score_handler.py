@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from arviz_resampler.densities import kinds
+from arviz_resampler.densities.parameters import nested
 from arviz_resampler.errors import MismatchError, ProgramError, quoted, suggestion
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.handler import Message, SiteHandler, density_of
@@ -108,6 +109,8 @@ class ScoreHandler(SiteHandler):
         self._check_kind(name, fn, column)
         self.score.kinds[name] = "latent"
         masks = not column.masked
+        if masks and any(type(part).__name__ == "MaskedDistribution" for part in nested(fn)):
+            self.score.unnormalized.add(name)
         with self.particles.outside():
             invalid = self._invalid(name, fn)
             if invalid is not None:

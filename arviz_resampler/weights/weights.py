@@ -242,7 +242,7 @@ class Weights:
         """Pareto-smoothed weights that sum to one, shape (N,), for numbers, not for draws.
 
         The weights of the tail become the quantiles of the distribution that k-hat was fitted to. Where k-hat
-        is from 0.5 to 1 and the ESS above the length of the tail, numbers have about a fifth less error.
+        is from 0.5 to 1 and the ESS above the length of the tail, means and quantiles mostly have less error.
 
         Raises
         ------

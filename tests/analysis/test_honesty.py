@@ -170,3 +170,49 @@ def test_the_effective_number_of_weights_is_that_of_the_table():
         assert found[i] == pytest.approx(expected)
     assert weights.n_effective(np.ones(500)) == weights.n_effective(np.zeros(500)) == 0.0
     assert weights.n_effective(np.full(500, 2.0)) == 500.0
+
+
+def test_a_smoothed_number_is_reliable_only_where_the_plain_one_is():
+    def guide():
+        pyro.sample("x", dist.Exponential(0.5))
+
+    def model():
+        pyro.sample("x", dist.LogNormal(0.0, 1.0))
+
+    # Of 30 seeds one in three has a k-hat that may be smoothed and a mean that a few particles make.
+    told = []
+    for seed in (1, 5, 10):
+        weights = Resampler(guide, num_guide_samples=10_000, random_seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", WeightWarning)
+            comparison = weights.compare({"a": model, "b": model}, 10)
+            rows = [comparison.summary("x", smooth=smooth).iloc[0] for smooth in (False, True)]
+            contrast = comparison.contrast("a", "b", "x", smooth=True).iloc[0]
+        assert rows[1]["n_effective_mean"] <= rows[0]["n_effective_mean"] < 30
+        assert rows[1]["mean"] != rows[0]["mean"]
+        told += [rows[1]["reliable_mean"], contrast["reliable"], contrast["reliable_ratio"]]
+    assert not any(told)
+
+
+def test_a_constant_density_has_no_derivative_even_where_some_particles_are_outside_of_it():
+    resampler = Resampler(
+        lambda: pyro.sample("x", dist.Uniform(0.0, 10.0)), num_guide_samples=1000, random_seed=0
+    )
+    row = resampler.sensitivity(lambda: pyro.sample("x", dist.Uniform(2.0, 5.0))).iloc[0]
+    assert (row["derivative_mean"], row["derivative_sd"], row["mcse_derivative_sd"]) == (0.0, 0.0, 0.0)
+
+
+def test_the_error_of_a_quantile_of_counts_is_its_distance_from_another_one():
+    # 400 equal weights: the fraction up to 1 has the standard error sqrt(0.25 / 400) = 0.025 for q = 1/2.
+    values = np.repeat([0.0, 1.0, 3.0], [150, 140, 110])
+    found = estimates.quantiles(np.full(400, 1 / 400), values, np.array([0.5]))[0]
+    assert (found.value, found.lower, found.upper) == (1.0, 1.0, 1.0)
+    # Down to 0: 0.125 away, 5 standard errors, a step of 1; up to 3: 0.225 away, 9 of them, which is too far.
+    assert found.mcse == pytest.approx(1.0 / 5.0, rel=0.01)
+    far = np.repeat([0.0, 1.0, 3.0], [90, 220, 90])
+    assert estimates.quantiles(np.full(400, 1 / 400), far, np.array([0.5]))[0].mcse == 0.0
+
+
+def test_a_constant_fraction_has_no_error():
+    mean = estimates.moments(np.full(50, 0.02), np.full(50, 0.5)).mean
+    assert estimates.fraction(mean, 0.1, 0.95) == (0.5, 0.0, 50.0, 0.5, 0.5)

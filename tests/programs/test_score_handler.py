@@ -5,7 +5,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from arviz_resampler import MismatchError, ProgramError
+from arviz_resampler import MismatchError, ProgramError, Resampler
 from arviz_resampler.mapping.streams import Streams
 from arviz_resampler.programs.columns import to_column
 from arviz_resampler.programs.program import Program
@@ -129,3 +129,10 @@ def test_an_invalid_parameter_is_nan_for_its_particles_and_an_error_for_all():
     assert run.notes["y"].particles == 1
     with pytest.raises(ProgramError, match="parameter 'scale' of Normal is -1"):
         score(lambda: pyro.sample("x", dist.Normal(0.0, torch.tensor(-1.0))))
+
+
+def test_a_mask_on_a_distribution_leaves_the_normalizing_constant_unknown():
+    guide = Resampler(lambda: pyro.sample("x", dist.Uniform(0.0, 2.0)), num_guide_samples=100, random_seed=0)
+    for mask in (torch.tensor(False), torch.tensor(True)):
+        weights = guide.weigh(lambda mask=mask: pyro.sample("x", dist.Uniform(0.0, 2.0).mask(mask)))
+        assert weights.unnormalized == ("x",)
