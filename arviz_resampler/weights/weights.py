@@ -49,7 +49,7 @@ class Weights:
     densities_normalized : bool
         Whether the densities of guide and model are both normalized, so that the raw ratios have
         mean one.
-    unnormalized : collection of str, optional
+    unnormalized : sequence of str, optional
         Sites whose densities are not, such as factors; the others still tell of missed mass.
     failed : array_like of bool, optional
         Which particles could not be simulated, shape (N,). They keep their weight.
