@@ -38,7 +38,7 @@ MAY_IMPORT = {
         "weights",
     },
     "planning": {"resampler", "weights"},
-    "__init__": {"analysis", "mapping", "planning", "resampler", "tuning", "weights"},
+    "__init__": {"analysis", "mapping", "particles", "planning", "resampler", "tuning", "weights"},
 }
 HOMES = {
     "pyro": {"programs/program.py"},
@@ -109,7 +109,7 @@ def test_no_files_import_each_other_in_a_circle():
 
 # Public classes, most of whose lines are their documentation.
 LONGER = {
-    "resampler.py": 515,
+    "resampler.py": 740,
     "weights/weights.py": 445,
 }
 

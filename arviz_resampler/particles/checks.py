@@ -149,10 +149,11 @@ def warn_infinite(columns: Mapping[str, CachedSite], num_particles: int) -> None
 
 
 def warn_failed(
-    columns: dict[str, CachedSite], failed: Mapping[int, str], num_particles: int
+    columns: dict[str, CachedSite], failed: Mapping[int, str], num_particles: int, start: int = 0
 ) -> torch.Tensor | None:
     """Mark the predictive values of particles whose run failed; say how many did, and why the first did.
 
+    The particles are numbered from ``start`` on.
     Returns which particles they are, shape (N,), or None where none failed.
     """
     if not failed:
@@ -170,7 +171,7 @@ def warn_failed(
     first = min(failed)
     warn(
         f"the run of {len(failed)} of {num_particles} particles failed; their predictive values are NaN, "
-        f"and they keep their weight. Particle {first}: {failed[first]}",
+        f"and they keep their weight. Particle {start + first}: {failed[first]}",
         DrawWarning,
     )
     return flags

@@ -6,14 +6,29 @@ Knows records; nothing of programs, draws or containers.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from torch import Tensor
 
-from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.programs.columns import CachedSite, Columns
 from arviz_resampler.sites import Site
+
+# Running a program costs as much as its arithmetic on thousands of particles, so a chunk is long. Its
+# widest array stays in the cache of a processor; what is computed at all sites together, 40 MB, is less
+# than glibc keeps of what is given back.
+_MAX_PARTICLES, _MAX_ELEMENTS_PER_SITE, _MAX_ELEMENTS_ALL_SITES = 1 << 20, 1 << 21, 5 << 21
+
+
+class Ran(NamedTuple):
+    """Who drew the particles from some number on."""
+
+    start: int
+    guide: int  # the first particle that its guide drew from a stream of its own
+    simulator: int  # the same of the simulator
+    params: Mapping[str, Tensor]  # that the guide has made, for programs that start them at random
 
 
 @dataclass(frozen=True)
@@ -31,9 +46,10 @@ class Particles:
         N.
     failed : Tensor or None
         Which particles could not be simulated, shape (N,); None where all could.
-    singly : tuple of int
-        For guide and simulator, the first particle that drew from a stream of its own; N where all drew
-        together.
+    ran : tuple of Ran
+        Who drew which particles, and how.
+    joint : tuple of tuple of str
+        Sites of the guide whose density is known together; the first of each has it, the others have none.
     params : mapping of str to Tensor
         Parameters that guide and simulator made, for programs that start them at random.
     """
@@ -42,7 +58,8 @@ class Particles:
     data: Mapping[str, Tensor]
     num_particles: int
     failed: Tensor | None = None
-    singly: tuple[int, ...] = ()
+    ran: tuple[Ran, ...] = ()
+    joint: tuple[tuple[str, ...], ...] = ()
     params: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -67,4 +84,18 @@ class Particles:
     @cached_property
     def widths(self) -> list[int]:
         """Number of elements that a particle has at each site of the guide."""
-        return [max(1, math.prod(c.site.shape)) for c in self.columns.values() if c.from_guide]
+        return widths(self.columns)
+
+
+def widths(columns: Columns) -> list[int]:
+    """Number of elements that a particle has at each site of the guide."""
+    return [max(1, math.prod(c.site.shape)) for c in columns.values() if c.from_guide]
+
+
+def chunks(widths: list[int], n: int) -> Iterator[slice]:
+    """Rows to be scored together: as few chunks of about one length as will do."""
+    length = min(
+        _MAX_PARTICLES, _MAX_ELEMENTS_PER_SITE // max(widths), _MAX_ELEMENTS_ALL_SITES // sum(widths)
+    )
+    count = -(-n // max(length, 1))
+    return (slice(i * n // count, (i + 1) * n // count) for i in range(count))

@@ -5,15 +5,16 @@ Knows programs and records; nothing of weights, draws or containers.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from arviz_resampler.errors import DrawWarning, MismatchError, ProgramError, quoted, warn
+from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.streams import BLOCK, Streams, generators_kept
 from arviz_resampler.particles.checks import (
     Run,
@@ -23,8 +24,19 @@ from arviz_resampler.particles.checks import (
     warn_failed,
     warn_infinite,
 )
-from arviz_resampler.particles.particles import Particles
-from arviz_resampler.programs.columns import CachedSite, select, to_column
+from arviz_resampler.particles.gathering import Gathered, with_roles
+from arviz_resampler.particles.guides import (
+    Blocks,
+    Evaluate,
+    Guide,
+    Part,
+    Single,
+    Sites,
+    extended_by,
+)
+from arviz_resampler.particles.particles import Particles, Ran, chunks, widths
+from arviz_resampler.programs.columns import CachedSite, Columns, example, select, to_column
+from arviz_resampler.programs.model_runner import run_model
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
 from arviz_resampler.programs.runner import Runner
 from arviz_resampler.programs.runs import SiteRun
@@ -65,21 +77,27 @@ def _joined(guide: dict[str, SiteRun], simulator: dict[str, SiteRun] | None, n: 
     return Run(guide, simulator, whole)
 
 
-def _look(runners: Sequence[Runner], seed: int, attempts: int) -> None:
+def _look(drawer: _Drawer, simulator: Runner | None, seed: int, attempts: int) -> None:
     """Run one particle by itself, which shows what is wrong with the programs and makes their parameters.
 
     Where runs may fail, another one is tried after a failure.
     """
+    hyper = select(drawer.hyper, slice(0, 1))
     for attempt in range(attempts):
-        replay: dict[str, CachedSite] = {}
         try:
             with generators_kept():
-                for runner in runners:
-                    replay = _columns(runner.look(seed, replay, attempt), 1)
+                found = _guides_own(drawer.runner.look(seed, hyper, attempt), hyper)
+                if simulator is not None:
+                    simulator.look(seed, _columns(found, 1), attempt)
             return
         except ProgramError as error:
             if error.__cause__ is None or attempt + 1 == attempts:
                 raise
+
+
+def _guides_own(found: Mapping[str, SiteRun], hyper: Columns) -> dict[str, SiteRun]:
+    """Sites of a guide, without what it was given."""
+    return {name: site for name, site in found.items() if name not in hyper}
 
 
 def _batches(num_particles: int, batch_size: int | None) -> tuple[int, int]:
@@ -93,9 +111,29 @@ def _batches(num_particles: int, batch_size: int | None) -> tuple[int, int]:
     return block, block
 
 
+class _Drawer(NamedTuple):
+    """A part of the particles, and what draws it."""
+
+    runner: Runner
+    start: int
+    num_particles: int
+    hyper: Columns
+
+
+def _drawers(
+    parts: Sequence[Part], first: int, end: int, predictive: frozenset[str], options: Mapping[str, Any]
+) -> list[_Drawer]:
+    """Parts of the particles, one after the other."""
+    starts = itertools.accumulate((part.num_particles for part in parts), initial=first)
+    return [
+        _Drawer(Runner(part.program, end, predictive, **options), start, part.num_particles, part.hyper)
+        for part, start in zip(parts, starts, strict=False)
+    ]
+
+
 @plain_tensors()
 def simulate(
-    guide: Program,
+    guide: Guide,
     simulator: Program | None,
     num_particles: int,
     *,
@@ -106,169 +144,128 @@ def simulate(
     vectorize: bool | str,
     on_error: str,
     progressbar: bool,
+    first: int = 0,
 ) -> Particles:
     """Draw particles from a guide and extend them by a simulator, a batch at a time.
 
     ``data_names`` are those of observed data: predictive sites, or data that no site predicts where
-    the programs predict nothing.
+    the programs predict nothing. ``first`` is the number of the first particle.
     """
     chosen, predictive = predictive, predictive | data_names
     options: dict[str, Any] = {"vectorize": vectorize, "on_error": on_error, "progressbar": progressbar}
-    programs = [program for program in (guide, simulator) if program is not None]
-    runners = [Runner(program, num_particles, predictive, **options) for program in programs]
-    gathered = _Gathered(num_particles)
+    end = first + num_particles
+    drawers = _drawers(guide.parts(num_particles, seed), first, end, predictive, options)
+    replayed = None if simulator is None else Runner(simulator, end, predictive, **options)
+    gathered = Gathered(num_particles, first)
     size, block = _batches(num_particles, batch_size)
-    starts = range(0, num_particles, size)
-    quiet = not progressbar or len(starts) == 1
-    with untouched_params() as params:
-        _look(runners, seed, attempts=_ATTEMPTS if on_error == "mask" else 1)
-        for start in tqdm(starts, desc="Simulating", unit="batch", disable=quiet):
-            run = _draw(runners, Streams(seed, start, block), min(size, num_particles - start))
-            if not start:
-                predictive -= unpredicted(run, chosen, data_names)
-                check_structure(run, predictive)
-            gathered.add(run, start)
-            del run
-        made = params()
+    batches = [(drawer, i) for drawer in drawers for i in range(0, drawer.num_particles, size)]
+    quiet = not progressbar or len(batches) == 1
+    made: list[dict[str, Tensor]] = []  # parameters, by part
+    with tqdm(total=len(batches), desc="Simulating", unit="batch", disable=quiet) as progress:
+        for number, drawer in enumerate(drawers):
+            # Each guide has its own parameters, whatever their names; the simulator keeps those of the first.
+            with untouched_params() as params:
+                _look(drawer, replayed, seed, attempts=_ATTEMPTS if on_error == "mask" else 1)
+                for i in range(0, drawer.num_particles, size):
+                    streams = Streams(seed, drawer.start + i, block)
+                    run = _draw(drawer, replayed, streams, min(size, drawer.num_particles - i))
+                    if not gathered.columns:
+                        predictive -= unpredicted(run, chosen, data_names)
+                        check_structure(run, predictive)
+                    gathered.add(run, drawer.start + i, number)
+                    del run
+                    progress.update()
+                made.append(params())
+            if replayed is not None:
+                replayed.program.params = made[0]
     gathered.check()
     check_factors(gathered.columns, gathered.factors)
-    columns = _with_roles(gathered.columns, gathered.observed, predictive, simulator is not None)
-    flags = warn_failed(columns, gathered.failed, num_particles)
+    columns = with_roles(gathered.columns, gathered.observed, predictive, simulator is not None)
+    flags = warn_failed(columns, gathered.failed, num_particles, first)
     warn_infinite(columns, num_particles)
-    singly = tuple(runner.singly_from for runner in runners)
-    return Particles(columns, gathered.data, num_particles, flags, singly, made)
-
-
-def _draw(runners: Sequence[Runner], streams: Streams, n: int) -> Run:
-    """A batch of particles: what the guide draws, and what the simulator makes of it."""
-    with generators_kept():
-        first = runners[0].draw(n, streams, {})
-        rest = [runner.draw(n, streams, _columns(first.found, n)) for runner in runners[1:]]
-    failed = {i: what for part in (first, *rest) for i, what in part.failed.items()}
-    return replace(_joined(first.found, rest[0].found if rest else None, n), failed=failed)
-
-
-class _Gathered:
-    """Batches put together."""
-
-    def __init__(self, num_particles: int) -> None:
-        self.columns: dict[str, CachedSite] = {}
-        self.data: dict[str, Tensor] = {}
-        self.observed: set[str] = set()
-        self.factors: set[str] = set()
-        self.failed: dict[int, str] = {}
-        self._bad: dict[str, tuple[int, str]] = {}
-        self._num_particles = num_particles
-
-    def add(self, run: Run, start: int) -> None:
-        """Take the particles of a batch, from the given one on."""
-        n = len(next(iter(run.columns.values())).value)
-        if n == self._num_particles:
-            self.columns = run.columns
-        elif not start:
-            self.columns = {name: _empty(c, self._num_particles) for name, c in run.columns.items()}
-        if not start:
-            self.factors = {name for name, found in run.guide.items() if found.kind == "factor"}
-            self.observed = {name for name, found in run.found.items() if found.kind == "observed"}
-            data = {name: found.data for name, found in run.found.items() if found.data is not None}
-            self.data = {n: value.cpu().reshape(run.columns[n].site.shape) for n, value in data.items()}
-        if n < self._num_particles:
-            _store(self.columns, run.columns, start, n)
-        self.failed |= {start + i: what for i, what in run.failed.items()}
-        for name, found in run.found.items():
-            if found.bad is not None and found.bad.any():
-                count, _ = self._bad.get(name, (0, ""))
-                self._bad[name] = count + int(found.bad.sum()), found.bad_text
-
-    def check(self) -> None:
-        """Say where values are missing because of invalid parameters or draws."""
-        for name, (count, text) in self._bad.items():
-            if count == self._num_particles:
-                raise ProgramError(f"site {name!r} has no valid value in any particle: {text}")
-            warn(
-                f"site {name!r}: {text} for {count} of {self._num_particles} particles; their values are NaN",
-                DrawWarning,
-            )
-
-
-def _empty(column: CachedSite, num_particles: int) -> CachedSite:
-    """Room for all particles."""
-
-    def room(tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.new_empty((num_particles, *tensor.shape[1:]))
-
-    value = room(column.value) if not _constant(column) else column.value[:1].clone()
-    assert value is not None
-    value = value.expand(num_particles, *value.shape[1:])
-    return replace(
-        column, value=value, log_q=room(column.log_q), log_conditional=room(column.log_conditional)
+    singly = end if replayed is None else replayed.singly_from
+    ran = tuple(
+        Ran(drawer.start, drawer.runner.singly_from, singly, own)
+        for drawer, own in zip(drawers, made, strict=True)
     )
+    joint: tuple[Sites, ...] = ()
+    if not isinstance(guide, Single):
+        own = {id(drawer.runner.program): params for drawer, params in zip(drawers, made, strict=True)}
+        evaluate = evaluator(columns, num_particles, vectorize, own, flags)
+        columns, joint = with_blocks(columns, guide.blocks(evaluate, num_particles))
+    return Particles(columns, gathered.data, num_particles, flags, ran, joint, made[0])
 
 
-def _constant(column: CachedSite) -> bool:
-    """Whether all particles share one value in memory."""
-    return len(column.value) > 1 and column.value.stride(0) == 0
+def evaluator(
+    columns: Columns,
+    num_particles: int,
+    vectorize: bool | str,
+    params: Mapping[int, Mapping[str, Tensor]] | None = None,
+    lost: Tensor | None = None,
+) -> Evaluate:
+    """Log density of a program at all particles, by site of the guide.
+
+    ``params`` are the parameters that programs have made, by the identity of each; ``lost`` are particles
+    whose run failed, which need have no density.
+    """
+    drawn = {name: c for name, c in columns.items() if c.reason != "deterministic"}
+    from_guide = [name for name, c in drawn.items() if c.from_guide]
+    rows_of = list(chunks(widths(drawn), num_particles))
+
+    @untouched_params()
+    def evaluate(program: Program) -> dict[str, Tensor]:
+        own = Program(program.fn, program.role, (params or {}).get(id(program), program.params))
+        parts = []
+        for rows in rows_of:
+            few = select(drawn, rows)
+            parts.append(run_model(own, few, rows.stop - rows.start, vectorize, drawn=from_guide).log_p)
+        found = {name: torch.cat([part[name] for part in parts]) for name in from_guide if name in parts[0]}
+        nowhere = torch.stack([log_p == -torch.inf for log_p in found.values()]).any(0)
+        for name, log_p in found.items():
+            bad = torch.isnan(log_p)
+            # What is outside the support of one site need have no density at another.
+            found[name] = torch.where(bad & nowhere, -torch.inf, log_p) if bad.any() else log_p
+            bad &= ~nowhere if lost is None else ~(nowhere | lost)
+            if bad.any():
+                of = program.role if " " in program.role else f"the {program.role}"
+                raise ProgramError(
+                    f"the density of {of} is NaN at site {name!r} for {int(bad.sum())} of "
+                    f"{num_particles} particles, {example(columns[name].value, bad)}"
+                )
+        return found
+
+    return evaluate
 
 
-def _store(into: dict[str, CachedSite], columns: dict[str, CachedSite], start: int, n: int) -> None:
-    if into.keys() != columns.keys():
-        odd = into.keys() ^ columns.keys()
-        raise ProgramError(
-            f"site {quoted(odd)} is in some batches and not in others: every particle "
-            f"must have the same sites"
-        )
-    for name, column in columns.items():
-        if column.site != into[name].site:
-            raise ProgramError(
-                f"site {name!r} has shape {column.site.shape} and dtype {column.site.dtype} in one "
-                f"batch, {into[name].site.shape} and {into[name].site.dtype} in another: every particle "
-                f"must have the same"
-            )
-        kept = into[name]
-        same = _constant(kept) and torch.equal(kept.value[0], column.value[0])
-        if _constant(kept) and not (same and (n == 1 or _constant(column))):
-            kept = into[name] = replace(kept, value=kept.value.contiguous())
-        pairs = [(kept.log_q, column.log_q), (kept.log_conditional, column.log_conditional)]
-        if not _constant(kept):
-            pairs.append((kept.value, column.value))
-        for here, new in pairs:
-            if here is not None and new is not None:
-                here[start : start + n] = new
+def with_blocks(
+    columns: Mapping[str, CachedSite], blocks: Blocks
+) -> tuple[dict[str, CachedSite], tuple[Sites, ...]]:
+    """Columns with the densities of a mixture: that of a block is at the first of its sites."""
+    changed = dict(columns)
+    for (name, *others), log_q in blocks.items():
+        finite = bool(torch.isfinite(log_q).all())
+        changed[name] = replace(columns[name], log_q=log_q, finite=finite)
+        for other in others:
+            changed[other] = replace(columns[other], log_q=log_q.new_zeros(()).expand_as(log_q), finite=True)
+    return changed, tuple(sites for sites in blocks if len(sites) > 1)
 
 
-def _with_roles(
-    columns: dict[str, CachedSite],
-    observed: set[str],
-    predictive: frozenset[str],
-    simulator: bool,
-) -> dict[str, CachedSite]:
-    """Settle what each site is for, now that all of them are known."""
-    chosen = observed | predictive
-    if not chosen and simulator:
-        chosen = {
-            name
-            for name, c in columns.items()
-            if not c.from_guide and c.site.role == "latent" and c.reason != "deterministic"
-        }
-    auxiliary = any(c.site.role == "auxiliary" and c.from_guide for c in columns.values())
-    settled = {}
-    for name, column in columns.items():
-        role = "predictive" if name in chosen else column.site.role
-        transform = column.point_mass and auxiliary and column.from_guide
-        settled[name] = replace(
-            column,
-            site=replace(column.site, role=role),
-            finite=column.log_q is None or bool(torch.isfinite(column.log_q).all()),
-            transform=transform,
-            point_mass=column.point_mass and not transform,
-        )
-    return settled
+def _draw(drawer: _Drawer, simulator: Runner | None, streams: Streams, n: int) -> Run:
+    """A batch of particles: what the guide draws, and what the simulator makes of it."""
+    i = streams.first - drawer.start
+    hyper = select(drawer.hyper, slice(i, i + n))
+    with generators_kept():
+        first = drawer.runner.draw(n, streams, hyper)
+        found = _guides_own(first.found, hyper)
+        rest = None if simulator is None else simulator.draw(n, streams, _columns(found, n))
+    failed = {**first.failed, **({} if rest is None else rest.failed)}
+    return replace(_joined(found, None if rest is None else rest.found, n), failed=failed)
 
 
 @plain_tensors()
 @untouched_params()
 def simulate_one(
-    guide: Program, simulator: Program | None, particles: Particles, *, seed: int, particle: int
+    guide: Guide, simulator: Program | None, particles: Particles, *, seed: int, particle: int
 ) -> dict[str, Tensor]:
     """One particle again, by itself, from its own stream.
 
@@ -284,16 +281,25 @@ def simulate_one(
     by_guide = {n: c for n, c in columns.items() if c.reason != "deterministic" and c.from_guide}
     values: dict[str, Tensor] = {}
     n = particles.num_particles
+    number = max(i for i, ran in enumerate(particles.ran) if ran.start <= particle)
+    ran, part = particles.ran[number], guide.parts(n, seed)[number]
+    simulator = extended_by(guide, simulator, particle)
+    hyper = {
+        name: replace(column, value=column.value[particle - ran.start].expand(n))
+        for name, column in part.hyper.items()
+    }
     with generators_kept():
-        for program, singly in zip((guide, simulator), (*particles.singly, n, n), strict=False):
+        for program, singly in ((part.program, ran.guide), (simulator, ran.simulator)):
             if program is None:
                 continue
-            together, first = particle < singly, program.role == "guide"
+            together, first = particle < singly, program is part.program
             replay = (by_guide if first else drawn) if together else ({} if first else by_guide)
-            fresh = Program(program.fn, program.role, particles.params)
+            replay = {**replay, **hyper} if first else replay
+            fresh = Program(program.fn, program.role, ran.params if first else particles.params)
             runner = Runner(fresh, n, predictive, **options)
             runner.first(seed, select(replay, slice(particle, particle + 1)))
-            values |= runner.again(seed, particle, replay)
+            again = runner.again(seed, particle, replay)
+            values |= {name: value for name, value in again.items() if name not in hyper}
             if together and not failed:  # random numbers outside sites are not repeated
                 values |= {
                     name: columns[name].value[particle].clone()

@@ -87,14 +87,16 @@ def run_model(
     early: Early | None = None,
     check: bool = False,
     lost: Tensor | None = None,
+    drawn: Collection[str] = (),
     progressbar: bool = False,
 ) -> ScoredRun:
     """A model at cached particles, by site; one at a time where it cannot be mapped.
 
     With ``check``, random numbers of NumPy and Python are noticed too, which takes a while.
+    Sites that are ``drawn`` are scored, also if they carry ``obs=``.
     ``lost`` are particles whose simulation failed: where the model fails for them too, they have no density.
     """
-    handler = ScoreHandler(columns, wanted=early.sites if early else ())
+    handler = ScoreHandler(columns, wanted=early.sites if early else (), drawn=drawn)
     reason = ""
     if vectorize is not False:
         error = _map(program, handler, n, check=check)
@@ -120,7 +122,9 @@ def _map(program: Program, handler: ScoreHandler, n: int, *, check: bool) -> Unm
         return error
     if handler.loose or (before is not None and not same_state(other_randomness(), before)):
         say_loose(program)
-    if handler.failed is not None and catches(program, handler, ScoreHandler(handler.columns)):
+    if handler.failed is not None and catches(
+        program, handler, ScoreHandler(handler.columns, drawn=handler.drawn)
+    ):
         return UnmappableError(caught(handler))
     return None
 

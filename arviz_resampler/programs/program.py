@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +26,8 @@ from arviz_resampler.mapping.random_mode import UnmappableError
 from arviz_resampler.mapping.streams import Streams, has_drawn
 from arviz_resampler.programs.handler import SiteHandler
 from arviz_resampler.programs.score_handler import EnoughError
+
+HYPER = "hyper-parameter "  # in front of the name of a site that holds one
 
 _TRAINING = (
     ". A module in training mode computes statistics of its batch, but a program sees one of the particles: "
@@ -196,6 +198,16 @@ class Program:
             f"the {self.role} failed ({place}): {type(error).__name__}: {error}"
             f"{handler.describe_invalid()}{hint}"
         )
+
+
+def with_hyper(make_model: Callable[..., Any], names: Sequence[str]) -> Callable[[], Any]:
+    """The program of a family whose hyper-parameters are values that it is given, at sites of their own."""
+
+    def program() -> Any:
+        hyper = {name: pyro.sample(HYPER + name, pyro.distributions.Normal(0.0, 1.0)) for name in names}
+        return make_model(**hyper)()
+
+    return program
 
 
 class _Listener(Messenger):  # type: ignore[misc]

@@ -35,6 +35,8 @@ class ScoreHandler(SiteHandler):
         Is shown each site before anything is asked of it.
     wanted : collection of str, optional
         Sites after which the run may end.
+    drawn : collection of str
+        Sites that are scored at the values that were drawn there, also if they carry ``obs=``.
     """
 
     def __init__(
@@ -42,8 +44,11 @@ class ScoreHandler(SiteHandler):
         columns: Mapping[str, CachedSite],
         visit: Callable[[Message], None] = lambda msg: None,
         wanted: Collection[str] = (),
+        *,
+        drawn: Collection[str] = (),
     ) -> None:
         super().__init__("model")
+        self.drawn = drawn
         self.columns = columns
         self.visit = visit
         self.wanted = wanted
@@ -93,7 +98,7 @@ class ScoreHandler(SiteHandler):
                 f"site {name!r} is drawn in the model, but deterministic in the particles: it has no "
                 f"density there. Put the sites it is computed from in the model, or draw it in the guide."
             )
-        if msg["is_observed"] or part:
+        if (msg["is_observed"] and name not in self.drawn) or part:
             whole = column.site.name if column is not None else name
             if whole not in self.score.observed:
                 self.score.observed.append(whole)

@@ -31,6 +31,18 @@ def check_mentioned(particles: Particles, mentioned: Collection[str]) -> None:
         )
 
 
+def check_joint(particles: Particles, scored: Collection[str]) -> None:
+    """Refuse a model of some sites of a mixture whose densities are known together."""
+    for group in particles.joint:
+        names = {name for name in group if particles.columns[name].site.role != "auxiliary"}
+        here, left_out = names & set(scored), names - set(scored)
+        if here and left_out:
+            raise MismatchError(
+                f"the model has a density at {quoted(here)} but not at {quoted(left_out)}: the guide is a "
+                f"mixture, which knows their densities together. Give the model all of them."
+            )
+
+
 def unchanged_targets(particles: Particles, scored: Collection[str]) -> dict[str, Tensor]:
     """Log densities that the weights go for where a model has none: those that particles were drawn with.
 
@@ -155,13 +167,21 @@ def resolve_nonfinite(
 
 def labels(particles: Particles, names: Collection[str]) -> dict[str, list[str]]:
     """Names for log ratios: those of auxiliary sites of an automatic guide go with what they became."""
-    made = [name for name, column in particles.columns.items() if column.transform and name in names]
+    labels = {name: [name] for name in names}
+    together: set[str] = set()
+    for group in particles.joint:
+        shown = [name.removesuffix("_unconstrained") for name in group if name in labels]
+        made = [name for name in shown if name in labels and particles.columns[name].transform]
+        members = dict.fromkeys([*(name for name in group if name in labels), *made])
+        if len(members) > 1:
+            labels[" & ".join(shown)] = [name for first in members for name in labels.pop(first)]
+        together |= set(members)
+    made = [n for n, c in particles.columns.items() if c.transform and n in names and n not in together]
     base = [
         name
         for name, column in particles.columns.items()
-        if column.site.role == "auxiliary" and column.from_guide and name in names
+        if column.site.role == "auxiliary" and column.from_guide and name in names and name not in together
     ]
-    labels = {name: [name] for name in names}
     if not made or not base:
         return labels
     for name in base[:]:

@@ -7,12 +7,11 @@ holds log densities by site and their sum. Knows programs and particles; nothing
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from arviz_resampler.particles.particles import Particles
+from arviz_resampler.particles.particles import Particles, chunks
 from arviz_resampler.programs.columns import CachedSite, select, to_column
 from arviz_resampler.programs.model_runner import look, run_model
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
@@ -20,6 +19,7 @@ from arviz_resampler.programs.runs import Invalid, ScoredRun
 from arviz_resampler.scoring.log_ratios import (
     SiteLogRatios,
     add_up,
+    check_joint,
     check_mentioned,
     offset,
     resolve_nonfinite,
@@ -29,21 +29,6 @@ from arviz_resampler.scoring.scored import ScoredModel
 from arviz_resampler.scoring.scratch import ScratchBuffers
 from arviz_resampler.scoring.seen import SeenModels
 from arviz_resampler.weights.weights import Weights
-
-# Running a program costs as much as its arithmetic on thousands of particles, so a chunk is long. Its
-# widest array stays in the cache of a processor; what is computed at all sites together, 40 MB, is less
-# than glibc keeps of what is given back.
-_MAX_PARTICLES, _MAX_ELEMENTS_PER_SITE, _MAX_ELEMENTS_ALL_SITES = 1 << 20, 1 << 21, 5 << 21
-
-
-def chunks(particles: Particles) -> Iterator[slice]:
-    """Rows to be scored together: as few chunks of about one length as will do."""
-    n, widths = particles.num_particles, particles.widths
-    length = min(
-        _MAX_PARTICLES, _MAX_ELEMENTS_PER_SITE // max(widths), _MAX_ELEMENTS_ALL_SITES // sum(widths)
-    )
-    count = -(-n // max(length, 1))
-    return (slice(i * n // count, (i + 1) * n // count) for i in range(count))
 
 
 @plain_tensors()
@@ -82,9 +67,11 @@ def score_model(
     with seen.generators_kept(model, new=new, singly=vectorize is False):
         if new and vectorize is not False:
             look(program, particles.columns)
-        early = seen.early_end(program, particles.columns) if vectorize is not False else None
+        # Data that belong to a block of the guide have a density in it, so a model goes on to them.
+        drawn = {name for sites in particles.joint for name in sites}
+        early = seen.early_end(program, particles.columns) if vectorize is not False and not drawn else None
         sums: _Sums | None = None
-        for rows in chunks(particles):
+        for rows in chunks(particles.widths, n):
             length = rows.stop - rows.start
             run = run_model(
                 program,
@@ -92,6 +79,7 @@ def score_model(
                 length,
                 vectorize,
                 early=early,
+                drawn=drawn,
                 check=new and sums is None,
                 lost=None if particles.failed is None else particles.failed[rows],
                 progressbar=progressbar,
@@ -100,7 +88,7 @@ def score_model(
                 sums = _Sums(particles, run, partial=partial, scratch=scratch)
             sums.add(run, rows)
     assert sums is not None
-    if run.early:
+    if run.early and not drawn:
         seen.expect_data(model)
     seen.warn_once(model, run.singly)
     return sums.scored_model(run)
@@ -124,6 +112,7 @@ class _Sums:
     ) -> None:
         if not partial:
             check_mentioned(particles, run.log_p.keys() | set(run.observed))
+        check_joint(particles, run.log_p)
         self._particles = particles
         self._unchanged = unchanged = unchanged_targets(particles, run.log_p.keys())
         sites = frozenset(run.log_p)

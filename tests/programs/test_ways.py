@@ -471,7 +471,7 @@ def test_a_particle_is_repeated_as_its_batch_drew_it(seed):
         pyro.sample("y", dist.Normal(root[1, 1], 1.0))
 
     cache = Resampler(guide, num_guide_samples=160, random_seed=seed, batch_size=32, progressbar=False)
-    first = cache.pipeline.particles.singly[0]
+    first = cache.pipeline.particles.ran[0].guide
     assert 0 < first < 160  # some mapped, some not
     for i in (0, first - 1, first, 159):
         own = cache.simulate_one(i)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from arviz_resampler import DrawWarning, MismatchError, ProgramWarning, Resampler, WeightError
-from arviz_resampler.scoring import score_model
+from arviz_resampler.particles import particles
+from arviz_resampler.particles.particles import chunks
 
 N = 2000
 
@@ -35,7 +36,7 @@ def short(monkeypatch):
     """Many chunks, of lengths that do not divide the particles."""
 
     def shorten(length):
-        monkeypatch.setattr(score_model, "_MAX_PARTICLES", length)
+        monkeypatch.setattr(particles, "_MAX_PARTICLES", length)
 
     return shorten
 
@@ -46,7 +47,7 @@ def test_chunks_change_no_bit(short, length):
     whole = cache.pipeline.score(model)
     short(length)
     pieces = cache.pipeline.score(model)
-    assert len(list(score_model.chunks(cache.pipeline.particles))) == -(-N // length)
+    assert len(list(chunks(cache.pipeline.particles.widths, N))) == -(-N // length)
     for name, ratio in whole.weights.log_ratio_by_site.items():
         assert np.array_equal(pieces.weights.log_ratio_by_site[name], ratio)
         assert torch.equal(pieces.scored[name], whole.scored[name])
@@ -159,9 +160,9 @@ def test_no_chunk_is_longer_than_its_arrays_should_be():
 
     for width in (1, 8, 1000):
         cache = Resampler(wide(width), num_guide_samples=9000, random_seed=0)
-        lengths = [rows.stop - rows.start for rows in score_model.chunks(cache.pipeline.particles)]
+        lengths = [rows.stop - rows.start for rows in chunks(cache.pipeline.particles.widths, 9000)]
         assert sum(lengths) == 9000
-        assert max(lengths) * width <= score_model._MAX_ELEMENTS_PER_SITE
+        assert max(lengths) * width <= particles._MAX_ELEMENTS_PER_SITE
         assert max(lengths) - min(lengths) <= 1
 
 

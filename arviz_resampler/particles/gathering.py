@@ -1,0 +1,165 @@
+"""Batches of particles put together.
+
+Knows records and what is asked of them; nothing of how programs are run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from arviz_resampler.errors import DrawWarning, MismatchError, ProgramError, quoted, warn
+from arviz_resampler.particles.checks import Run
+from arviz_resampler.programs.columns import CachedSite
+
+
+class Gathered:
+    """Batches put together."""
+
+    def __init__(self, num_particles: int, first: int) -> None:
+        self.columns: dict[str, CachedSite] = {}
+        self.data: dict[str, Tensor] = {}
+        self.observed: set[str] = set()
+        self.factors: set[str] = set()
+        self.failed: dict[int, str] = {}
+        self._bad: dict[str, tuple[int, str]] = {}
+        self._num_particles, self._first = num_particles, first
+
+    def add(self, run: Run, number: int, part: int) -> None:
+        """Take the particles of a batch, from the given number on, which a part of the guide has drawn."""
+        start = number - self._first
+        n = len(next(iter(run.columns.values())).value)
+        if n == self._num_particles:
+            self.columns = run.columns
+        elif not start:
+            self.columns = {name: _empty(c, self._num_particles) for name, c in run.columns.items()}
+        self.factors |= {name for name, found in run.guide.items() if found.kind == "factor"}
+        if not start:
+            self.observed = {name for name, found in run.found.items() if found.kind == "observed"}
+            data = {name: found.data for name, found in run.found.items() if found.data is not None}
+            self.data = {n: value.cpu().reshape(run.columns[n].site.shape) for n, value in data.items()}
+        if n < self._num_particles:
+            _store(self.columns, run.columns, start, n, part)
+        self.failed |= {start + i: what for i, what in run.failed.items()}
+        for name, found in run.found.items():
+            if found.bad is not None and found.bad.any():
+                count, _ = self._bad.get(name, (0, ""))
+                self._bad[name] = count + int(found.bad.sum()), found.bad_text
+
+    def check(self) -> None:
+        """Say where values are missing because of invalid parameters or draws."""
+        for name, (count, text) in self._bad.items():
+            if count == self._num_particles:
+                raise ProgramError(f"site {name!r} has no valid value in any particle: {text}")
+            warn(
+                f"site {name!r}: {text} for {count} of {self._num_particles} particles; their values are NaN",
+                DrawWarning,
+            )
+
+
+def _empty(column: CachedSite, num_particles: int) -> CachedSite:
+    """Room for all particles."""
+
+    def room(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.new_empty((num_particles, *tensor.shape[1:]))
+
+    value = room(column.value) if not _constant(column) else column.value[:1].clone()
+    assert value is not None
+    value = value.expand(num_particles, *value.shape[1:])
+    return replace(
+        column, value=value, log_q=room(column.log_q), log_conditional=room(column.log_conditional)
+    )
+
+
+def _constant(column: CachedSite) -> bool:
+    """Whether all particles share one value in memory."""
+    return len(column.value) > 1 and column.value.stride(0) == 0
+
+
+def _store(
+    into: dict[str, CachedSite], columns: dict[str, CachedSite], start: int, n: int, part: int
+) -> None:
+    if part:
+        _check_alike(into, columns, part)
+    if into.keys() != columns.keys():
+        odd = into.keys() ^ columns.keys()
+        raise ProgramError(
+            f"site {quoted(odd)} is in some batches and not in others: every particle "
+            f"must have the same sites"
+        )
+    for name, column in columns.items():
+        if column.site != into[name].site:
+            raise ProgramError(
+                f"site {name!r} has shape {column.site.shape} and dtype {column.site.dtype} in one "
+                f"batch, {into[name].site.shape} and {into[name].site.dtype} in another: every particle "
+                f"must have the same"
+            )
+        kept = into[name]
+        if kept.support != column.support:  # what one guide draws another one may not
+            kept = into[name] = replace(kept, support=None)
+        same = _constant(kept) and torch.equal(kept.value[0], column.value[0])
+        if _constant(kept) and not (same and (n == 1 or _constant(column))):
+            kept = into[name] = replace(kept, value=kept.value.contiguous())
+        pairs = [(kept.log_q, column.log_q), (kept.log_conditional, column.log_conditional)]
+        if not _constant(kept):
+            pairs.append((kept.value, column.value))
+        for here, new in pairs:
+            if here is not None and new is not None:
+                here[start : start + n] = new
+
+
+def _check_alike(into: Mapping[str, CachedSite], columns: Mapping[str, CachedSite], part: int) -> None:
+    """Refuse guides that do not draw the same."""
+    for name in {**into, **columns}:
+        here, there = columns.get(name), into.get(name)
+        if here is None or there is None:
+            who = ("guide 0", f"guide {part}") if here is None else (f"guide {part}", "guide 0")
+            raise MismatchError(
+                f"site {name!r} is in {who[0]} and not in {who[1]}: the guides of a mixture must draw the "
+                f"same sites"
+            )
+        if here.site != there.site or (here.point_mass, here.continuous) != (
+            there.point_mass,
+            there.continuous,
+        ):
+            what = [
+                f"{c.site.dtype} of shape {c.site.shape} over {c.site.dims}, "
+                f"{'a point mass' if c.point_mass else 'continuous' if c.continuous else 'discrete'}"
+                for c in (there, here)
+            ]
+            raise MismatchError(
+                f"site {name!r} is {what[0]} in guide 0, but {what[1]} in guide {part}: the guides of a "
+                f"mixture must draw the same sites"
+            )
+
+
+def with_roles(
+    columns: dict[str, CachedSite],
+    observed: set[str],
+    predictive: frozenset[str],
+    simulator: bool,
+) -> dict[str, CachedSite]:
+    """Settle what each site is for, now that all of them are known."""
+    chosen = observed | predictive
+    if not chosen and simulator:
+        chosen = {
+            name
+            for name, c in columns.items()
+            if not c.from_guide and c.site.role == "latent" and c.reason != "deterministic"
+        }
+    auxiliary = any(c.site.role == "auxiliary" and c.from_guide for c in columns.values())
+    settled = {}
+    for name, column in columns.items():
+        role = "predictive" if name in chosen else column.site.role
+        transform = column.point_mass and auxiliary and column.from_guide
+        settled[name] = replace(
+            column,
+            site=replace(column.site, role=role),
+            finite=column.log_q is None or bool(torch.isfinite(column.log_q).all()),
+            transform=transform,
+            point_mass=column.point_mass and not transform,
+        )
+    return settled

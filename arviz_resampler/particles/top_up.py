@@ -1,0 +1,273 @@
+"""More particles, drawn from a model: how many a wish takes, and the cache with them.
+
+Knows guides and how particles are simulated; nothing of weights or draws.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from arviz_resampler.errors import ArgumentError, MismatchError, ProgramError, quoted
+from arviz_resampler.particles.guides import (
+    Blocks,
+    Evaluate,
+    Guide,
+    Single,
+    ToppedUp,
+    add,
+    mixed,
+    regrouped,
+    untouched,
+)
+from arviz_resampler.particles.particles import Particles
+from arviz_resampler.particles.simulation import evaluator, simulate, with_blocks
+from arviz_resampler.programs.columns import CachedSite, Columns
+from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
+
+_TRIED = 1000  # draws of a model that show what a top-up takes
+_ROOM = 1.05  # for the error of these draws
+
+
+class TopUp(NamedTuple):
+    """What a top-up has done.
+
+    Attributes
+    ----------
+    num_added : int
+        New particles.
+    ess_before, ess_after : float
+        Effective sample size of the model without and with them.
+    seconds : float
+        How long it took.
+    """
+
+    num_added: int
+    ess_before: float
+    ess_after: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.num_added:,} particles added in {self.seconds:.3g} s: ESS {self.ess_before:,.0f} before, "
+            f"{self.ess_after:,.0f} after"
+        )
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Particles, with what they were drawn by.
+
+    Attributes
+    ----------
+    guide : Guide
+        Who has drawn them.
+    simulator : Program or None
+        What has extended them.
+    particles : Particles
+        They.
+    options : mapping
+        How programs are run: ``seed``, ``batch_size``, ``vectorize``, ``on_error``, ``progressbar``.
+    """
+
+    guide: Guide
+    simulator: Program | None
+    particles: Particles
+    options: Mapping[str, Any]
+
+    @plain_tensors()
+    @untouched_params()
+    def wanted(self, model: Program, ess: float) -> int:
+        """How many new particles from a model leave an effective sample size.
+
+        Notes
+        -----
+        n new particles beside N leave ``1 / E_p[1 / (n + N * q / p)]``, p being the model and q the guide:
+        the expectation is over draws of the model, which take no simulation.
+        """
+        drawn = self._draw(model, None, _TRIED, seed=_other_seed(self.options["seed"]))
+        self._check(drawn)
+        n = self.particles.num_particles
+        log_p = self._log_densities(drawn)
+        log_q = self.guide.blocks(self._evaluate(drawn.columns, _TRIED), n)
+        shared = [sites for sites in log_q if set(sites) <= drawn.columns.keys()]
+        ratio = add(log_q[sites] - add(log_p[name] for name in sites) for sites in shared)
+        old = n * torch.exp(ratio)
+        if _ess(old, 0) >= ess:
+            return 0
+        most = ess - _ess(old, 0)  # as many are enough, whatever they are beside
+        low, high = 0.0, most
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (low, middle) if _ess(old, middle) >= ess else (middle, high)
+        return math.ceil(min(high * _ROOM, most))
+
+    @plain_tensors()
+    @untouched_params()
+    def topped_up(self, model: Program, count: int) -> Cache:
+        """The cache with new particles from a model."""
+        try:
+            new = self._draw(model, self._extends(), count)
+        except ArgumentError as error:  # of predictive sites, which nobody else has named
+            raise MismatchError(f"model and simulator do not draw what the particles have: {error}") from None
+        return self._with(model, new, self._extends())
+
+    @plain_tensors()
+    @untouched_params()
+    def latents(self, model: Program, count: int) -> Particles:
+        """What new particles from a model have at the sites that it draws."""
+        new = self._draw(model, None, count)
+        self._check(new)
+        return new
+
+    @plain_tensors()
+    @untouched_params()
+    def extended(self, model: Program, count: int, values: Mapping[str, Tensor]) -> Cache:
+        """The cache with new particles from a model, simulated elsewhere."""
+        new = self._draw(model, None, count)
+        columns, lost = dict(new.columns), torch.zeros(count, dtype=torch.bool)
+        for name, value in values.items():
+            own = self.particles.columns[name]
+            columns[name] = replace(own, value=value, log_q=None, log_conditional=None, from_guide=False)
+            if own.site.role == "predictive" and value.is_floating_point():
+                lost |= value.isnan().reshape(count, -1).any(1)
+        new = replace(new, columns=columns, failed=lost if lost.any() else None)
+        return self._with(model, new, None)
+
+    def missing(self, new: Particles) -> list[str]:
+        """Sites that a simulation adds to what a model has drawn."""
+        return [name for name in self.particles.columns if name not in new.columns]
+
+    def _with(self, model: Program, new: Particles, simulator: Program | None) -> Cache:
+        particles, n, count = self.particles, self.particles.num_particles, new.num_particles
+        self._check(new)
+        columns = {name: _joined(name, c, new.columns) for name, c in particles.columns.items()}
+        failed = _flags(particles, new)
+        after = self.guide.blocks(self._evaluate(new.columns, count, new.failed), n)
+        met = {name for sites in after for name in sites}
+        self._check_left({name for sites in self._blocks() for name in sites} - met)
+        # What the model leaves to the simulator is drawn from one density in all particles.
+        before = {sites: log_q for sites, log_q in self._blocks().items() if met >= set(sites)}
+        of_guide = {sites: torch.cat(parts) for sites, parts in regrouped([before, after]).items()}
+        found = self._evaluate(columns, n + count, failed)(model)
+        of_model: Blocks = {(name,): found[name].double() for name in met if name in found}
+        columns, joint = with_blocks(columns, mixed([of_guide, of_model], (n, count)))
+        whole = replace(
+            particles,
+            columns=columns,
+            num_particles=n + count,
+            failed=failed,
+            ran=(*particles.ran, *new.ran),
+            joint=joint,
+            params={**particles.params, **new.params},
+        )
+        return replace(self, guide=ToppedUp(self.guide, n, model, count, simulator), particles=whole)
+
+    # ---------------------------------------------------------------- what there is
+
+    def _extends(self) -> Program | None:
+        """What simulates the new particles: a guide that predicts is its own simulator."""
+        guide = untouched(self.guide)
+        if self.simulator is None and self._predictive and isinstance(guide, Single):
+            return Program(guide.program.fn, "simulator", self.particles.params)
+        return self.simulator
+
+    @property
+    def _predictive(self) -> frozenset[str]:
+        return frozenset(n for n, c in self.particles.columns.items() if c.site.role == "predictive")
+
+    @staticmethod
+    def _log_densities(particles: Particles) -> dict[str, Tensor]:
+        return {n: c.log_q.double() for n, c in particles.columns.items() if c.log_q is not None}
+
+    def _blocks(self) -> Blocks:
+        """Log density that the particles were drawn with, by block."""
+        joint = {name: sites for sites in self.particles.joint for name in sites}
+        return {
+            joint.get(name, (name,)): column.log_q.double()
+            for name, column in self.particles.columns.items()
+            if column.from_guide and column.log_q is not None and joint.get(name, (name,))[0] == name
+        }
+
+    def _evaluate(self, columns: Columns, n: int, lost: Tensor | None = None) -> Evaluate:
+        particles = self.particles
+        parts = self.guide.parts(particles.num_particles, self.options["seed"])
+        params = {id(p.program): ran.params for p, ran in zip(parts, particles.ran, strict=True)}
+        return evaluator(columns, n, self.options["vectorize"], params, lost)
+
+    def _draw(self, model: Program, simulator: Program | None, n: int, seed: int | None = None) -> Particles:
+        """Draws of a model: new particles, with a seed of their own none of these."""
+        predictive = self._predictive if simulator is not None else frozenset()
+        options = {**self.options, "predictive": predictive, "data_names": frozenset()}
+        first = self.particles.num_particles if seed is None else 0
+        options["seed"] = options["seed"] if seed is None else seed
+        return simulate(Single(model), simulator, n, first=first, **options)
+
+    def _check(self, drawn: Particles) -> None:
+        """Refuse what a model cannot add to."""
+        columns = self.particles.columns
+        if any(c.site.role == "auxiliary" for c in columns.values()):
+            raise ProgramError(
+                "particles of an automatic guide cannot be topped up: they have auxiliary sites, which a "
+                "model does not draw. Build a new Resampler whose guide is wider."
+            )
+        missing = self.particles.guide_latents - drawn.columns.keys()
+        if missing:
+            raise MismatchError(f"the model does not draw {quoted(missing)}, which every particle has")
+
+    def _check_left(self, left: set[str]) -> None:
+        """Refuse what is drawn from the guide in some particles, and from something else in the new ones."""
+        same = self.simulator is None and isinstance(untouched(self.guide), Single)
+        left = left if not same else left & {name for sites in self.particles.joint for name in sites}
+        if left:
+            raise MismatchError(
+                f"the model does not draw {quoted(left)}, which the guide draws: draw it in the model, too"
+            )
+
+
+def _ess(old: Tensor, n: float) -> float:
+    return float(1 / torch.mean(1 / (n + old)))
+
+
+def _other_seed(seed: int) -> int:
+    """A seed whose draws are none of the particles'."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/top up".encode(), digest_size=7).digest(), "little")
+
+
+def _joined(name: str, old: CachedSite, new: Columns) -> CachedSite:
+    """A site of all particles."""
+    if name not in new:
+        raise MismatchError(f"site {name!r} of the particles is not among what model and simulator draw")
+    other = new[name]
+
+    def both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+        return None if first is None or second is None else torch.cat([first, second])
+
+    # Whole numbers have no NaN, so where runs failed they are none; torch widens what is put beside them.
+    value = torch.cat([old.value, other.value])
+    return replace(
+        old,
+        value=value,
+        site=replace(old.site, dtype=str(value.dtype).removeprefix("torch.")),
+        log_q=both(old.log_q, other.log_q),
+        log_conditional=both(old.log_conditional, other.log_conditional),
+        support=old.support if old.support == other.support else None,
+        finite=old.finite and other.finite,
+    )
+
+
+def _flags(old: Particles, new: Particles) -> Tensor | None:
+    """Which particles failed."""
+    if old.failed is None and new.failed is None:
+        return None
+    parts = [
+        p.failed if p.failed is not None else torch.zeros(p.num_particles, dtype=torch.bool)
+        for p in (old, new)
+    ]
+    return torch.cat(parts)

@@ -1,0 +1,135 @@
+"""Batches of particles put together, of one guide or of several."""
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+
+from arviz_resampler import DrawWarning, MismatchError, ProgramError, Resampler
+from arviz_resampler.particles.checks import Run
+from arviz_resampler.particles.gathering import Gathered, with_roles
+from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.sites import Site
+
+
+def column(value, name="x", *, role="latent", support=None, **more):
+    value = torch.as_tensor(value, dtype=torch.float32)
+    shape = tuple(value.shape[1:])
+    site = Site(name, role, tuple(f"d{i}" for i in range(len(shape))), shape, 0, "float32", False)
+    log_q = more.pop("log_q", torch.arange(len(value), dtype=torch.float32))
+    return CachedSite(site, value, log_q, support=support, from_guide=True, **more)
+
+
+def run(failed=None, **columns):
+    return Run({}, None, columns, failed or {})
+
+
+def test_batches_go_one_after_the_other():
+    gathered = Gathered(5, 0)
+    gathered.add(run(x=column([1.0, 2.0, 3.0])), 0, 0)
+    gathered.add(run(x=column([4.0, 5.0])), 3, 0)
+    assert gathered.columns["x"].value.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert gathered.columns["x"].log_q.tolist() == [0.0, 1.0, 2.0, 0.0, 1.0]
+
+
+def test_numbers_of_particles_begin_at_the_first_of_them():
+    gathered = Gathered(4, 100)
+    gathered.add(run(x=column([1.0, 2.0]), failed={1: "no"}), 100, 0)
+    gathered.add(run(x=column([3.0, 4.0]), failed={0: "neither"}), 102, 0)
+    assert gathered.columns["x"].value.tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert gathered.failed == {1: "no", 2: "neither"}
+
+
+def test_a_batch_that_is_all_is_kept_without_a_copy():
+    gathered, only = Gathered(3, 7), column([1.0, 2.0, 3.0])
+    gathered.add(run(x=only), 7, 0)
+    assert gathered.columns["x"] is only
+
+
+def test_a_constant_stays_one_value_while_it_is_the_same():
+    gathered, same = Gathered(4, 0), torch.full((1, 2), 3.0)
+    gathered.add(run(x=column(same.expand(2, 2), log_q=None)), 0, 0)
+    gathered.add(run(x=column(same.clone().expand(2, 2), log_q=None)), 2, 0)
+    assert gathered.columns["x"].value.stride(0) == 0
+    other = Gathered(4, 0)
+    other.add(run(x=column(same.expand(2, 2), log_q=None)), 0, 0)
+    other.add(run(x=column((same + 1).expand(2, 2), log_q=None)), 2, 1)
+    assert other.columns["x"].value.tolist() == [[3.0, 3.0]] * 2 + [[4.0, 4.0]] * 2
+
+
+def test_sites_that_differ_between_batches_of_one_guide_are_refused():
+    gathered = Gathered(4, 0)
+    gathered.add(run(x=column([1.0, 2.0])), 0, 0)
+    with pytest.raises(ProgramError, match="site 'z' is in some batches and not in others"):
+        gathered.add(run(x=column([1.0, 2.0]), z=column([1.0, 2.0], "z")), 2, 0)
+    with pytest.raises(ProgramError, match=r"shape \(3,\) .* in one batch, \(\) .* in another"):
+        gathered.add(run(x=column(torch.zeros(2, 3))), 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"z": column([1.0, 2.0], "z")}, "site '[xz]' is in guide [02] and not in"),
+        (
+            {"x": column([1.0, 2.0]), "z": column([1.0, 2.0], "z")},
+            "site 'z' is in guide 2 and not in guide 0",
+        ),
+        ({"x": column(torch.zeros(2, 3))}, r"'x' is float32 of shape \(\) .*guide 0, .* \(3,\) .* guide 2"),
+        ({"x": column([1.0, 2.0], point_mass=True)}, "discrete in guide 0, but .* a point mass in guide 2"),
+        ({"x": column([1.0, 2.0], continuous=True)}, "discrete in guide 0, but .* continuous in guide 2"),
+    ],
+)
+def test_guides_that_do_not_draw_the_same_are_refused(other, message):
+    gathered = Gathered(4, 0)
+    gathered.add(run(x=column([1.0, 2.0])), 0, 0)
+    with pytest.raises(MismatchError, match=message):
+        gathered.add(run(**other), 2, 2)
+
+
+def test_a_support_that_differs_is_not_relied_on():
+    positive, real = dist.constraints.positive, dist.constraints.real
+    gathered = Gathered(6, 0)
+    gathered.add(run(x=column([1.0, 2.0], support=real)), 0, 0)
+    gathered.add(run(x=column([1.0, 2.0], support=real)), 2, 1)
+    assert gathered.columns["x"].support is real
+    gathered.add(run(x=column([1.0, 2.0], support=positive)), 4, 2)
+    assert gathered.columns["x"].support is None
+
+
+def test_invalid_draws_are_counted_over_all_parts():
+    def simulator():
+        pyro.sample("y", dist.Normal(pyro.sample("x", dist.Normal(0.0, 1.0)).sqrt(), 1.0))
+
+    def guide(mean):
+        return lambda: pyro.sample("x", dist.Normal(mean, 1.0))
+
+    with pytest.warns(DrawWarning, match=r"for (\d+) of 300 particles; their values are NaN") as said:
+        cache = Resampler(
+            [guide(0.0), guide(1.0), guide(-1.0)], simulator, num_guide_samples=300, random_seed=0
+        )
+    missing = int((cache.pipeline.particles.columns["x"].value < 0).sum())
+    assert f"for {missing} of 300" in str(said[0].message)
+    with pytest.raises(ProgramError, match="'y' has no valid value in any particle"):
+        Resampler([guide(-50.0), guide(-60.0)], simulator, num_guide_samples=300, random_seed=0)
+
+
+def test_the_rest_of_a_simulator_is_predictive_where_nothing_else_is():
+    columns = {
+        "x": column([1.0]),
+        "y": CachedSite(column([1.0], "y").site, torch.ones(1), torch.zeros(1)),
+        "d": CachedSite(column([1.0], "d", role="deterministic").site, torch.ones(1), reason="deterministic"),
+    }
+
+    def roles(*args):
+        return {name: c.site.role for name, c in with_roles(columns, *args).items()}
+
+    assert roles(set(), frozenset(), True) == {"x": "latent", "y": "predictive", "d": "deterministic"}
+    assert roles(set(), frozenset(), False) == {"x": "latent", "y": "latent", "d": "deterministic"}
+    assert roles({"x"}, frozenset(), True)["y"] == "latent"
+    assert roles(set(), frozenset({"y"}), False)["y"] == "predictive"
+
+
+def test_a_density_that_is_not_finite_is_known():
+    columns = {"x": column([1.0, 2.0], log_q=torch.tensor([0.0, -torch.inf])), "z": column([1.0], "z")}
+    settled = with_roles(columns, set(), frozenset(), False)
+    assert [settled[name].finite for name in "xz"] == [False, True]
