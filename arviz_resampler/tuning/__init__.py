@@ -6,6 +6,8 @@ Knows the pipeline, weights and plots; ipywidgets in widget.py and controls.py a
 tuner.py        `Tuner`: updates, history, source
 family.py       a function from hyper-parameters to priors, with their ranges
 ranges.py       the interval of a hyper-parameter
+family_guide.py `family`: a guide for a box of hyper-parameters; design.py its points and its promise,
+                laboratory.py members of a family to learn from
 coverage.py     for which hyper-parameters the weights are reliable
 widget.py       sliders, plot and verdict; controls.py a slider, badge.py the verdict as HTML
 ==============  ======================================================================================
