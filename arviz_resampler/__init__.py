@@ -22,10 +22,13 @@ from arviz_resampler.errors import (
     WeightWarning,
 )
 from arviz_resampler.mapping.batched import batched
+from arviz_resampler.particles.guides import Mixture
+from arviz_resampler.particles.top_up import TopUp
 from arviz_resampler.planning import plan
 from arviz_resampler.resampler import Resampler
 from arviz_resampler.sites import Site
 from arviz_resampler.tuning.coverage import Coverage, Step
+from arviz_resampler.tuning.family_guide import FamilyGuide, family
 from arviz_resampler.tuning.ranges import Range
 from arviz_resampler.tuning.tuner import Tuner, Update
 from arviz_resampler.weights.diagnostics import Diagnostics
@@ -40,8 +43,10 @@ __all__ = [
     "Diagnostics",
     "DrawWarning",
     "ExtraError",
+    "FamilyGuide",
     "Judgement",
     "MismatchError",
+    "Mixture",
     "NameWarning",
     "ParetoFit",
     "ProgramError",
@@ -52,6 +57,7 @@ __all__ = [
     "ResamplerWarning",
     "Site",
     "Step",
+    "TopUp",
     "Tuner",
     "Update",
     "WeightError",
@@ -59,6 +65,7 @@ __all__ = [
     "Weights",
     "__version__",
     "batched",
+    "family",
     "plan",
 ]
 

@@ -98,6 +98,13 @@ def as_probability(name: str, value: Any) -> float:
     raise ArgumentError(f"{name} must be a number between 0 and 1, got {value!r}")
 
 
+def as_positive(name: str, value: Any) -> float:
+    """A finite number above zero."""
+    if type(value) is not bool and isinstance(value, Real) and 0 < float(value) < float("inf"):
+        return float(value)
+    raise ArgumentError(f"{name} must be a positive number, got {value!r}")
+
+
 def as_optional(name: str, value: Any) -> int | None:
     """A depth, or nothing."""
     return None if value is None else as_integer(name, value, 0, _MAX, "a non-negative integer or None")

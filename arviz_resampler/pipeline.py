@@ -5,6 +5,7 @@ Knows the rooms that do each step; nothing of the calls of users, of variants or
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,14 @@ from torch import Tensor
 from arviz_resampler import containers
 from arviz_resampler.draws.chooser import Chooser
 from arviz_resampler.draws.race import Ints
-from arviz_resampler.errors import ProgramWarning, WeightError, quoted, warn
+from arviz_resampler.errors import (
+    MismatchError,
+    ProgramError,
+    ProgramWarning,
+    WeightError,
+    quoted,
+    warn,
+)
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.scoring.score_model import score_model
@@ -83,7 +91,7 @@ class Pipeline:
         dims: Mapping[str, Sequence[str | None]],
     ) -> None:
         self.particles = particles
-        self.seed = seed
+        self.seed, self._seeded = seed, seeded
         self.chooser = Chooser(seed, particles.num_particles, seeded=seeded)
         self.scratch, self.seen = ScratchBuffers(), SeenModels()
         self.partial, self.vectorize, self.progressbar = partial, vectorize, progressbar
@@ -92,6 +100,33 @@ class Pipeline:
         self._coords, self._dims = data.coords, data.dims
         self._labels = self._make_labels(particles.sites)
         self._said: set[str] = set()
+
+    def new_latents(self, new: Particles) -> xr.Dataset:
+        """What new particles have that are still to be simulated, under the names of the container."""
+        kept = {n: c for n, c in new.columns.items() if n in self.particles.sites and c.reason is None}
+        found = self._labels.particles({n: containers.view(c.value) for n, c in kept.items()})
+        first = self.particles.num_particles
+        return found.assign_coords(particle=np.arange(first, first + new.num_particles))
+
+    def simulated(self, wanted: xr.Dataset, results: Any, names: Sequence[str]) -> dict[str, Tensor]:
+        """Results of simulations elsewhere, by site, checked to be those that were wanted.
+
+        Raises
+        ------
+        ArgumentError
+            If one is missing, of another shape, or of other particles.
+        """
+        arrays = containers.read_results(self._labels, wanted, results, names)
+        columns = self.particles.columns
+        return {name: torch.from_numpy(array).to(columns[name].value) for name, array in arrays.items()}
+
+    def with_particles(self, particles: Particles) -> Pipeline:
+        """The same way on more particles."""
+        other = copy.copy(self)
+        other.particles = particles
+        other.chooser = Chooser(self.seed, particles.num_particles, seeded=self._seeded)
+        other.scratch, other.seen = ScratchBuffers(), SeenModels()
+        return other
 
     def _make_labels(self, sites: Mapping[str, Site]) -> containers.Labels:
         return containers.Labels(sites, self._coords, self._dims, {**self.observed, **self.constant})
@@ -115,6 +150,31 @@ class Pipeline:
                 f"site {quoted(new)} of the model carries obs= and is left out of the weights",
                 ProgramWarning,
             )
+        return scored
+
+    def drawable(self, model: Model) -> ScoredModel:
+        """A model whose draws could be particles.
+
+        Raises
+        ------
+        ProgramError
+            If it has a factor, a scale or a mask.
+        MismatchError
+            If it changes what the simulator draws.
+        """
+        scored = self.score(model)
+        if scored.weights.unnormalized:
+            raise ProgramError(
+                f"the model cannot be drawn from: site {quoted(scored.weights.unnormalized)} changes its "
+                f"density by a factor, a scale or a mask"
+            )
+        for name, ratio in scored.weights.log_ratio_by_site.items():
+            column = self.particles.columns.get(name)
+            if column is not None and not column.from_guide and ratio.any():
+                raise MismatchError(
+                    f"the model changes site {name!r}, which the simulator draws: new particles would not be "
+                    f"of one density there. Top up with a model that changes the guide's latents alone."
+                )
         return scored
 
     def score_for_numbers(self, model: Model) -> tuple[ScoredModel, xr.Dataset]:

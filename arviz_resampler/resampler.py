@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,18 +26,24 @@ from arviz_resampler.arguments import (
     as_name,
     as_names,
     as_optional,
+    as_positive,
     as_probability,
     as_seed,
     as_variants,
 )
 from arviz_resampler.draws.chooser import global_seed
 from arviz_resampler.errors import ArgumentError, WeightWarning, warn
+from arviz_resampler.particles.guides import as_guide, untouched
 from arviz_resampler.particles.simulation import simulate, simulate_one
+from arviz_resampler.particles.top_up import Cache, TopUp
 from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.program import Program
 from arviz_resampler.sites import Site
+from arviz_resampler.tuning.family_guide import FamilyGuide
 from arviz_resampler.tuning.tuner import Tuner
 from arviz_resampler.weights.weights import Weights
+
+_ONE_AT_A_TIME = threading.RLock()  # top-ups, of which each goes on from the particles that there are
 
 
 class Resampler:
@@ -42,9 +51,10 @@ class Resampler:
 
     Parameters
     ----------
-    guide : callable
+    guide : callable, sequence of callable, Mixture or FamilyGuide
         Pyro program without arguments that draws the particles. It should be diffuse, covering
-        every model to be looked at.
+        every model to be looked at; several share the particles, and :func:`family` makes a guide for a
+        whole box of hyper-parameters.
     simulator : callable, optional
         Larger program, run on the guide's draws, that adds sites downstream. Runs once over the
         particles, after two runs of one. What carries ``obs=`` is sampled, and its data kept.
@@ -77,6 +87,9 @@ class Resampler:
         Names of the axes by site: of all of them, or of those of its event. None keeps the default name.
     partial : bool, default False
         Whether a model may leave out latents of the guide, which then keep the guide's distribution.
+    keep_programs : bool, default False
+        Whether guide and simulator are pickled too, for :meth:`top_up` and :meth:`simulate_one` afterwards;
+        they must be picklable then.
     progressbar : bool, default True
         Whether to show progress over batches.
 
@@ -115,7 +128,7 @@ class Resampler:
 
     def __init__(
         self,
-        guide: Callable[[], Any],
+        guide: Any,
         simulator: Callable[[], Any] | None = None,
         *,
         num_guide_samples: int,
@@ -130,35 +143,38 @@ class Resampler:
         coords: Mapping[str, Any] | None = None,
         dims: Mapping[str, str | Sequence[str | None] | None] | None = None,
         partial: bool = False,
+        keep_programs: bool = False,
         progressbar: bool = True,
     ) -> None:
         num_guide_samples = as_count("num_guide_samples", num_guide_samples)
-        if batch_size is not None:
-            batch_size = as_count("batch_size", batch_size)
+        batch_size = None if batch_size is None else as_count("batch_size", batch_size)
         max_plate_nesting = as_optional("max_plate_nesting", max_plate_nesting)
         if vectorize not in (True, False, "auto"):
             raise ArgumentError(f'vectorize must be True, False or "auto", got {vectorize!r}')
         if on_error not in ("raise", "mask"):
             raise ArgumentError(f'on_error must be "raise" or "mask", got {on_error!r}')
-        programs = Program(guide, "guide"), None if simulator is None else Program(simulator, "simulator")
+        drawn_by = as_guide(guide)
+        extended_by = None if simulator is None else Program(simulator, "simulator")
         given = as_seed(random_seed)
         coords, dims = as_mapping("coords", coords), as_dims(dims)
-        names = as_names("predictive", predictive)
         observed, constant_data = as_mapping("observed", observed), as_mapping("constant_data", constant_data)
         seed = global_seed() if given is None else given
+        if isinstance(drawn_by, FamilyGuide):
+            drawn_by.warn_thin(num_guide_samples)
+        options: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "vectorize": vectorize}
+        options |= {"on_error": on_error, "progressbar": progressbar}
         # Observed data without any predictive site has nothing to be compared with; it is kept as it is.
         particles = simulate(
-            *programs,
+            drawn_by,
+            extended_by,
             num_guide_samples,
-            seed=seed,
-            batch_size=batch_size,
-            vectorize=vectorize,
-            on_error=on_error,
-            predictive=frozenset(names),
+            predictive=frozenset(as_names("predictive", predictive)),
             data_names=frozenset(observed),
-            progressbar=progressbar,
+            **options,
         )
-        self._programs: tuple[Program, Program | None] | None = programs
+        self._keeps = keep_programs
+        self._wanted: tuple[Program, xr.Dataset] | None = None
+        self._cache: Cache | None = Cache(drawn_by, extended_by, particles, options)
         self.pipeline = Pipeline(
             particles,
             seed=seed,
@@ -172,11 +188,23 @@ class Resampler:
             dims=dims,
         )
         if particles.data:  # a whole program: models are likely to be of its kind
-            for program in (guide, simulator):
-                self.pipeline.seen.expect_data(program)
+            for part in drawn_by.parts(num_guide_samples, seed):
+                self.pipeline.seen.expect_data(part.program.fn)
+            self.pipeline.seen.expect_data(simulator)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_programs": None}  # most programs do not pickle
+        # Most programs do not pickle.
+        kept = {} if self._keeps else {"_cache": None, "_wanted": None}
+        return {**self.__dict__, **kept}
+
+    def _programs(self) -> Cache:
+        """The particles with the programs that they come from."""
+        if self._cache is None:
+            raise ArgumentError(
+                "a Resampler that was pickled or copied has no programs to run: make it again, with "
+                "keep_programs=True"
+            )
+        return self._cache
 
     @property
     def sites(self) -> dict[str, Site]:
@@ -248,12 +276,12 @@ class Resampler:
         >>> one["mu"].shape
         torch.Size([])
         """
-        if self._programs is None:
-            raise ArgumentError("a Resampler that was pickled has no programs to run: make it again")
+        cache = self._programs()
         particles = self.pipeline.particles
         n = particles.num_particles
         number = as_integer("particle", particle, 0, n - 1, f"an integer from 0 to {n - 1}")
-        return simulate_one(*self._programs, particles, seed=self.pipeline.seed, particle=number)
+        programs = cache.guide, cache.simulator
+        return simulate_one(*programs, particles, seed=self.pipeline.seed, particle=number)
 
     # ---------------------------------------------------------------- draws
 
@@ -351,7 +379,8 @@ class Resampler:
             is taken.
         **ranges : tuple of number
             The lowest and highest value of each hyper-parameter. It starts at the default that
-            ``make_model`` gives it, else in the middle, and is whole where both ends are ``int``.
+            ``make_model`` gives it, else in the middle, and is whole where both ends are ``int``. Without
+            any, those of the guide, if that is of a family.
 
         Returns
         -------
@@ -363,7 +392,200 @@ class Resampler:
         ArgumentError
             If ``make_model`` cannot be called with these hyper-parameters, or a range is none.
         """
-        return Tuner(make_model, as_count("num_samples", num_samples), ranges, self.pipeline)
+        guide = None if self._cache is None else untouched(self._cache.guide)
+        if not ranges and isinstance(guide, FamilyGuide):
+            ranges = {name: (range_.low, range_.high) for name, range_ in guide.ranges.items()}
+        count = as_count("num_samples", num_samples)
+        return Tuner(make_model, count, ranges, self)
+
+    # ---------------------------------------------------------------- more particles
+
+    def top_up(
+        self,
+        model: Model,
+        ess: float = 1000,
+        *,
+        at_most: int | None = None,
+        simulator: Callable[[], Any] | None = None,
+    ) -> TopUp:
+        """Simulate more particles where a model is, until it has an effective sample size.
+
+        As many particles as that takes are drawn from the model itself, simulated, and added to the others;
+        all are weighted by the mixture of guide and model. No model loses effective particles by it. Draws
+        of a model move as far as its weights do. Tuners see the new particles.
+
+        Parameters
+        ----------
+        model : callable
+            Pyro program without arguments that draws the guide's latents.
+        ess : float, default 1000
+            The effective sample size that the model is to have.
+        at_most : int, optional
+            How many particles may be added.
+        simulator : callable, optional
+            What extends the new particles; that of the Resampler if absent.
+
+        Returns
+        -------
+        TopUp
+            What was done: particles added, ESS before and after, seconds.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not usable, or the Resampler was pickled and has no programs.
+        ProgramError
+            If the model cannot be drawn from, as one with a ``pyro.factor``.
+        MismatchError
+            If it does not draw what the particles have, or changes the simulator.
+
+        Notes
+        -----
+        n new particles beside N leave the effective sample size ``1 / E_p[1 / (n + N * q / p)]``, which draws
+        of the model tell before anything is simulated; at most ``ess`` less the one that there is are needed.
+
+        Examples
+        --------
+        >>> import pyro, pyro.distributions as dist
+        >>> def prior(mean, sd):
+        ...     return lambda: pyro.sample("mu", dist.Normal(mean, sd))
+        >>> resampler = Resampler(prior(0.0, 1.0), num_guide_samples=10_000, random_seed=0)
+        >>> bool(resampler.weigh(prior(8.0, 0.5)).ess < 10)
+        True
+        >>> resampler.top_up(prior(8.0, 0.5), ess=500).num_added
+        500
+        >>> bool(resampler.weigh(prior(8.0, 0.5)).ess > 475)
+        True
+        """
+        start = time.perf_counter()
+        most = None if at_most is None else as_count("at_most", at_most)
+        with _ONE_AT_A_TIME:
+            cache = self._programs()
+            count = self.top_up_size(model, ess)
+            count = count if most is None else min(count, most)
+            before = self.pipeline.score(model).weights.ess
+            if count:
+                if simulator is not None:
+                    cache = replace(cache, simulator=Program(simulator, "simulator"))
+                self._take(cache.topped_up(Program(model, "model", cache.particles.params), count))
+            after = self.pipeline.score(model).weights.ess
+        return TopUp(count, before, after, time.perf_counter() - start)
+
+    def _take(self, cache: Cache) -> None:
+        """Go on with more particles."""
+        self._cache = replace(cache, simulator=self._programs().simulator)
+        self.pipeline = self.pipeline.with_particles(cache.particles)
+        self._wanted = None
+
+    def wanted(self, model: Model, ess: float = 1000, *, at_most: int | None = None) -> xr.Dataset:
+        """Latents of the particles that a top-up would add, to be simulated elsewhere.
+
+        Parameters
+        ----------
+        model, ess, at_most
+            As of :meth:`top_up`.
+
+        Returns
+        -------
+        Dataset
+            What the model draws, with the dim ``particle``, numbered after the particles that there are.
+            :meth:`extend` takes what a simulation makes of it.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not usable, the Resampler was pickled and has no programs, or the model has
+            enough effective particles.
+        ProgramError
+            If the model cannot be drawn from.
+        MismatchError
+            If it does not draw what the particles have, or changes the simulator.
+
+        Examples
+        --------
+        >>> import pyro, pyro.distributions as dist
+        >>> def prior(mean):
+        ...     return lambda: pyro.sample("mu", dist.Normal(mean, 1.0))
+        >>> def simulator():
+        ...     pyro.sample("y", dist.Normal(prior(0.0)(), 0.1))
+        >>> resampler = Resampler(prior(0.0), simulator, num_guide_samples=2000, random_seed=0)
+        >>> latents = resampler.wanted(prior(9.0), ess=200)
+        >>> results = latents.assign(y=latents["mu"] + 0.1)  # of a simulator that is no Pyro program
+        >>> resampler.extend(results).num_added
+        200
+        """
+        most = None if at_most is None else as_count("at_most", at_most)
+        count = self.top_up_size(model, ess)
+        count = count if most is None else min(count, most)
+        if not count:
+            raise ArgumentError(
+                f"the model has an effective sample size of {ess:g} or more: nothing is wanted"
+            )
+        cache = self._programs()
+        program = Program(model, "model", cache.particles.params)
+        latents = self.pipeline.new_latents(cache.latents(program, count))
+        self._wanted = program, latents
+        return latents.copy(deep=True)
+
+    def extend(self, results: Mapping[str, Any] | xr.Dataset) -> TopUp:
+        """Add the particles that :meth:`wanted` has named, simulated elsewhere.
+
+        Parameters
+        ----------
+        results : Dataset or mapping of str to array_like
+            All sites that the simulator adds, particles first or as the dim ``particle``; NaN for a run that
+            failed. Latents may be among them, and are compared.
+
+        Returns
+        -------
+        TopUp
+            What was done.
+
+        Raises
+        ------
+        ArgumentError
+            If nothing was wanted, or a result is missing, of another shape, or of other particles.
+        """
+        start = time.perf_counter()
+        if self._wanted is None:
+            raise ArgumentError("nothing is wanted: call wanted first, and simulate what it returns")
+        program, latents = self._wanted
+        with _ONE_AT_A_TIME:
+            cache, count = self._programs(), latents.sizes["particle"]
+            names = cache.missing(cache.latents(program, count))
+            values = self.pipeline.simulated(latents, results, names)
+            before = self.pipeline.score(program.fn).weights.ess
+            self._take(cache.extended(program, count, values))
+            after = self.pipeline.score(program.fn).weights.ess
+        return TopUp(count, before, after, time.perf_counter() - start)
+
+    def top_up_size(self, model: Model, ess: float = 1000) -> int:
+        """How many particles :meth:`top_up` would simulate; runs no simulator.
+
+        Parameters
+        ----------
+        model : callable
+            Pyro program without arguments that draws the guide's latents.
+        ess : float, default 1000
+            The effective sample size that the model is to have.
+
+        Returns
+        -------
+        int
+            At most ``ess`` less the one that there is, and 0 where that is enough.
+
+        Raises
+        ------
+        ArgumentError
+            If ``ess`` is no positive number, or the Resampler was pickled and has no programs.
+        ProgramError
+            If the model cannot be drawn from, as one with a ``pyro.factor``.
+        MismatchError
+            If it does not draw what the particles have, or changes the simulator.
+        """
+        cache, wish = self._programs(), as_positive("ess", ess)
+        self.pipeline.drawable(model)
+        return cache.wanted(Program(model, "model", cache.particles.params), wish)
 
     # ---------------------------------------------------------------- numbers, and variants side by side
 

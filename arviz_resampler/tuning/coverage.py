@@ -5,6 +5,7 @@ Knows ranges and weights; nothing of models or how they are scored.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -23,6 +24,7 @@ from arviz_resampler.weights.weights import Weights
 
 Interval = tuple[Number, Number]
 
+_FEW = 100  # ESS below which no verdict is good
 _ON_LINE = 9  # values looked at along a slider, before the edges are searched
 _HALVINGS = 4  # of the step between them, at each edge
 
@@ -41,17 +43,21 @@ class Step:
         The site that costs most of the ESS.
     error : str
         The reason why there are no weights.
+    wanted : int
+        The ESS that a good verdict takes.
     """
 
     hyper: Mapping[str, Number]
     diagnostics: Diagnostics | None
     site: str | None = None
     error: str = ""
+    wanted: int = 0
 
     @classmethod
     def of(cls, hyper: Mapping[str, Number], weights: Weights, num_samples: int) -> Step:
         """The verdict on weights for a number of draws."""
-        return cls(hyper, weights.diagnostics(num_samples), weights.costliest_site)
+        wanted = max(num_samples, _FEW)
+        return cls(hyper, weights.diagnostics(num_samples), weights.costliest_site, wanted=wanted)
 
     @classmethod
     def failed(cls, hyper: Mapping[str, Number], error: Exception) -> Step:
@@ -77,6 +83,11 @@ class Step:
     def good(self) -> bool:
         """True if the verdict is good."""
         return self.verdict == "good"
+
+    @property
+    def top_up(self) -> int:
+        """How many new particles make the verdict good, at most; 0 where it is."""
+        return 0 if self.good else max(math.ceil(self.wanted - self.ess), 0)
 
 
 def covered_range(
@@ -224,10 +235,11 @@ class Coverage:
     def table(self) -> pd.DataFrame:
         """All steps: hyper-parameters, diagnostics as :class:`Diagnostics` has them, and the costliest site.
 
+        ``top_up`` says how many new particles make the verdict good, at most; it is 0 where it is.
         The column ``along`` names the range that was moved along; it is "design" in the design. A
         hyper-parameter with the name of another column has an underscore at its end.
         """
-        others = {"along", "site", *Diagnostics._fields}
+        others = {"along", "site", "top_up", *Diagnostics._fields}
         found = [("design", step) for step in self.design]
         found += [(name, step) for name, steps in self.along.items() for step in steps]
         return pd.DataFrame(
@@ -238,6 +250,7 @@ class Coverage:
                 "verdict": step.verdict,
                 "advice": step.advice,
                 "ess": step.ess,
+                "top_up": step.top_up,
                 "site": step.site,
             }
             for name, step in found

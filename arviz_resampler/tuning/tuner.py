@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -17,6 +17,7 @@ from arviz_resampler.errors import (
     ResamplerWarning,
     from_extra,
 )
+from arviz_resampler.particles.top_up import TopUp
 from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.columns import select
 from arviz_resampler.programs.program import Program
@@ -27,6 +28,8 @@ from arviz_resampler.tuning.family import Family, Hyper
 from arviz_resampler.tuning.ranges import Number
 from arviz_resampler.weights.weights import Weights
 
+_FEW = 100  # ESS below which no verdict is good
+_ROOM = 1.02  # for the error of what a top-up is found from
 _READ = 16  # particles on which a program is read to be written as source
 
 
@@ -43,6 +46,21 @@ class Update(NamedTuple):
 
     prior: Any
     weights: Weights
+
+
+class Source(Protocol):
+    """Particles, as far as a tuner needs them."""
+
+    pipeline: Pipeline
+
+    def weigh(self, model: Model) -> Weights:
+        """Weights of a model."""
+
+    def top_up_size(self, model: Model, ess: float) -> int:
+        """How many new particles leave an effective sample size."""
+
+    def top_up(self, model: Model, ess: float) -> TopUp:
+        """Simulate them."""
 
 
 class Tuner:
@@ -87,12 +105,12 @@ class Tuner:
         make_model: Callable[..., Model],
         num_samples: int,
         ranges: Mapping[str, Any],
-        pipeline: Pipeline,
+        source: Source,
     ) -> None:
         self._family = Family.checked(make_model, ranges)
         self.ranges, self.start = self._family.ranges, self._family.start
         self.num_samples = num_samples
-        self._pipeline = pipeline
+        self._source = source
         self._current: Hyper = self.start
         self._history: list[Step] = []
         self._steps: dict[tuple[Number, ...], Step] = {}
@@ -142,12 +160,12 @@ class Tuner:
         position = self._family.position(hyper)
         self._current = position
         try:
-            scored = self._pipeline.score(self._family.model(position))
+            scored = self._source.pipeline.score(self._family.model(position))
         except Exception as error:
             self._log(Step.failed(position, error))
             raise
         self._log(self._keep(position, scored.weights))
-        drawn = self._pipeline.draw_container(scored, self.num_samples, self._family.call(position))
+        drawn = self._source.pipeline.draw_container(scored, self.num_samples, self._family.call(position))
         return Update(drawn.container, scored.weights)
 
     def look(self, /, **hyper: Number) -> Step:
@@ -169,12 +187,12 @@ class Tuner:
             If there is no range for a name, or a value is outside its range.
         """
         position = self._family.position(hyper)
-        key = tuple(position.values())
+        key = self._key(position)
         if key not in self._steps:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ResamplerWarning)
-                    weights = self._pipeline.score(self._family.model(position)).weights
+                    weights = self._source.pipeline.score(self._family.model(position)).weights
             except Exception as error:
                 self._steps[key] = Step.failed(position, error)
             else:
@@ -188,8 +206,54 @@ class Tuner:
 
     def _keep(self, position: Hyper, weights: Weights) -> Step:
         step = Step.of(position, weights, self.num_samples)
-        self._steps[tuple(position.values())] = step
+        self._steps[self._key(position)] = step
         return step
+
+    def _key(self, position: Hyper) -> tuple[Number, ...]:
+        """What a step depends on: a top-up may have added particles since."""
+        return self._source.pipeline.particles.num_particles, *position.values()
+
+    def needed(self, /, **hyper: Number) -> int:
+        """How many new particles :meth:`top_up` would simulate; 0 where the verdict is good already.
+
+        Parameters
+        ----------
+        **hyper : number
+            As of :meth:`top_up`.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no range for a name, or a value is outside its range.
+        """
+        model = self._family.model(self._family.position(hyper))
+        if self._source.weigh(model).judge(self.num_samples).verdict == "good":
+            return 0
+        return self._source.top_up_size(model, self._wish)
+
+    def top_up(self, /, **hyper: Number) -> TopUp:
+        """Simulate as many new particles at some hyper-parameters as make the verdict good.
+
+        Parameters
+        ----------
+        **hyper : number
+            Hyper-parameters, in their ranges; those left out are where they start.
+
+        Returns
+        -------
+        TopUp
+            What :meth:`.Resampler.top_up` has done.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no range for a name, or a value is outside its range.
+        """
+        return self._source.top_up(self._family.model(self._family.position(hyper)), self._wish)
+
+    @property
+    def _wish(self) -> float:
+        return _ROOM * max(self.num_samples, _FEW)
 
     def coverage(self, num_points: int = 32) -> Coverage:
         """For which hyper-parameters of the box of ranges the particles are reliable.
@@ -242,13 +306,13 @@ class Tuner:
         """
         position = self._family.position(hyper) if hyper else self.current
         model = self._family.model(position)
-        weights = self._pipeline.score(model).weights
+        weights = self._source.pipeline.score(model).weights
         inside = torch.as_tensor(weights.log_ratio > -math.inf).nonzero()[:, 0]
         index = inside[torch.linspace(0, len(inside) - 1, min(len(inside), _READ)).long()]
         try:
             if len(index) < 2:
                 raise Unwritable("no two particles are in the support of this prior, to read it on")
-            columns = select(self._pipeline.particles.columns, index)
+            columns = select(self._source.pipeline.particles.columns, index)
             return write_source(Program(model, "model"), columns, len(index))
         except Unwritable as why:
             notes = "".join(f"# {line}\n" for line in str(why).splitlines())

@@ -7,6 +7,7 @@ and can be updated; nothing of particles or programs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import math
 import warnings
@@ -26,6 +27,7 @@ from arviz_resampler.tuning.ranges import Number, Range
 _SOON = 0.03  # seconds for which moves of a slider are debounced
 _PAUSE = 0.01  # seconds between two steps of that
 _IDLE = 0.4  # seconds without a move, after which the covered ranges are looked for
+_MORE = "Top up"
 _DRAG = 1.0  # seconds between moves of one slider that are undone together
 
 
@@ -47,6 +49,12 @@ class Tunable(Protocol):
 
     def code(self, /, **hyper: Number) -> str:
         """The prior as source."""
+
+    def needed(self, /, **hyper: Number) -> int:
+        """How many new particles would make the verdict good."""
+
+    def top_up(self, /, **hyper: Number) -> Any:
+        """Simulate them."""
 
 
 class Explorer(widgets.VBox):  # type: ignore[misc]
@@ -99,8 +107,11 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self.undo.disabled = True
         self.copy = widgets.ToggleButton(description="Code", icon="code")
         self.copy.tooltip = "This prior as Pyro source"
-        for button in (self.pin, self.undo, self.copy):
-            button.layout = widgets.Layout(width="6.5em")
+        self.more = widgets.Button(description=_MORE, icon="plus", disabled=True)
+        self.more.tooltip = "Simulate more particles where this prior is"
+        self.more.on_click(self._on_more)
+        for button in (self.pin, self.undo, self.copy, self.more):
+            button.layout = widgets.Layout(width="9em" if button is self.more else "6.5em")
         self.pin.observe(self._on_pin, "value")
         self.undo.on_click(self._on_undo)
         self.copy.observe(self._on_code, "value")
@@ -108,7 +119,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
     def _top(self) -> Any:
         """Sliders, buttons and verdict beside the picture, or above it where there is no room."""
         wrap = widgets.Layout(flex_flow="row wrap")
-        buttons = widgets.HBox([self.pin, self.undo, self.copy], layout=wrap)
+        buttons = widgets.HBox([self.pin, self.undo, self.copy, self.more], layout=wrap)
         left = widgets.VBox(
             [*(control.view for control in self.controls.values()), buttons, self.pinned, self.badge],
             layout=widgets.Layout(flex="1 1 19em", min_width="0"),
@@ -190,6 +201,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
             self.badge.value = verdict_badge(prior, weights, self._tuner.num_samples, notes)
         else:
             self.badge.value = failure_badge(failure, _position(self._shown), notes)
+        self._offer(0)
         self._show_code()
         self._later("search", _IDLE, self._begin_search)
 
@@ -206,6 +218,13 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
 
     def _find_covered(self) -> Generator[Any, None, None]:
         at = dict(self.hyper)
+        with (
+            contextlib.suppress(Exception),
+            warnings.catch_warnings(),
+        ):  # of a prior that cannot be drawn from
+            warnings.simplefilter("ignore")
+            self._offer(self._tuner.needed(**at))
+        yield
         for name, control in self.controls.items():
             control.show_covered((yield from covered_range(self._tuner.look, at, self._tuner.ranges[name])))
 
@@ -220,6 +239,26 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
             self._easel.unpin()
             self.pinned.value = ""
         self._later("update", _SOON, self._update, keep=True)
+
+    def _offer(self, count: int) -> None:
+        """Offer a top-up of some particles, or none."""
+        self.more.description = f"{_MORE} ({count:,})" if count else _MORE
+        self.more.disabled = not count
+
+    def _on_more(self, _button: Any) -> None:
+        """Simulate more particles; picture, verdict and ranges are renewed."""
+        self.more.description, self.more.disabled = "Simulating …", True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                self._tuner.top_up(**self.hyper)
+            except Exception as error:  # whatever it is, the notebook lives
+                self.badge.value = failure_badge(error, _position(self._shown), [])
+                self._offer(0)
+                return
+        for control in self.controls.values():
+            control.doubt()
+        self._update()
 
     def _on_code(self, change: Any) -> None:
         self.code_view.layout.display = "" if change["new"] else "none"

@@ -50,7 +50,7 @@ def no_support(weights: Weights, _num_samples: int) -> Judgement | None:
     return Judgement(
         "unreliable",
         f"no particle has positive weight; site {_emptiest(weights)!r} leaves the fewest. Widen "
-        f"the guide so that it covers the model.",
+        f"the guide so that it covers the model, or top up with particles of the model.",
     )
 
 
@@ -207,12 +207,15 @@ def remedy(weights: Weights, num_samples: int, *, widen: bool) -> str:
     site = weights.costliest_site
     wanted = max(num_samples, _FEW)
     needed = n * wanted / ess
+    more = math.ceil(wanted - ess)
     if widen or needed <= n:
-        return f"Site {site!r} costs most: widen the guide there, or bring it closer to the model."
+        what = f"widen the guide there, bring it closer to the model, or top up by {more:,}"
+        what = what if more > 0 else "widen the guide there, or bring it closer to the model"
+        return f"Site {site!r} costs most: {what}."
     digits = 10 ** (int(math.log10(needed)) - 1)  # all but two
     return (
-        f"Site {site!r} costs most. About {math.ceil(needed / digits) * digits:,} guide samples, or a "
-        f"guide closer to the model, would give {wanted} effective ones."
+        f"Site {site!r} costs most. About {math.ceil(needed / digits) * digits:,} guide samples, a guide "
+        f"closer to the model, or a top-up of {more:,} would give {wanted} effective ones."
     )
 
 

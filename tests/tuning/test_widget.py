@@ -38,6 +38,7 @@ class Fake:
         self.current = {"x": 5.0, "n": 3}
         self.updates, self.looks = [], []
         self.failure = None
+        self.topped_up = []
 
     def update(self, **hyper):
         self.updates.append(hyper)
@@ -53,6 +54,14 @@ class Fake:
 
     def code(self, **hyper):
         return f"# {hyper}\n"
+
+    def needed(self, **hyper):
+        return 0 if self.topped_up or self.look(**hyper).good else 1702
+
+    def top_up(self, **hyper):
+        if self.failure is not None:
+            raise self.failure
+        self.topped_up.append(hyper)
 
 
 def plot(prior):
@@ -378,3 +387,53 @@ def test_a_missing_library_is_named_with_the_extra_that_brings_it(missing, monke
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ExtraError, match=rf"{missing}.*pip install 'arviz-resampler\[widgets\]'"):
         tuner.widget("prior")
+
+
+# ---------------------------------------------------------------- top-up
+
+
+def test_a_top_up_is_offered_with_its_size_where_the_verdict_is_not_good(explorer, fake):
+    assert (explorer.more.description, explorer.more.disabled) == ("Top up", True)
+    explorer.controls["x"].set(9.0)
+    explorer._moved("x", 9.0)
+    assert (explorer.more.description, explorer.more.disabled) == ("Top up (1,702)", False)
+    explorer._moved("x", 7.0)
+    assert explorer.more.disabled
+
+
+def test_after_a_top_up_picture_verdict_and_ranges_are_renewed(explorer, fake):
+    explorer._moved("x", 9.0)
+    updates, looks = len(fake.updates), len(fake.looks)
+    explorer.more.click()
+    assert fake.topped_up == [{"x": 9.0, "n": 3}]
+    assert len(fake.updates) == updates + 1
+    assert len(fake.looks) > looks
+    assert explorer.more.disabled
+
+
+def test_a_top_up_that_fails_says_why(explorer, fake):
+    explorer._moved("x", 9.0)
+    fake.failure = WeightError("no such luck")
+    explorer.more.click()
+    assert "WeightError: no such luck" in explorer.badge.value
+    assert not fake.topped_up
+
+
+def test_a_top_up_of_a_tuner_makes_its_verdict_good():
+    def make_model(mean):
+        return lambda: pyro.sample("mu", dist.Normal(mean, 0.5))
+
+    resampler = Resampler(
+        lambda: pyro.sample("mu", dist.Normal(0.0, 1.0)), num_guide_samples=2000, random_seed=0
+    )
+    tuner = resampler.tune(make_model, 200, mean=(0.0, 8.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeightWarning)
+        explorer = Explorer(tuner, plot=lambda prior: plt.plot([0, 1]))
+        explorer._moved("mean", 8.0)
+        assert explorer.more.description == "Top up (204)"
+        explorer.more.click()
+    assert "good" in explorer.badge.value
+    assert tuner.look(mean=8.0).good
+    assert resampler.pipeline.particles.num_particles == 2204
+    explorer.close()

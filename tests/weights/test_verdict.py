@@ -149,19 +149,21 @@ def test_the_gravest_rule_decides():
             {"ess": 0.0},
             10,
             "no particle has positive weight; site 'b' leaves the fewest. Widen the guide so that it covers "
-            "the model.",
+            "the model, or top up with particles of the model.",
         ),
         (
             {"ess": 50.0},
             1000,
             "effective sample size 50 of 1000 particles, largest weight 0.012. Site 'c' costs most. About "
-            f"20,000 guide samples, or a guide closer to the model, would give 1000 effective ones. {MISSED}",
+            "20,000 guide samples, a guide closer to the model, or a top-up of 950 would give 1000 "
+            f"effective ones. {MISSED}",
         ),
         (
             {"pareto": HEAVY},
             1000,
             "Pareto k-hat 0.65 is above 0.65: a few particles stand for a tail that the guide hardly "
-            f"reaches. Site 'c' costs most: widen the guide there, or bring it closer to the model. {MISSED}",
+            "reaches. Site 'c' costs most: widen the guide there, bring it closer to the model, or top up by "
+            f"500. {MISSED}",
         ),
         (
             {"log_mean_weight": math.log(0.75)},
@@ -180,8 +182,8 @@ def test_the_gravest_rule_decides():
             {},
             1000,
             "effective sample size 500 of 1000 particles, about 400 of 1000 draws are distinct. Site 'c' "
-            "costs most. About 2,000 guide samples, or a guide closer to the model, would give 1000 "
-            f"effective ones. {MISSED}",
+            "costs most. About 2,000 guide samples, a guide closer to the model, or a top-up of 500 would "
+            f"give 1000 effective ones. {MISSED}",
         ),
         (
             {"pareto": HEAVY._replace(tail=501), "normalized": mostly(0.009)[0]},
@@ -292,8 +294,8 @@ def test_too_few_ask_for_a_wider_guide_where_more_particles_would_not_do(changes
 def test_the_number_of_guide_samples_is_rounded_up_to_two_digits(ess, num_samples, needed, wanted):
     said = verdict.remedy(numbers(ess=ess), num_samples, widen=False)
     assert said == (
-        f"Site 'c' costs most. About {needed} guide samples, or a guide closer to the model, would give "
-        f"{wanted} effective ones."
+        f"Site 'c' costs most. About {needed} guide samples, a guide closer to the model, or a top-up of "
+        f"{math.ceil(wanted - ess):,} would give {wanted} effective ones."
     )
 
 

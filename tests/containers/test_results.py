@@ -1,0 +1,103 @@
+import re
+
+import numpy as np
+import pyro
+import pyro.distributions as dist
+import pytest
+import xarray as xr
+
+from arviz_resampler import ArgumentError, Resampler
+
+N = 500
+
+
+def prior(mean):
+    return lambda: pyro.sample("mu", dist.Normal(mean, 1.0))
+
+
+def simulator():
+    mu = prior(0.0)()
+    with pyro.plate("school", 3):
+        pyro.deterministic("theta", mu + dist.Normal(0.0, 1.0).mean.expand(3))
+        pyro.sample("y", dist.Normal(mu, 1.0))
+
+
+@pytest.fixture
+def resampler():
+    return Resampler(prior(0.0), simulator, num_guide_samples=N, random_seed=0, progressbar=False)
+
+
+@pytest.fixture
+def wanted(resampler):
+    return resampler.wanted(prior(9.0), ess=100)
+
+
+def simulated(wanted):
+    y = wanted["mu"] + xr.DataArray([0.0, 1.0, 2.0], dims="school")
+    return wanted.assign(theta=y, y=y)
+
+
+def test_what_is_wanted_are_the_latents_of_particles_after_those_that_there_are(resampler, wanted):
+    assert list(wanted) == ["mu"]
+    assert wanted["particle"].values.tolist() == list(range(N, N + 100))
+    # 100 draws of Normal(9, 1): their mean has a standard error of 0.1.
+    assert abs(float(wanted["mu"].mean()) - 9.0) < 5 * 0.1
+    assert resampler.wanted(prior(9.0), ess=100).equals(wanted)
+
+
+def test_results_become_particles(resampler, wanted):
+    done = resampler.extend(simulated(wanted))
+    assert done.num_added == 100
+    assert done.ess_before < 10
+    assert done.ess_after == pytest.approx(100, rel=0.05)
+    particles, _ = resampler.weighted(prior(9.0))
+    np.testing.assert_array_equal(particles["mu"][N:], wanted["mu"])
+    np.testing.assert_array_equal(particles["y"][N:], simulated(wanted)["y"].astype(np.float32))
+    assert resampler.sample(prior(9.0), 50)["y"].min() > 4
+
+
+def test_results_may_be_a_mapping_without_the_latents(resampler, wanted):
+    found = simulated(wanted)
+    resampler.extend({"y": found["y"].values, "theta": found["theta"].transpose(..., "particle")})
+    particles, _ = resampler.weighted(prior(9.0))
+    np.testing.assert_array_equal(particles["theta"][N:], found["theta"].astype(np.float32))
+
+
+def test_a_run_that_failed_is_counted(resampler, wanted):
+    found = simulated(wanted)
+    found["y"] = found["y"].where(found["particle"] != N + 3)
+    resampler.extend(found)
+    weights = resampler.weigh(prior(9.0))
+    assert weights.failed.sum() == 1
+    assert weights.failed[N + 3]
+
+
+def test_what_a_simulation_adds_has_no_density_of_its_own(resampler, wanted):
+    resampler.extend(simulated(wanted))
+    assert resampler.weigh(prior(0.0)).ess > 0.8 * N
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: found.drop_vars("y"), "the results lack 'y', which the simulator adds"),
+        (lambda found: found.isel(particle=slice(None, None, -1)), "are of other particles than those"),
+        (lambda found: found.assign(mu=found["mu"] + 1), "have other values of 'mu' than those that were"),
+        (
+            lambda found: {"y": np.zeros((100, 2)), "theta": np.zeros((100, 3))},
+            "'y' of shape (100, 2), which must",
+        ),
+        (lambda found: 3, "results must be a mapping from names to values, got 3"),
+    ],
+)
+def test_results_that_are_not_those_wanted_are_refused(resampler, wanted, change, message):
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        resampler.extend(change(simulated(wanted)))
+    assert resampler.pipeline.particles.num_particles == N
+
+
+def test_nothing_is_wanted_before_it_is_asked_for_nor_where_there_is_enough(resampler):
+    with pytest.raises(ArgumentError, match="nothing is wanted: call wanted first"):
+        resampler.extend({})
+    with pytest.raises(ArgumentError, match="has an effective sample size of 100 or more: nothing is wanted"):
+        resampler.wanted(prior(0.0), ess=100)
