@@ -528,7 +528,7 @@ class Resampler:
         return latents.copy(deep=True)
 
     def extend(self, results: Mapping[str, Any] | xr.Dataset) -> TopUp:
-        """Add the particles that :meth:`wanted` has named, simulated elsewhere.
+        """Add the particles that ``wanted`` has named, simulated elsewhere.
 
         Parameters
         ----------
@@ -560,7 +560,7 @@ class Resampler:
         return TopUp(count, before, after, time.perf_counter() - start)
 
     def top_up_size(self, model: Model, ess: float = 1000) -> int:
-        """How many particles :meth:`top_up` would simulate; runs no simulator.
+        """How many particles a top-up would simulate; runs no simulator.
 
         Parameters
         ----------

@@ -40,8 +40,8 @@ class FamilyGuide:
     ----------
     ranges : mapping of str to Range
         The box of hyper-parameters.
-    design : tuple of Block
-        Hyper-parameters that move the same sites, each with its points.
+    design : tuple
+        Blocks: ``hyper``, hyper-parameters that move the same ``sites``, their ``points`` and ``promise``.
     promise : float
         Fraction of the particles that the worst position of the box keeps, as effective ones.
 
@@ -213,7 +213,7 @@ def family(make_model: Callable[..., Any], /, **ranges: Any) -> FamilyGuide:
     ----------
     make_model : callable
         Takes hyper-parameters by name and returns a program.
-    **ranges : pair of numbers
+    **ranges : tuple of number
         From where to where each hyper-parameter goes.
 
     Returns

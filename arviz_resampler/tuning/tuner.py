@@ -214,7 +214,7 @@ class Tuner:
         return self._source.pipeline.particles.num_particles, *position.values()
 
     def needed(self, /, **hyper: Number) -> int:
-        """How many new particles :meth:`top_up` would simulate; 0 where the verdict is good already.
+        """How many new particles a top-up would simulate; 0 where the verdict is good already.
 
         Parameters
         ----------
