@@ -23,13 +23,14 @@ from arviz_resampler.errors import (
 )
 from arviz_resampler.mapping.batched import batched
 from arviz_resampler.particles.guides import Mixture
-from arviz_resampler.particles.top_up import TopUp
+from arviz_resampler.particles.top_up import Reach, TopUp
 from arviz_resampler.planning import plan
 from arviz_resampler.resampler import Resampler
 from arviz_resampler.sites import Site
-from arviz_resampler.tuning.coverage import Coverage, Step
+from arviz_resampler.tuning.coverage import Coverage
 from arviz_resampler.tuning.family_guide import FamilyGuide, family
 from arviz_resampler.tuning.ranges import Range
+from arviz_resampler.tuning.step import Step
 from arviz_resampler.tuning.tuner import Tuner, Update
 from arviz_resampler.weights.diagnostics import Diagnostics
 from arviz_resampler.weights.pareto import ParetoFit
@@ -52,6 +53,7 @@ __all__ = [
     "ProgramError",
     "ProgramWarning",
     "Range",
+    "Reach",
     "Resampler",
     "ResamplerError",
     "ResamplerWarning",

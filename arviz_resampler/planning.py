@@ -1,25 +1,28 @@
-"""Number of guide samples that a run will need, from a pilot of the guide alone.
+"""Number of guide samples that a run will need, from a pilot of guide and model, without a simulator.
 
-Runs a small :class:`Resampler` without a simulator; knows its weights, nothing of what is inside.
+Runs a small :class:`Resampler`; knows its weights and what draws of a model tell, nothing of what is inside.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from arviz_resampler.arguments import as_count, as_variants
-from arviz_resampler.errors import about
+from arviz_resampler.errors import ResamplerError, WeightWarning, about
 from arviz_resampler.printed import PrintedTable, Shown
 from arviz_resampler.resampler import Resampler
 from arviz_resampler.weights.averages import standard_error
+from arviz_resampler.weights.normalize import Floats
 from arviz_resampler.weights.weights import Weights
 
-_FEW = 10.0  # effective particles below which the error of an ESS fraction says nothing
+_FEW = 10.0  # effective draws below which the error of an ESS fraction says nothing
+_NONE = 700.0  # log ratio of model and guide from which the guide has no density, in double precision
 _HEAVY = 0.5  # Pareto shape from which the ESS grows more slowly than the number of particles
 
 
@@ -45,7 +48,7 @@ def plan(
     num_samples : int
         The effective sample size (ESS) that is wanted: the number of draws that will be asked for.
     pilot : int, default 10_000
-        How many guide samples to learn from. The simulator is not run.
+        How many guide samples, and how many draws of each model, to learn from. The simulator is not run.
     random_seed, max_plate_nesting, batch_size, partial
         As for :class:`Resampler`.
 
@@ -53,7 +56,7 @@ def plan(
     -------
     DataFrame
         A row for each model: ``ess_fraction``, the ESS by guide sample, its standard error
-        ``mcse_ess_fraction``, and the effective number of particles ``n_effective`` that this is estimated
+        ``mcse_ess_fraction``, and the effective number of draws ``n_effective`` that this is estimated
         from; ``num_guide_samples``, with which ESS >= ``num_samples``; ``costliest_site``; ``verdict`` on
         the pilot, and ``advice``, which is printed below the table. Where the verdict is not good the number
         is a lower bound.
@@ -67,12 +70,16 @@ def plan(
 
     Notes
     -----
-    The ESS fraction tends to ``E[w]**2 / E[w**2]`` for raw ratios w. Its error follows from the influence
-    ``2 w / E[w] - w**2 / E[w**2]`` of one particle (delta method). The number leaves room for two standard
-    errors, of the pilot and of the run together, so that about 98 of 100 runs reach the ESS. A pilot is
-    good only where 10 effective particles or more tell the error. Where no
-    particle of the pilot is in the support of a model, less than ``3 / pilot`` of the guide is, with
-    95 % confidence, and the ESS fraction is not larger than that share.
+    The ESS fraction tends to ``1 / E_p[w]``, the expectation of the ratio w = p / q of model and guide over
+    draws of the model: these are where the model is, while few particles of the guide may be. In one run it
+    varies by the influence ``2 w - w**2 / E_p[w]`` of each particle, the mean raw ratio being one (delta
+    method). The number leaves room for two standard errors, of the pilot and of the run together, so that
+    about 98 of 100 runs reach the ESS. A pilot is good only where 10 effective draws or more tell the error,
+    and the tail of w has a mean that they can tell (Pareto k-hat).
+
+    A model that cannot be drawn from, as one with a ``pyro.factor``, is judged by the weights of the guide's
+    particles alone: ``E[w]**2 / E[w**2]``. Where no particle is in its support, less than ``3 / pilot`` of
+    the guide is, with 95 % confidence, and the ESS fraction is not larger than that share.
 
     Examples
     --------
@@ -88,20 +95,28 @@ def plan(
     if not isinstance(models, Mapping):
         models = {getattr(models, "__name__", type(models).__name__): models}
     variants = as_variants(models, 1)
-    resampler = Resampler(
-        guide,
-        num_guide_samples=pilot,
-        random_seed=random_seed,
-        max_plate_nesting=max_plate_nesting,
-        batch_size=batch_size,
-        partial=partial,
-        progressbar=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WeightWarning)  # of a family, that the pilot is small
+        resampler = Resampler(
+            guide,
+            num_guide_samples=pilot,
+            random_seed=random_seed,
+            max_plate_nesting=max_plate_nesting,
+            batch_size=batch_size,
+            partial=partial,
+            progressbar=False,
+        )
     rows = []
     for name, model in variants.items():
         with about(name):
             weights = resampler.weigh(model)
-        rows.append(_row(weights, num_samples))
+        try:
+            drawn = resampler.reach(model, num_samples, num_draws=pilot).log_ratio
+        except ResamplerError:  # of a model that cannot be drawn from
+            fraction = of_weights(weights)
+        else:
+            fraction = of_draws(drawn, weights)
+        rows.append(_row(weights, fraction, num_samples))
     return PrintedTable(pd.DataFrame(rows, index=pd.Index(list(variants), name="model")), _show)
 
 
@@ -113,56 +128,102 @@ def _show(table: pd.DataFrame) -> Shown:
     return shown, [f"  {name}: {row.advice}" for name, row in table.iterrows() if row.verdict != "good"]
 
 
-def _row(weights: Weights, num_samples: int) -> dict[str, Any]:
-    n, fit, site = weights.num_particles, weights.pareto, weights.costliest_site
+class Fraction(NamedTuple):
+    """The ESS by guide sample, as estimated.
+
+    Attributes
+    ----------
+    value, mcse : float
+        The fraction and its standard error.
+    n_effective : float
+        The effective number of particles, or draws, that tell the error.
+    one : float
+        Standard deviation of a run over the fraction, times the square root of its size.
+    doubt : str
+        Why it is not good, and what to do; nothing where it is.
+    """
+
+    value: float
+    mcse: float
+    n_effective: float
+    one: float
+    doubt: str = ""
+
+
+def _row(weights: Weights, fraction: Fraction, num_samples: int) -> dict[str, Any]:
+    n, doubt = weights.num_particles, fraction.doubt
+    if not doubt and fraction.n_effective < _FEW:
+        doubt = (
+            f"the error of the ESS fraction is estimated from {fraction.n_effective:.2g} effective draws, "
+            f"and needs {_FEW:.0f}. Draw a larger pilot, or widen the guide at site "
+            f"{weights.costliest_site!r}."
+        )
+    return {
+        "ess_fraction": fraction.value,
+        "mcse_ess_fraction": fraction.mcse,
+        "n_effective": fraction.n_effective,
+        "num_guide_samples": needed(fraction, n, num_samples, room=not doubt),
+        "costliest_site": weights.costliest_site if weights.ess < n * (1 - 1e-9) else None,
+        "verdict": "unreliable" if doubt else "good",
+        "advice": f"a lower bound: {doubt}"
+        if doubt
+        else f"ESS {fraction.value:.3g} of a guide sample, with an error of {fraction.mcse:.2g}.",
+    }
+
+
+def of_weights(weights: Weights) -> Fraction:
+    """The fraction by the weights of the guide's particles."""
+    if not weights.ess:
+        return Fraction(0.0, math.nan, 0.0, 0.0, weights.judge(1).advice)
+    n, fit = weights.num_particles, weights.pareto
     verdict, advice = weights.judge(1)
-    fraction, mcse, n_effective = ess_fraction(weights)
     if verdict == "low" or (verdict == "good" and fit.k >= _HEAVY and weights.ess >= fit.tail):
         verdict = "unreliable"
         advice = (
             f"Pareto k-hat {fit.k:.2f} is above {_HEAVY}: the ESS fraction falls as particles are added. "
-            f"Widen the guide at site {site!r}."
+            f"Widen the guide at site {weights.costliest_site!r}."
         )
-    elif verdict == "good" and n_effective < _FEW:
-        verdict = "unreliable"
-        advice = (
-            f"the error of the ESS fraction is estimated from {n_effective:.2g} effective particles, and "
-            f"needs {_FEW:.0f}. Draw a larger pilot, or widen the guide at site {site!r}."
-        )
-    if verdict != "good":
-        advice = f"a lower bound, as the pilot is too small to estimate the number: {advice}"
-    margin = mcse if verdict == "good" else 0.0
-    return {
-        "ess_fraction": fraction,
-        "mcse_ess_fraction": mcse,
-        "n_effective": n_effective,
-        "num_guide_samples": needed(fraction, margin, n, num_samples),
-        "costliest_site": site if weights.ess < n * (1 - 1e-9) else None,
-        "verdict": verdict,
-        "advice": advice,
-    }
-
-
-def ess_fraction(weights: Weights) -> tuple[float, float, float]:
-    """ESS by particle, its standard error, and the effective particles of this."""
-    if not weights.ess:
-        return 0.0, math.nan, 0.0
-    n = weights.num_particles
     fraction = weights.ess / n
     scaled = weights.normalized * n  # of mean one
     influence = 2 * scaled - scaled**2 * fraction - 1
     if np.ptp(scaled) <= 1e-9:  # of one weight, which is exact but for rounding
-        return fraction, 0.0, float(n)
-    mcse, n_effective = standard_error(influence * (fraction / n))
-    return fraction, mcse, n_effective
+        mcse, n_effective = 0.0, float(n)
+    else:
+        mcse, n_effective = standard_error(influence * (fraction / n))
+    one = mcse / fraction * math.sqrt(n)
+    return Fraction(fraction, mcse, n_effective, one, "" if verdict == "good" else advice)
 
 
-def needed(fraction: float, mcse: float, pilot: int, num_samples: int) -> int:
+def of_draws(log_ratio: Floats, weights: Weights) -> Fraction:
+    """The fraction by draws of the model: one over their mean ratio."""
+    outside = float(np.mean(log_ratio > _NONE))
+    widen = f"Widen the guide at site {weights.costliest_site!r}."
+    if outside:
+        share = f"a fraction {outside:.2g} of the model's draws are where the guide has no density"
+        return of_weights(weights)._replace(doubt=f"{share}. {widen}")
+    drawn, n = Weights({"model": log_ratio}), len(log_ratio)
+    fraction = min(math.exp(-drawn.log_mean_weight), 1.0)
+    if np.ptp(log_ratio) <= 1e-9:
+        return Fraction(fraction, 0.0, float(n), 0.0)
+    mcse, n_effective = standard_error((drawn.normalized - 1 / n) * fraction)
+    # The variance of the influence over particles of the guide, as an expectation over draws of the model.
+    scaled = np.maximum(drawn.normalized * n, np.finfo(np.float64).tiny)
+    one = math.sqrt(np.mean((2 * scaled - scaled**2 - fraction) ** 2 / scaled) / fraction)
+    k, limit = drawn.pareto.k, drawn.pareto.threshold
+    if k < limit or math.isnan(k):
+        return Fraction(fraction, mcse, n_effective, one)
+    rare = f"Pareto k-hat {k:.2f} of the ratios at the model's draws is above {limit:.2g}"
+    doubt = f"{rare}: a few rare draws decide the ESS fraction. {widen}"
+    return Fraction(fraction, mcse, n_effective, one, doubt)
+
+
+def needed(fraction: Fraction, pilot: int, num_samples: int, *, room: bool = True) -> int:
     """Guide samples for an ESS, with room for the errors of pilot and run: two digits, rounded up."""
-    if not fraction:
+    if not fraction.value:
         count = num_samples * pilot / 3
     else:
-        run = num_samples / fraction
-        count = run * math.exp(2 * mcse / fraction * math.sqrt(1 + pilot / run))
+        run = num_samples / fraction.value
+        error = math.hypot(fraction.mcse / fraction.value, fraction.one / math.sqrt(run)) if room else 0.0
+        count = run * math.exp(2 * error)
     digits = 10 ** max(math.floor(math.log10(count)) - 1, 0)
     return int(math.ceil(count / digits * (1 - 1e-12)) * digits)

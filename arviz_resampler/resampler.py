@@ -35,7 +35,7 @@ from arviz_resampler.draws.chooser import global_seed
 from arviz_resampler.errors import ArgumentError, WeightWarning, warn
 from arviz_resampler.particles.guides import as_guide, untouched
 from arviz_resampler.particles.simulation import simulate, simulate_one
-from arviz_resampler.particles.top_up import Cache, TopUp
+from arviz_resampler.particles.top_up import Cache, Reach, TopUp
 from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.program import Program
 from arviz_resampler.sites import Site
@@ -63,9 +63,9 @@ class Resampler:
     max_plate_nesting : int, optional
         Accepted, as in the signature of Pyro's class, and not needed: programs run as they are written.
     random_seed : int or numpy.random.Generator, optional
-        With a seed the particles depend on the seed and the programs alone: the first ones are the same
-        whatever their number, and no global generator is touched. Without one, a seed is drawn from
-        torch's global generator.
+        With a seed the particles depend on the seed and the programs alone, and no global generator is
+        touched; those of one program begin with the same ones whatever their number. Without one, a seed is
+        drawn from torch's global generator.
     batch_size : int, optional
         How many particles to simulate at a time at most; bounds the memory. Below 4096 a batch has
         random numbers of its own.
@@ -461,7 +461,7 @@ class Resampler:
         most = None if at_most is None else as_count("at_most", at_most)
         with _ONE_AT_A_TIME:
             cache = self._programs()
-            count = self.top_up_size(model, ess)
+            count = self.reach(model, ess).num_needed
             count = count if most is None else min(count, most)
             before = self.pipeline.score(model).weights.ess
             if count:
@@ -515,7 +515,7 @@ class Resampler:
         200
         """
         most = None if at_most is None else as_count("at_most", at_most)
-        count = self.top_up_size(model, ess)
+        count = self.reach(model, ess).num_needed
         count = count if most is None else min(count, most)
         if not count:
             raise ArgumentError(
@@ -559,8 +559,8 @@ class Resampler:
             after = self.pipeline.score(program.fn).weights.ess
         return TopUp(count, before, after, time.perf_counter() - start)
 
-    def top_up_size(self, model: Model, ess: float = 1000) -> int:
-        """How many particles a top-up would simulate; runs no simulator.
+    def reach(self, model: Model, ess: float = 1000, *, num_draws: int = 1000) -> Reach:
+        """How far the particles reach into a model, by draws of the model; runs no simulator.
 
         Parameters
         ----------
@@ -568,11 +568,14 @@ class Resampler:
             Pyro program without arguments that draws the guide's latents.
         ess : float, default 1000
             The effective sample size that the model is to have.
+        num_draws : int, default 1000
+            How many draws of the model tell it.
 
         Returns
         -------
-        int
-            At most ``ess`` less the one that there is, and 0 where that is enough.
+        Reach
+            ``ess``, the effective sample size that is expected, and ``num_needed``, how many particles a
+            top-up would simulate: at most what is missing.
 
         Raises
         ------
@@ -584,8 +587,9 @@ class Resampler:
             If it does not draw what the particles have, or changes the simulator.
         """
         cache, wish = self._programs(), as_positive("ess", ess)
+        num_draws = as_count("num_draws", num_draws)
         self.pipeline.drawable(model)
-        return cache.wanted(Program(model, "model", cache.particles.params), wish)
+        return cache.reach(Program(model, "model", cache.particles.params), wish, num_draws)
 
     # ---------------------------------------------------------------- numbers, and variants side by side
 

@@ -7,9 +7,10 @@ import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
+import torch
 
-from arviz_resampler import ArgumentError, MismatchError, Resampler, Weights, plan, planning
-from arviz_resampler.planning import ess_fraction, needed
+from arviz_resampler import ArgumentError, MismatchError, Resampler, Weights, family, plan, planning
+from arviz_resampler.planning import Fraction, needed, of_draws, of_weights
 
 GUIDE = 10.0
 
@@ -48,19 +49,41 @@ def test_fractions_are_those_of_the_closed_form_and_within_their_error():
         assert abs(row["ess_fraction"] - truth) < 5 * row["mcse_ess_fraction"]
         assert row["mcse_ess_fraction"] < truth / 20
         assert row["verdict"] == "good"
-        # Room for two standard errors, and two digits rounded up.
-        margin = 2 * row["mcse_ess_fraction"] / truth * math.sqrt(1 + 20_000 * truth / 1000)
-        assert 1000 / truth < row["num_guide_samples"] < 1.1 * math.exp(1.2 * margin) * 1000 / truth
+        # The run varies by at most exp(0.2) here; two digits are rounded up.
+        assert 1000 / truth < row["num_guide_samples"] < 1.1 * math.exp(0.2) * 1000 / truth
     assert table["costliest_site"].tolist() == ["mu", "mu", "df"]
 
 
+def pilots(model, size, count):
+    """Both estimates of the fraction, by pilots of as many seeds."""
+    for seed in range(count):
+        resampler = Resampler(normal(0.0, GUIDE), num_guide_samples=size, random_seed=seed)
+        weights = resampler.weigh(model)
+        yield of_weights(weights), of_draws(resampler.reach(model, num_draws=size).log_ratio, weights)
+
+
 def test_errors_of_fractions_are_those_of_repeated_pilots():
-    cache = [Resampler(normal(0.0, GUIDE), num_guide_samples=2000, random_seed=seed) for seed in range(200)]
-    found = np.array([ess_fraction(resampler.weigh(normal(1.0, 2.0))) for resampler in cache])
     truth = fraction(1.0, 2.0, GUIDE)
-    values, errors, _ = found.T
-    assert abs(values.mean() - truth) < 5 * errors.mean() / math.sqrt(200)
-    assert abs(values.std() / errors.mean() - 1) < 5 / math.sqrt(400)
+    for found in zip(*pilots(normal(1.0, 2.0), 2000, 200), strict=True):
+        values = np.array([each.value for each in found])
+        errors = np.array([each.mcse for each in found])
+        assert abs(values.mean() - truth) < 5 * errors.mean() / math.sqrt(200)
+        assert abs(values.std() / errors.mean() - 1) < 5 / math.sqrt(400)
+
+
+def test_how_much_a_run_varies_is_told_by_draws_of_the_model_as_by_particles_of_the_guide():
+    # The influence has a variance under the guide that both estimate: within 5 % of each other at 20,000.
+    for of_guide, of_model in pilots(normal(1.0, 5.0), 20_000, 3):
+        assert of_model.one == pytest.approx(of_guide.one, rel=0.05)
+
+
+@pytest.mark.parametrize(("mean", "sd"), [(0.0, 0.002), (60.0, 1.0)])
+def test_draws_of_a_model_tell_the_fraction_where_no_particle_does(mean, sd):
+    model = normal(mean, sd)
+    row = plan(normal(0.0, GUIDE), model, 1000, pilot=2000, random_seed=0).iloc[0]
+    assert Resampler(normal(0.0, GUIDE), num_guide_samples=2000, random_seed=0).weigh(model).ess < 10
+    assert abs(row["ess_fraction"] - fraction(mean, sd, GUIDE)) < 5 * row["mcse_ess_fraction"]
+    assert row["verdict"] == "good"
 
 
 def test_a_run_of_the_planned_size_gives_the_effective_samples():
@@ -95,21 +118,20 @@ def test_the_guide_itself_needs_as_many_particles_as_draws():
 
 @pytest.mark.parametrize(("hits", "verdict"), [(9, "unreliable"), (11, "good")])
 def test_a_pilot_is_good_only_where_ten_effective_particles_tell_the_error(hits, verdict):
-    # Each of a few particles that weigh more than the others has one influence, the others next to none.
+    # Each of a few draws whose ratio is above the others' has one influence, the others next to none.
     ratio = np.ones(10_000)
     ratio[:hits] = 30.0
-    weights = Weights({"x": np.log(ratio / ratio.mean())})
-    assert ess_fraction(weights)[2] == pytest.approx(hits, rel=0.05)
-    row = planning._row(weights, 500)
+    weights = Weights({"x": np.zeros(10_000)})
+    found = of_draws(np.log(ratio), weights)
+    assert found.n_effective == pytest.approx(hits, rel=0.05)
+    row = planning._row(weights, found, 500)
     assert row["verdict"] == verdict
-    assert row["n_effective"] == ess_fraction(weights)[2]
-    assert ("effective particles, and needs 10. Draw a larger pilot" in row["advice"]) is (hits < 10)
+    assert row["n_effective"] == found.n_effective
+    assert ("effective draws, and needs 10. Draw a larger pilot" in row["advice"]) is (hits < 10)
 
 
 def test_advice_is_printed_below_the_table():
-    table = plan(
-        normal(0.0, GUIDE), {"a": normal(0, 5), "b": normal(0, 0.02)}, 1000, pilot=2000, random_seed=0
-    )
+    table = plan(normal(0.0, GUIDE), {"a": normal(0, 5), "b": normal(0, 14)}, 1000, pilot=2000, random_seed=0)
     lines = repr(table).splitlines()
     assert "advice" not in lines[0]
     assert lines[-1] == f"  b: {table.loc['b', 'advice']}"
@@ -118,40 +140,84 @@ def test_advice_is_printed_below_the_table():
     assert repr(table.drop(columns="advice")).splitlines()[0].endswith("verdict")
 
 
-def test_a_pilot_that_is_too_small_gives_a_lower_bound_and_says_so():
-    row = plan(normal(0.0, GUIDE), normal(0.0, 0.02), 1000, pilot=2000, random_seed=0).iloc[0]
+def with_factor(mean, sd):
+    """A model that cannot be drawn from, so that the guide's particles tell its fraction."""
+
+    def program():
+        pyro.sample("mu", dist.Normal(mean, sd))
+        pyro.factor("soft", torch.tensor(0.0))
+
+    return program
+
+
+def test_a_model_that_cannot_be_drawn_from_is_planned_by_the_particles_of_the_guide():
+    row = plan(normal(0.0, GUIDE), with_factor(1.0, 2.0), 1000, pilot=20_000, random_seed=0).iloc[0]
+    truth = fraction(1.0, 2.0, GUIDE)
+    assert abs(row["ess_fraction"] - truth) < 5 * row["mcse_ess_fraction"]
+    assert row["verdict"] == "good"
+    # Room for two standard errors of pilot and run, and two digits rounded up.
+    margin = 2 * row["mcse_ess_fraction"] / truth * math.sqrt(1 + 20_000 * truth / 1000)
+    assert 1000 / truth < row["num_guide_samples"] < 1.1 * math.exp(1.2 * margin) * 1000 / truth
+
+
+def test_particles_of_the_guide_that_are_too_few_give_a_lower_bound_and_say_so():
+    row = plan(normal(0.0, GUIDE), with_factor(0.0, 0.02), 1000, pilot=2000, random_seed=0).iloc[0]
     assert row["verdict"] == "unreliable"
-    assert row["advice"].startswith(
-        "a lower bound, as the pilot is too small to estimate the number: effective"
-    )
+    assert row["advice"].startswith("a lower bound: effective")
     assert row["num_guide_samples"] == pytest.approx(1000 / row["ess_fraction"], rel=0.1)
 
 
-def test_a_heavy_tail_gives_a_lower_bound_and_says_so():
+@pytest.mark.parametrize("make", [normal, with_factor])
+def test_a_heavy_tail_gives_a_lower_bound_and_says_so(make):
     # Normal(0, 2) under Normal(0, 1): the shape of the tail is 1 - 1 / 4 = 0.75, the ESS fraction zero.
     for sd in (1.55, 2.0):
-        row = plan(normal(0.0, 1.0), normal(0.0, sd), 1000, pilot=100_000, random_seed=1).iloc[0]
+        row = plan(normal(0.0, 1.0), make(0.0, sd), 1000, pilot=100_000, random_seed=1).iloc[0]
         assert row["verdict"] == "unreliable"
-        assert row["advice"].startswith("a lower bound, as the pilot")
+        assert row["advice"].startswith("a lower bound: ")
         assert "k-hat" in row["advice"]
 
 
+def test_a_family_is_planned_for_without_a_word_on_the_size_of_the_pilot():
+    def make_model(scale):
+        return normal(0.0, scale)
+
+    guide = family(make_model, scale=(0.01, 10.0))
+    models = {"narrow": make_model(0.01), "wide": make_model(10.0)}
+    table = plan(guide, models, 1000, pilot=300, random_seed=0)
+    assert (table["verdict"] == "good").all()
+    # A mean of 300 ratios that vary by half of it at most: 5 * 0.5 / sqrt(300) = 0.15.
+    assert table["ess_fraction"].min() > guide.promise * 0.85
+
+
+def test_draws_of_a_model_outside_the_guide_give_a_lower_bound_and_say_so():
+    def guide():
+        pyro.sample("mu", dist.Uniform(-5.0, 5.0))
+
+    row = plan(guide, normal(0.0, 3.0), 1000, random_seed=0).iloc[0]
+    assert row["verdict"] == "unreliable"
+    # 2 * (1 - Phi(5 / 3)) of Normal(0, 3) is outside: 0.0956, told by 10,000 draws to within 0.003.
+    outside = float(re.search(r"a fraction (\S+) of the model's draws", row["advice"])[1])
+    assert outside == pytest.approx(0.0956, abs=5 * 0.003)
+    assert plan(guide, normal(0.0, 0.5), 1000, random_seed=0).iloc[0]["verdict"] == "good"
+
+
 def test_a_model_outside_the_pilot_gives_the_bound_of_three():
-    row = plan(normal(0.0, 1.0), lambda: pyro.sample("mu", dist.Uniform(900, 901)), 500, random_seed=0).iloc[
-        0
-    ]
+    def far():
+        pyro.sample("mu", dist.Uniform(900, 901))
+
+    row = plan(normal(0.0, 1.0), far, 500, random_seed=0).iloc[0]
     assert row["ess_fraction"] == 0.0
     assert math.isnan(row["mcse_ess_fraction"])
     assert row["num_guide_samples"] == 1_700_000  # 500 * 10,000 / 3 with two digits
-    assert "no particle has positive weight" in row["advice"]
+    assert "a fraction 1 of the model's draws are where the guide has no density" in row["advice"]
 
 
 @pytest.mark.parametrize(
     ("given", "count"), [(1.0, 1000), (0.5, 2000), (0.999, 1100), (0.13, 7700), (1 / 3, 3000)]
 )
 def test_numbers_are_rounded_up_to_two_digits(given, count):
-    assert needed(given, 0.0, 10_000, 1000) == count
-    assert needed(1.0, 0.0, 10_000, 7) == 7
+    assert needed(Fraction(given, 0.0, 10.0, 0.0), 10_000, 1000) == count
+    assert needed(Fraction(1.0, 0.0, 10.0, 0.0), 10_000, 7) == 7
 
 
 def test_options_reach_the_resampler():

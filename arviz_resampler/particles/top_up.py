@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -31,7 +33,6 @@ from arviz_resampler.particles.simulation import evaluator, simulate, with_block
 from arviz_resampler.programs.columns import CachedSite, Columns
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
 
-_TRIED = 1000  # draws of a model that show what a top-up takes
 _ROOM = 1.05  # for the error of these draws
 
 
@@ -60,6 +61,41 @@ class TopUp(NamedTuple):
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """How far particles reach into a model, by draws of the model.
+
+    Weights see a model where particles are; its own draws see it where it is. So a model whose bulk no
+    particle has met shows in them.
+
+    Attributes
+    ----------
+    ess : float
+        Effective sample size that is expected of particles drawn as these.
+    num_needed : int
+        New particles that leave the effective sample size which was asked for; 0 where it is expected.
+    log_ratio : ndarray of shape (num_draws,)
+        Log density of the model less that of what drew the particles, at the draws.
+
+    Notes
+    -----
+    The fraction of N particles that is effective tends to ``1 / E_p[p / q]``, p being the model and q what
+    drew them. n new particles from the model leave ``1 / E_p[1 / (n + N * q / p)]``.
+    """
+
+    ess: float
+    num_needed: int
+    log_ratio: npt.NDArray[np.float64] = field(repr=False)
+
+    @classmethod
+    def of(cls, log_ratio: Tensor, num_particles: int, ess: float) -> Reach:
+        """What log ratios at draws of a model tell of a number of particles."""
+        # Where both densities underflow, no particle is taken to be.
+        old = (num_particles * torch.exp(-log_ratio)).nan_to_num(0.0, posinf=math.inf)
+        expected = _ess(old, 0)
+        return cls(expected, _needed(old, ess - expected, ess), log_ratio.numpy())
+
+
 @dataclass(frozen=True)
 class Cache:
     """Particles, with what they were drawn by.
@@ -83,30 +119,16 @@ class Cache:
 
     @plain_tensors()
     @untouched_params()
-    def wanted(self, model: Program, ess: float) -> int:
-        """How many new particles from a model leave an effective sample size.
-
-        Notes
-        -----
-        n new particles beside N leave ``1 / E_p[1 / (n + N * q / p)]``, p being the model and q the guide:
-        the expectation is over draws of the model, which take no simulation.
-        """
-        drawn = self._draw(model, None, _TRIED, seed=_other_seed(self.options["seed"]))
+    def reach(self, model: Program, ess: float, num_draws: int) -> Reach:
+        """How far the particles reach into a model, and how many new ones leave an effective sample size."""
+        drawn = self._draw(model, None, num_draws, seed=_other_seed(self.options["seed"]))
         self._check(drawn)
         n = self.particles.num_particles
         log_p = self._log_densities(drawn)
-        log_q = self.guide.blocks(self._evaluate(drawn.columns, _TRIED), n)
+        log_q = self.guide.blocks(self._evaluate(drawn.columns, num_draws), n)
         shared = [sites for sites in log_q if set(sites) <= drawn.columns.keys()]
-        ratio = add(log_q[sites] - add(log_p[name] for name in sites) for sites in shared)
-        old = n * torch.exp(ratio)
-        if _ess(old, 0) >= ess:
-            return 0
-        most = ess - _ess(old, 0)  # as many are enough, whatever they are beside
-        low, high = 0.0, most
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (low, middle) if _ess(old, middle) >= ess else (middle, high)
-        return math.ceil(min(high * _ROOM, most))
+        ratio = add(add(log_p[name] for name in sites) - log_q[sites] for sites in shared)
+        return Reach.of(ratio, n, ess)
 
     @plain_tensors()
     @untouched_params()
@@ -233,6 +255,17 @@ class Cache:
 
 def _ess(old: Tensor, n: float) -> float:
     return float(1 / torch.mean(1 / (n + old)))
+
+
+def _needed(old: Tensor, most: float, ess: float) -> int:
+    """New particles beside old ones, found by halving: as many as are missing are always enough."""
+    if most <= 0:
+        return 0
+    low, high = 0.0, most
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _ess(old, middle) >= ess else (middle, high)
+    return math.ceil(min(high * _ROOM, most))
 
 
 def _other_seed(seed: int) -> int:

@@ -8,7 +8,7 @@ family.py       a function from hyper-parameters to priors, with their ranges
 ranges.py       the interval of a hyper-parameter
 family_guide.py `family`: a guide for a box of hyper-parameters; design.py its points and its promise,
                 laboratory.py members of a family to learn from
-coverage.py     for which hyper-parameters the weights are reliable
+coverage.py     for which hyper-parameters the particles are reliable; step.py the verdict on one position
 widget.py       sliders, plot and verdict; controls.py a slider, badge.py the verdict as HTML
 ==============  ======================================================================================
 """

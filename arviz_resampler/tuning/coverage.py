@@ -1,6 +1,6 @@
 """For which hyper-parameters the cached particles give reliable estimates.
 
-Knows ranges and weights; nothing of models or how they are scored.
+Knows ranges and verdicts; nothing of models or how they are scored.
 """
 
 from __future__ import annotations
@@ -19,75 +19,13 @@ from arviz_resampler.errors import from_extra
 from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.plots.verdicts import COLORS, style
 from arviz_resampler.tuning.ranges import Number, Range
+from arviz_resampler.tuning.step import Step
 from arviz_resampler.weights.diagnostics import Diagnostics
-from arviz_resampler.weights.weights import Weights
 
 Interval = tuple[Number, Number]
 
-_FEW = 100  # ESS below which no verdict is good
 _ON_LINE = 9  # values looked at along a slider, before the edges are searched
 _HALVINGS = 4  # of the step between them, at each edge
-
-
-@dataclass(frozen=True)
-class Step:
-    """The verdict at one position of the hyper-parameters.
-
-    Attributes
-    ----------
-    hyper : mapping of str to number
-        The hyper-parameters.
-    diagnostics : Diagnostics, optional
-        Of the weights, for the number of draws of the tuner; None where there are no weights.
-    site : str, optional
-        The site that costs most of the ESS.
-    error : str
-        The reason why there are no weights.
-    wanted : int
-        The ESS that a good verdict takes.
-    """
-
-    hyper: Mapping[str, Number]
-    diagnostics: Diagnostics | None
-    site: str | None = None
-    error: str = ""
-    wanted: int = 0
-
-    @classmethod
-    def of(cls, hyper: Mapping[str, Number], weights: Weights, num_samples: int) -> Step:
-        """The verdict on weights for a number of draws."""
-        wanted = max(num_samples, _FEW)
-        return cls(hyper, weights.diagnostics(num_samples), weights.costliest_site, wanted=wanted)
-
-    @classmethod
-    def failed(cls, hyper: Mapping[str, Number], error: Exception) -> Step:
-        """A step without weights, with the error."""
-        return cls(hyper, None, error=f"{type(error).__name__}: {error}")
-
-    @property
-    def verdict(self) -> str:
-        """The verdict: "good", "low" or "unreliable", and "failed" where there are no weights."""
-        return "failed" if self.diagnostics is None else self.diagnostics.verdict
-
-    @property
-    def advice(self) -> str:
-        """What to do, or why there are no weights."""
-        return self.error if self.diagnostics is None else self.diagnostics.advice
-
-    @property
-    def ess(self) -> float:
-        """Effective sample size; 0 where there are no weights."""
-        return 0.0 if self.diagnostics is None else self.diagnostics.ess
-
-    @property
-    def good(self) -> bool:
-        """True if the verdict is good."""
-        return self.verdict == "good"
-
-    @property
-    def top_up(self) -> int:
-        """How many new particles make the verdict good, at most; 0 where it is."""
-        return 0 if self.good else max(math.ceil(self.wanted - self.ess), 0)
 
 
 def covered_range(
@@ -217,7 +155,7 @@ class Coverage:
     >>> coverage = resampler.tune(make_model, scale=(0.01, 10.0)).coverage(num_points=16)
     >>> print(coverage)
     Coverage: 50% of the box is good
-      scale            good from 0.3522 to 10.0, in 0.01 to 10.0
+      scale            good from 0.3718 to 10.0, in 0.01 to 10.0
     """
 
     ranges: Mapping[str, Range]
@@ -235,11 +173,12 @@ class Coverage:
     def table(self) -> pd.DataFrame:
         """All steps: hyper-parameters, diagnostics as :class:`Diagnostics` has them, and the costliest site.
 
-        ``top_up`` says how many new particles make the verdict good, at most; it is 0 where it is.
+        ``expected_ess`` is what draws of the prior expect, and ``top_up`` how many new particles make the
+        verdict good, 0 where it is.
         The column ``along`` names the range that was moved along; it is "design" in the design. A
         hyper-parameter with the name of another column has an underscore at its end.
         """
-        others = {"along", "site", "top_up", *Diagnostics._fields}
+        others = {"along", "site", "top_up", "expected_ess", *Diagnostics._fields}
         found = [("design", step) for step in self.design]
         found += [(name, step) for name, steps in self.along.items() for step in steps]
         return pd.DataFrame(
@@ -250,6 +189,7 @@ class Coverage:
                 "verdict": step.verdict,
                 "advice": step.advice,
                 "ess": step.ess,
+                "expected_ess": math.nan if step.expected_ess is None else step.expected_ess,
                 "top_up": step.top_up,
                 "site": step.site,
             }

@@ -5,6 +5,7 @@ Knows the pipeline, ranges and how programs are written as source; nothing of sl
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,19 +14,17 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from arviz_resampler.arguments import as_count
-from arviz_resampler.errors import (
-    ResamplerWarning,
-    from_extra,
-)
-from arviz_resampler.particles.top_up import TopUp
+from arviz_resampler.errors import ResamplerError, ResamplerWarning, from_extra
+from arviz_resampler.particles.top_up import Reach, TopUp
 from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.columns import select
 from arviz_resampler.programs.program import Program
 from arviz_resampler.programs.source import write_source
 from arviz_resampler.programs.source_parts import Unwritable
-from arviz_resampler.tuning.coverage import Coverage, Step, cover
+from arviz_resampler.tuning.coverage import Coverage, cover
 from arviz_resampler.tuning.family import Family, Hyper
 from arviz_resampler.tuning.ranges import Number
+from arviz_resampler.tuning.step import Step
 from arviz_resampler.weights.weights import Weights
 
 _FEW = 100  # ESS below which no verdict is good
@@ -53,11 +52,8 @@ class Source(Protocol):
 
     pipeline: Pipeline
 
-    def weigh(self, model: Model) -> Weights:
-        """Weights of a model."""
-
-    def top_up_size(self, model: Model, ess: float) -> int:
-        """How many new particles leave an effective sample size."""
+    def reach(self, model: Model, ess: float) -> Reach:
+        """How far the particles reach into a model, by its draws."""
 
     def top_up(self, model: Model, ess: float) -> TopUp:
         """Simulate them."""
@@ -101,11 +97,7 @@ class Tuner:
     """
 
     def __init__(
-        self,
-        make_model: Callable[..., Model],
-        num_samples: int,
-        ranges: Mapping[str, Any],
-        source: Source,
+        self, make_model: Callable[..., Model], num_samples: int, ranges: Mapping[str, Any], source: Source
     ) -> None:
         self._family = Family.checked(make_model, ranges)
         self.ranges, self.start = self._family.ranges, self._family.start
@@ -164,12 +156,15 @@ class Tuner:
         except Exception as error:
             self._log(Step.failed(position, error))
             raise
-        self._log(self._keep(position, scored.weights))
+        self._log(Step.of(position, scored.weights, self.num_samples))
         drawn = self._source.pipeline.draw_container(scored, self.num_samples, self._family.call(position))
         return Update(drawn.container, scored.weights)
 
     def look(self, /, **hyper: Number) -> Step:
         """The verdict at some hyper-parameters, without draws and without a place in the history.
+
+        It is good only where draws of the prior, too, expect the effective sample size that is wanted:
+        weights do not show a part of the prior that no particle has met.
 
         Parameters
         ----------
@@ -190,13 +185,14 @@ class Tuner:
         key = self._key(position)
         if key not in self._steps:
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", ResamplerWarning)
-                    weights = self._source.pipeline.score(self._family.model(position)).weights
+                with warnings.catch_warnings(action="ignore", category=ResamplerWarning):
+                    model = self._family.model(position)
+                    weights = self._source.pipeline.score(model).weights
+                    step = Step.of(position, weights, self.num_samples, self._reach(model))
             except Exception as error:
                 self._steps[key] = Step.failed(position, error)
             else:
-                self._keep(position, weights)
+                self._steps[key] = step
         return self._steps[key]
 
     def _log(self, step: Step) -> None:
@@ -204,10 +200,11 @@ class Tuner:
         if not self._history or self._history[-1].hyper != step.hyper:
             self._history.append(step)
 
-    def _keep(self, position: Hyper, weights: Weights) -> Step:
-        step = Step.of(position, weights, self.num_samples)
-        self._steps[self._key(position)] = step
-        return step
+    def _reach(self, model: Model) -> Reach | None:
+        """How far the particles reach into a prior; None where it cannot be drawn from."""
+        with contextlib.suppress(ResamplerError):
+            return self._source.reach(model, self._wish)
+        return None
 
     def _key(self, position: Hyper) -> tuple[Number, ...]:
         """What a step depends on: a top-up may have added particles since."""
@@ -226,10 +223,10 @@ class Tuner:
         ArgumentError
             If there is no range for a name, or a value is outside its range.
         """
-        model = self._family.model(self._family.position(hyper))
-        if self._source.weigh(model).judge(self.num_samples).verdict == "good":
-            return 0
-        return self._source.top_up_size(model, self._wish)
+        step = self.look(**hyper)
+        if step.good or step.num_needed is not None:
+            return step.top_up
+        return self._source.reach(self._family.model(step.hyper), self._wish).num_needed
 
     def top_up(self, /, **hyper: Number) -> TopUp:
         """Simulate as many new particles at some hyper-parameters as make the verdict good.

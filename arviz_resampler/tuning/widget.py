@@ -21,8 +21,9 @@ from arviz_resampler.errors import WeightWarning
 from arviz_resampler.plots.figures import Easel
 from arviz_resampler.tuning.badge import failure_badge, verdict_badge
 from arviz_resampler.tuning.controls import Control
-from arviz_resampler.tuning.coverage import Step, covered_range
+from arviz_resampler.tuning.coverage import covered_range
 from arviz_resampler.tuning.ranges import Number, Range
+from arviz_resampler.tuning.step import Step
 
 _SOON = 0.03  # seconds for which moves of a slider are debounced
 _PAUSE = 0.01  # seconds between two steps of that
@@ -110,6 +111,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self.more = widgets.Button(description=_MORE, icon="plus", disabled=True)
         self.more.tooltip = "Simulate more particles where this prior is"
         self.more.on_click(self._on_more)
+        self.progress = widgets.Output()  # where tqdm shows its bar
         for button in (self.pin, self.undo, self.copy, self.more):
             button.layout = widgets.Layout(width="9em" if button is self.more else "6.5em")
         self.pin.observe(self._on_pin, "value")
@@ -121,7 +123,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         wrap = widgets.Layout(flex_flow="row wrap")
         buttons = widgets.HBox([self.pin, self.undo, self.copy, self.more], layout=wrap)
         left = widgets.VBox(
-            [*(control.view for control in self.controls.values()), buttons, self.pinned, self.badge],
+            [*(c.view for c in self.controls.values()), buttons, self.progress, self.pinned, self.badge],
             layout=widgets.Layout(flex="1 1 19em", min_width="0"),
         )
         right = widgets.VBox([self.picture], layout=widgets.Layout(flex="2 1 24em", min_width="0"))
@@ -248,10 +250,11 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
     def _on_more(self, _button: Any) -> None:
         """Simulate more particles; picture, verdict and ranges are renewed."""
         self.more.description, self.more.disabled = "Simulating …", True
-        with warnings.catch_warnings():
+        with self.progress, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 self._tuner.top_up(**self.hyper)
+                self.progress.clear_output()
             except Exception as error:  # whatever it is, the notebook lives
                 self.badge.value = failure_badge(error, _position(self._shown), [])
                 self._offer(0)

@@ -95,6 +95,24 @@ def test_a_model_gets_the_wish_within_five_percent_and_not_much_more(mean, sd, w
     assert done.ess_after == cache.weigh(normal(mean, sd)).ess
 
 
+@pytest.mark.parametrize(("mean", "sd"), [(1.0, 0.5), (2.5, 0.8), (0.0, 0.01)])
+def test_draws_of_a_model_tell_the_effective_sample_size_of_the_cache(mean, sd):
+    reach = build().reach(normal(mean, sd), 100, num_draws=20_000)
+    # One over a mean of 20,000 ratios: their spread tells its standard error.
+    ratio = np.exp(reach.log_ratio)
+    error = ratio.std() / ratio.mean() / math.sqrt(20_000)
+    assert abs(math.log(reach.ess / limit(mean, sd, 0))) < 5 * error < 0.1
+    assert (reach.num_needed == 0) is (reach.ess >= 100)
+
+
+def test_a_guide_reaches_itself_exactly_and_nothing_where_it_has_no_density():
+    assert build().reach(guide).ess == pytest.approx(N)
+    far = build(lambda: pyro.sample("x", dist.Uniform(0.0, 1.0))).reach(
+        lambda: pyro.sample("x", dist.Uniform(2.0, 3.0)), 300
+    )
+    assert (far.ess, far.num_needed) == (0.0, 300)
+
+
 def test_where_nothing_is_missing_nothing_changes():
     cache = build()
     before, weights = cache.pipeline, cache.weigh(normal(0.2))

@@ -7,10 +7,12 @@ import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
+import torch
 
 from arviz_resampler import Resampler
-from arviz_resampler.tuning.coverage import Step, cover, covered_range
+from arviz_resampler.tuning.coverage import cover, covered_range
 from arviz_resampler.tuning.ranges import Range
+from arviz_resampler.tuning.step import Step
 from arviz_resampler.weights.weights import Weights
 
 matplotlib.use("Agg")
@@ -162,3 +164,48 @@ def test_hyper_parameters_named_as_columns_are_kept_in_the_table():
     assert table["scale"].between(1.0, 2.0).all()
     assert set(table["along"]) == {"design", *names}
     assert set(table["verdict"]) == {"good"}
+
+
+def far_part(share):
+    """Priors with a part where no particle is, too small for the mean raw weight to show."""
+
+    def program():
+        parts = dist.Normal(torch.tensor([0.0, 12.0]), 0.5)
+        pyro.sample("mu", dist.MixtureSameFamily(dist.Categorical(torch.tensor([1 - share, share])), parts))
+
+    return program
+
+
+def test_coverage_sees_a_part_of_a_prior_that_no_particle_has_met():
+    def guide():
+        pyro.sample("mu", dist.Normal(0.0, 1.0))
+
+    resampler = Resampler(guide, num_guide_samples=2000, random_seed=0)
+    tuner = resampler.tune(far_part, 300, share=(0.0, 0.02))
+    assert resampler.weigh(far_part(0.01)).judge(300).verdict == "good"
+    assert tuner.look(share=0.0).good
+    step = tuner.look(share=0.01)
+    assert step.verdict == "unreliable"
+    assert step.expected_ess < 1
+    assert 0 < step.top_up == tuner.needed(share=0.01) < 300
+    tuner.top_up(share=0.01)
+    assert tuner.look(share=0.01).good
+
+
+def test_a_prior_that_cannot_be_drawn_from_is_judged_by_its_weights():
+    def soft(scale):
+        def program():
+            mu = pyro.sample("mu", dist.Normal(0.0, scale))
+            pyro.factor("soft", -((mu / 5.0) ** 2))
+
+        return program
+
+    resampler = Resampler(
+        lambda: pyro.sample("mu", dist.Normal(0.0, 5.0)), num_guide_samples=3000, random_seed=0
+    )
+    tuner = resampler.tune(soft, 500, scale=(0.01, 4.0))
+    coverage = tuner.coverage(8)
+    assert coverage.table["expected_ess"].isna().all()
+    assert 0 < coverage.covered_fraction < 1
+    low = coverage.table[coverage.table["verdict"] != "good"]
+    assert (low["top_up"] >= 500 - low["ess"]).all()  # a bound, as none was drawn

@@ -2,19 +2,21 @@
 
 import asyncio
 import builtins
+import contextlib
 import re
 import sys
 import warnings
 from html import unescape
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pyro
 import pyro.distributions as dist
 import pytest
 
 from arviz_resampler import ExtraError, Resampler, WeightError, WeightWarning
-from arviz_resampler.tuning.coverage import Step
 from arviz_resampler.tuning.ranges import Range
+from arviz_resampler.tuning.step import Step
 from arviz_resampler.weights.weights import Weights
 
 pytest.importorskip("ipywidgets")
@@ -409,6 +411,25 @@ def test_after_a_top_up_picture_verdict_and_ranges_are_renewed(explorer, fake):
     assert len(fake.updates) == updates + 1
     assert len(fake.looks) > looks
     assert explorer.more.disabled
+
+
+def test_the_progress_of_a_top_up_is_shown_while_it_runs(explorer, fake):
+    class Output(contextlib.AbstractContextManager):
+        steps: ClassVar = []
+
+        def __enter__(self):
+            self.steps.append(("opened", len(fake.topped_up)))
+
+        def __exit__(self, *_):
+            self.steps.append(("closed", len(fake.topped_up)))
+
+        def clear_output(self):
+            self.steps.append(("cleared", len(fake.topped_up)))
+
+    explorer._moved("x", 9.0)
+    explorer.progress = Output()
+    explorer.more.click()
+    assert Output.steps == [("opened", 0), ("cleared", 1), ("closed", 1)]
 
 
 def test_a_top_up_that_fails_says_why(explorer, fake):
