@@ -108,6 +108,17 @@ class Pipeline:
         first = self.particles.num_particles
         return found.assign_coords(particle=np.arange(first, first + new.num_particles))
 
+    def latents(self, numbers: Sequence[int]) -> xr.Dataset:
+        """What the guide has drawn for some particles, under the names of the container."""
+        particles = self.particles
+        kept = {
+            n: particles.columns[n].value[list(numbers)]
+            for n in particles.sites
+            if n in particles.guide_latents
+        }
+        found = self._labels.particles({name: containers.view(value) for name, value in kept.items()})
+        return found.assign_coords(particle=np.array(numbers, int))
+
     def simulated(self, wanted: xr.Dataset, results: Any, names: Sequence[str]) -> dict[str, Tensor]:
         """Results of simulations elsewhere, by site, checked to be those that were wanted.
 

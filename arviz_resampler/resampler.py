@@ -16,6 +16,7 @@ from torch import Tensor
 from arviz_resampler import containers
 from arviz_resampler.analysis.compare import compare
 from arviz_resampler.analysis.comparison import Comparison
+from arviz_resampler.analysis.failures import failures
 from arviz_resampler.analysis.quantities import Statistic
 from arviz_resampler.analysis.sensitivity import power_scaling
 from arviz_resampler.arguments import (
@@ -282,6 +283,14 @@ class Resampler:
         number = as_integer("particle", particle, 0, n - 1, f"an integer from 0 to {n - 1}")
         programs = cache.guide, cache.simulator
         return simulate_one(*programs, particles, seed=self.pipeline.seed, particle=number)
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """Particles whose run failed, kept by ``on_error="mask"``.
+
+        A row for each, by its number: ``error``, what it raised, then each scalar that the guide drew for it.
+        """
+        return failures(self.pipeline)
 
     # ---------------------------------------------------------------- draws
 

@@ -8,11 +8,13 @@ tables.py       tables of weighted numbers and of contrasts
 report.py       columns, print and warning of numbers that may not be reliable
 estimates.py    a weighted estimate and its Monte Carlo error
 quantities.py   the scalars of a particle dataset, and statistics of it
+failures.py     particles that could not be simulated
 sensitivity.py  power-scaling of one site's prior
 ==============  ======================================================================================
 """
 
 from arviz_resampler.analysis.comparison import Comparison
+from arviz_resampler.analysis.failures import failures
 from arviz_resampler.analysis.sensitivity import power_scaling
 
-__all__ = ["Comparison", "power_scaling"]
+__all__ = ["Comparison", "failures", "power_scaling"]

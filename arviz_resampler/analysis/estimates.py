@@ -142,6 +142,27 @@ def fraction(found: Estimate, missed: float, ci_prob: float) -> Estimate:
     return found._replace(lower=max(middle - reach, 0.0), upper=min(middle + reach, 1.0))
 
 
+def event(weights: Floats, values: Floats, missed: float, ci_prob: float) -> Estimate:
+    """The probability of an event that some particles leave open: bounds, and no number.
+
+    Parameters
+    ----------
+    weights, values : ndarray of shape (N,)
+        Normalized weights, and 0 or 1, or NaN where it is open.
+    missed, ci_prob
+        As of :func:`fraction`.
+
+    Notes
+    -----
+    It is at least the probability that it is known to happen, and at most that and the fraction of weight
+    that leaves it open. The interval covers both with their errors.
+    """
+    ends = [_mean(weights, np.where(np.isnan(values), end, values), ci_prob)[0] for end in (0.0, 1.0)]
+    least, most = (fraction(end, missed, ci_prob) for end in ends)
+    n = min(least.n_effective, most.n_effective)
+    return Estimate(math.nan, math.nan, n, least.lower, most.upper)
+
+
 def quantiles(weights: Floats, values: Floats, q: Floats, ci_prob: float = 0.95) -> list[Estimate]:
     """Weighted quantiles of values sorted in ascending order, with the weights in the same order.
 

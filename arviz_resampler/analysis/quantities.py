@@ -62,7 +62,9 @@ def evaluate(
     if not names and not functions:
         raise ArgumentError("there is nothing to compute: var_names and statistics are empty")
     found = {name: dataset[name] for name in names}
-    found.update({name: _statistic(dataset, name, function) for name, function in functions.items()})
+    lost = _lost(dataset) if functions else {}
+    for name, function in functions.items():
+        found[name] = _decided(_statistic(dataset, name, function), dataset, lost, name, function)
     for name, array in found.items():
         if array.dtype.kind not in "biuf":
             raise ArgumentError(
@@ -139,6 +141,54 @@ def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
     return array
 
 
+def _lost(dataset: xr.Dataset) -> dict[str, NDArray[np.bool_]]:
+    """Particles with a NaN that others do not have there, by variable: their runs failed."""
+    lost = {}
+    for name, array in dataset.data_vars.items():
+        values = array.transpose(_PARTICLE, ...).values
+        if values.dtype.kind == "f" and values.size and np.isnan(values.min()):
+            nan = np.isnan(values.reshape(len(values), -1))
+            bad = nan[:, ~nan.all(axis=0)].any(axis=1)
+            if bad.any():
+                lost[str(name)] = bad
+    return lost
+
+
+def _decided(
+    array: xr.DataArray,
+    dataset: xr.Dataset,
+    lost: Mapping[str, NDArray[np.bool_]],
+    name: str,
+    function: Statistic,
+) -> xr.DataArray:
+    """A statistic, NaN where it is an event of values that are NaN: a comparison takes these for False."""
+    if not lost or not _needs(function, dataset, list(lost)):
+        return array
+    open_ = np.any(list(lost.values()), axis=0)
+    if array.dtype.kind != "b":
+        warn(
+            f"the statistic {name!r} is computed from {quoted(lost)}, NaN for {int(open_.sum())} of "
+            f"{len(open_)} particles: what it makes of NaN is in its numbers",
+            DrawWarning,
+        )
+        return array
+    warn(
+        f"{int(open_.sum())} of {len(open_)} particles leave the event {name!r} open, as {quoted(lost)} is "
+        f"NaN there: its mean is between bounds",
+        DrawWarning,
+    )
+    return array.where(xr.DataArray(~open_, dims=_PARTICLE))
+
+
+def _needs(function: Statistic, dataset: xr.Dataset, names: list[str]) -> bool:
+    """Whether a statistic is computed from some variables: it cannot do without them."""
+    try:
+        function(dataset.drop_vars(names))
+    except Exception:
+        return True
+    return False
+
+
 def _check_order(name: str, array: xr.DataArray, dataset: xr.Dataset) -> None:
     """Refuse a statistic whose coords say that its particles are others, or in another order."""
     if _PARTICLE not in array.indexes:
@@ -173,7 +223,7 @@ class Elements:
             labels = [", ".join(part) for part in itertools.product(*axes)]
         self.array = array
         self._column = {f"{name}[{label}]" if dims else name: i for i, label in enumerate(labels)}
-        self._flat = array.values.reshape(array.sizes[_PARTICLE], -1)
+        self._flat = array.values.reshape(array.sizes[_PARTICLE], len(labels))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._column)

@@ -45,7 +45,7 @@ def _cell(name: str, row: dict[Any, Any]) -> str:
     parts = (row.get(f"{part}{name}", math.nan) for part in ("", *OF_A_NUMBER[:4]))
     value, mcse, low, high, n = map(float, parts)
     if math.isnan(value):
-        return "NaN"
+        return f"{low:.2g} to {high:.2g}" if low < high else "NaN"
     if n < FEW and name == "mean" and low == 0 < high:
         return f"< {high:.2g}"
     if n < FEW and name == "mean" and low < high == 1:

@@ -71,7 +71,9 @@ def summary(
             found, w = weights[name], normalized[name]
             clean = finite_or_none(values, w)
             row = [estimates.UNKNOWN] * len(columns)
-            if clean is None:
+            if clean is None and quantity in (statistics or {}):
+                row[0] = estimates.event(w, values, missed_bound(found), ci_prob)
+            elif clean is None:
                 unfit.append(quantity)
             elif found.ess:
                 order = orders[id(values)]
@@ -124,14 +126,21 @@ def contrast(
     doubts = Doubts({name: weights[name] for name in (first, *others)})
     normalized = {name: _used(name, weights[name], smooth) for name in (first, *others)}
     rows, unfit = {}, []
-    for quantity, label, by_variant in each_quantity(particles, *split_statistic(statistic)):
+    var_names, statistics = split_statistic(statistic)
+    for quantity, label, by_variant in each_quantity(particles, var_names, statistics):
         finite = {n: finite_or_none(values, normalized[n]) for n, values in by_variant.items()}
         for other in others:
             if first not in by_variant or other not in by_variant:
                 continue
             h_first, h_other = finite[first], finite[other]
             found = estimates.Contrast(math.nan, math.nan, estimates.UNKNOWN, estimates.UNKNOWN)
-            if h_first is None or h_other is None:
+            if (h_first is None or h_other is None) and quantity in statistics:
+                ends = (
+                    estimates.event(normalized[n], by_variant[n], missed_bound(weights[n]), ci_prob)
+                    for n in (first, other)
+                )
+                found = found._replace(difference=_between(*ends))
+            elif h_first is None or h_other is None:
                 unfit.append(quantity)
             elif weights[other].ess:
                 missed = None
@@ -154,6 +163,12 @@ def contrast(
     warn_unusable(unfit)
     doubts.warn()
     return PrintedTable(frame(rows, "quantity", "a", "b"), _show_contrast)
+
+
+def _between(a: estimates.Estimate, b: estimates.Estimate) -> estimates.Estimate:
+    """The difference of two numbers that have bounds alone."""
+    n = min(a.n_effective, b.n_effective)
+    return estimates.Estimate(math.nan, math.nan, n, a.lower - b.upper, a.upper - b.lower)
 
 
 def _used(name: str, weights: Weights, smooth: bool) -> Floats:

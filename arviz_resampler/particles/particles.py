@@ -52,6 +52,8 @@ class Particles:
         Sites of the guide whose density is known together; the first of each has it, the others have none.
     params : mapping of str to Tensor
         Parameters that guide and simulator made, for programs that start them at random.
+    failures : mapping of int to str
+        What particles raised, by their numbers.
     """
 
     columns: Mapping[str, CachedSite]
@@ -61,6 +63,7 @@ class Particles:
     ran: tuple[Ran, ...] = ()
     joint: tuple[tuple[str, ...], ...] = ()
     params: Mapping[str, Tensor] = field(default_factory=dict)
+    failures: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def sites(self) -> dict[str, Site]:

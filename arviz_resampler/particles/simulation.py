@@ -193,7 +193,7 @@ def simulate(
         own = {id(drawer.runner.program): params for drawer, params in zip(drawers, made, strict=True)}
         evaluate = evaluator(columns, num_particles, vectorize, own, flags)
         columns, joint = with_blocks(columns, guide.blocks(evaluate, num_particles))
-    return Particles(columns, gathered.data, num_particles, flags, ran, joint, made[0])
+    return Particles(columns, gathered.data, num_particles, flags, ran, joint, made[0], gathered.failed)
 
 
 def evaluator(

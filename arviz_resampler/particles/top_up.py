@@ -159,7 +159,10 @@ class Cache:
             columns[name] = replace(own, value=value, log_q=None, log_conditional=None, from_guide=False)
             if own.site.role == "predictive" and value.is_floating_point():
                 lost |= value.isnan().reshape(count, -1).any(1)
-        new = replace(new, columns=columns, failed=lost if lost.any() else None)
+        failures = dict.fromkeys(
+            lost.nonzero()[:, 0].tolist(), "NaN in the results of a simulation elsewhere"
+        )
+        new = replace(new, columns=columns, failed=lost if lost.any() else None, failures=failures)
         return self._with(model, new, None)
 
     def missing(self, new: Particles) -> list[str]:
@@ -188,6 +191,7 @@ class Cache:
             ran=(*particles.ran, *new.ran),
             joint=joint,
             params={**particles.params, **new.params},
+            failures={**particles.failures, **{n + i: what for i, what in new.failures.items()}},
         )
         return replace(self, guide=ToppedUp(self.guide, n, model, count, simulator), particles=whole)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from arviz_resampler.weights.verdict import Verdict, exp_text, judge, k_hat_unused, missed
+from arviz_resampler.weights.verdict import Verdict, exp_text, failures, judge, k_hat_unused, missed
 
 if TYPE_CHECKING:
     from arviz_resampler.weights.weights import Weights
@@ -122,6 +122,8 @@ def as_text(weights: Weights, num_samples: int) -> str:
         + (expected if weights.densities_normalized else ""),
         f"  missed mass    {missed(weights)}",
     ]
+    if found.failed_mass:
+        lines.append(f"  failed mass    {failures(weights).strip()}")
     if found.verdict != "good":
         lines.append(f"  advice         {found.advice}")
     return "\n".join(lines)

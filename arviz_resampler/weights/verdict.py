@@ -21,6 +21,7 @@ Verdict = Literal["good", "low", "unreliable"]
 _FEW = 100  # ESS below which the Monte Carlo error of a mean exceeds a tenth of the spread
 _MISSING = 5.0  # standard errors
 _UNSEEN = 15.0  # particles: the chance that none falls where that many are expected is less than 1 in 10**6
+_OPEN = 0.01  # share of a model's mass without a simulation from which the verdict says what that means
 _ROUNDING = 1e-3  # densities in float32 that are added up over many sites are off by less than that
 
 
@@ -222,4 +223,7 @@ def remedy(weights: Weights, num_samples: int, *, widen: bool) -> str:
 def failures(weights: Weights) -> str:
     """What fraction of the model's mass has no simulation, where there is any."""
     fraction, mcse = weights.failed_mass
-    return f" {fraction:.2%} of the model's mass (± {mcse:.2%}) could not be simulated." if fraction else ""
+    if not fraction:
+        return ""
+    meaning = " What is predicted there is not known." if fraction > _OPEN else ""
+    return f" {fraction:.2%} of the model's mass (± {mcse:.2%}) could not be simulated.{meaning}"

@@ -4,6 +4,8 @@ import itertools
 import math
 import pickle
 import re
+import warnings
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -476,6 +478,43 @@ def test_warnings_point_at_the_line_of_the_caller(cache):
 def test_an_error_in_a_variant_names_it(cache, program, error, message):
     with pytest.raises(error, match=f"^variant 'broken': {message}"):
         cache.compare({"a": plain(*A), "broken": program})
+
+
+@pytest.fixture(scope="module")
+def half_failed():
+    """Runs fail where mu is above 2."""
+
+    def failing():
+        mu = plain(0.0, 3.0)()
+        pyro.sample("y", dist.Normal(torch.where(mu > 2.0, torch.nan, mu), 1.0))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DrawWarning)
+        cache = Resampler(plain(0.0, 3.0), failing, num_guide_samples=20_000, random_seed=0)
+        return cache.compare({str(sd): plain(0.0, sd) for sd in (1.0, 2.0, 3.0)}, 100)
+
+
+@pytest.mark.parametrize("sd", [1.0, 2.0, 3.0])
+def test_the_probability_of_an_event_is_between_bounds_where_simulations_failed(half_failed, sd):
+    with pytest.warns(DrawWarning, match="particles leave the event 'p' open"):
+        table = half_failed.summary([], statistics={"p": lambda ds: ds.y > 2.0})
+    row = table.loc[("p", str(sd))]
+    truth = NormalDist(0.0, math.sqrt(sd**2 + 1)).cdf(-2.0)
+    failed = NormalDist(0.0, sd).cdf(-2.0)
+    assert row["lower_mean"] < truth < row["upper_mean"]
+    # Bounds are as far apart as the mass that failed, and two intervals of at most 0.01 each.
+    assert failed < row["upper_mean"] - row["lower_mean"] < failed + 0.02
+    assert row[["mean", "sd", "q50"]].isna().all()
+    assert not row["reliable_mean"]
+    assert f"{row['lower_mean']:.2g} to {row['upper_mean']:.2g}" in repr(table)
+
+
+def test_a_difference_of_events_is_between_bounds_where_simulations_failed(half_failed):
+    with pytest.warns(DrawWarning, match="particles leave the event 'p' open"):
+        row = half_failed.contrast("1.0", "3.0", statistic={"p": lambda ds: ds.y > 2.0}).iloc[0]
+    first, other = (NormalDist(0.0, math.sqrt(sd**2 + 1)).cdf(-2.0) for sd in (1.0, 3.0))
+    assert row["lower"] < first - other < row["upper"] < row["lower"] + 0.35
+    assert math.isnan(row["difference"])
 
 
 def test_values_that_are_not_finite_are_named_and_leave_the_rest():

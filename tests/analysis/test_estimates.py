@@ -9,6 +9,8 @@ from arviz_resampler.analysis.estimates import (
     cjs_distance,
     contrast,
     derivatives,
+    event,
+    fraction,
     moments,
     overlap,
     quantiles,
@@ -254,3 +256,25 @@ def test_the_distance_is_zero_to_itself_and_of_equal_values_and_one_at_most():
     assert cjs_distance(a, a, x) == 0.0
     assert 0 < cjs_distance(a, b, x) < 1
     assert cjs_distance(a, b, np.full(len(x), 2.0)) == 0.0
+
+
+def test_an_event_is_between_what_is_known_to_happen_and_what_may():
+    x = particles(0)
+    weights = weigh(x, 0.0, 1.0)
+    known = np.where(x > 2.0, math.nan, x > 1.0)
+    found = event(weights, known, 0.0, 0.95)
+    least, most = (moments(weights, (x > 1.0) & (x <= top)).mean for top in (2.0, math.inf))
+    assert (found.lower, found.upper) == (fraction(least, 0.0, 0.95).lower, fraction(most, 0.0, 0.95).upper)
+    # P(1 < x <= 2) and P(x > 1) of a standard Normal.
+    assert abs(least.value - 0.1359) < 5 * least.mcse
+    assert abs(most.value - 0.1587) < 5 * most.mcse
+    assert math.isnan(found.value)
+    assert found.n_effective == min(least.n_effective, most.n_effective)
+
+
+def test_an_event_that_no_particle_leaves_open_has_the_interval_of_a_fraction():
+    x = particles(1)
+    weights = weigh(x, 0.0, 1.0)
+    values = (x > 1.0).astype(float)
+    found, known = event(weights, values, 0.01, 0.9), fraction(moments(weights, values, 0.9).mean, 0.01, 0.9)
+    assert (found.lower, found.upper) == (known.lower, known.upper)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from arviz_resampler import ArgumentError
+from arviz_resampler import ArgumentError, DrawWarning
 from arviz_resampler.analysis.quantities import Elements, each_quantity, evaluate, split_statistic
 
 N = 50
@@ -202,3 +202,37 @@ def test_what_a_statistic_assigns_is_its_own(dataset):
 def test_variables_may_be_named_by_anything_that_lists_names(dataset):
     for names in (["mu"], ("mu", "mu"), {"mu"}, (name for name in ["mu"]), np.array(["mu"])):
         assert list(evaluate(dataset, names, None)) == ["mu"]
+
+
+@pytest.fixture
+def failed(dataset):
+    """Ten particles have no y; one of its elements has none in any."""
+    y = dataset["y"].copy()
+    y[:10] = np.nan
+    y[:, 2, 1] = np.nan
+    return dataset.assign(y=y)
+
+
+def test_an_event_is_open_where_what_it_is_computed_from_is_nan(failed):
+    with pytest.warns(DrawWarning, match="10 of 50 particles leave the event 'p' open, as 'y' is NaN there"):
+        found = evaluate(failed, [], {"p": lambda ds: ds.y.isel(student=0, item=0) > 0})["p"]["p"]
+    assert np.isnan(found[:10]).all()
+    np.testing.assert_array_equal(found[10:], failed["y"].values[10:, 0, 0] > 0)
+
+
+def test_an_event_of_other_variables_is_known_for_all_particles(failed):
+    found = evaluate(failed, [], {"p": lambda ds: ds.mu > 0})["p"]["p"]
+    np.testing.assert_array_equal(found, failed["mu"].values > 0)
+
+
+def test_an_element_that_is_nan_for_all_particles_leaves_no_event_open(dataset):
+    y = dataset["y"].copy()
+    y[:, 2, 1] = np.nan
+    found = evaluate(dataset.assign(y=y), [], {"p": lambda ds: (ds.y > 0).any(["student", "item"])})["p"]["p"]
+    assert np.isfinite(found).all()
+
+
+def test_a_statistic_that_makes_numbers_of_nan_is_said_and_kept(failed):
+    with pytest.warns(DrawWarning, match="'share' is computed from 'y', NaN for 10 of 50 particles"):
+        found = evaluate(failed, [], {"share": lambda ds: (ds.y > 0).mean(["student", "item"])})["share"]
+    assert (found["share"][:10] == 0).all()
