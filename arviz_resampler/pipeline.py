@@ -18,6 +18,7 @@ from arviz_resampler import containers
 from arviz_resampler.draws.chooser import Chooser
 from arviz_resampler.draws.race import Ints
 from arviz_resampler.errors import (
+    ArgumentError,
     MismatchError,
     ProgramError,
     ProgramWarning,
@@ -128,8 +129,18 @@ class Pipeline:
             If one is missing, of another shape, or of other particles.
         """
         arrays = containers.read_results(self._labels, wanted, results, names)
-        columns = self.particles.columns
-        return {name: torch.from_numpy(array).to(columns[name].value) for name, array in arrays.items()}
+        return {name: self._as_values(name, array) for name, array in arrays.items()}
+
+    def _as_values(self, name: str, array: containers.Array) -> Tensor:
+        """Results as values of a site; those of whole numbers have NaN for runs that failed."""
+        column, value = self.particles.columns[name], torch.from_numpy(array)
+        if not column.site.discrete:
+            return value.to(column.value)
+        lost, whole = value.isnan(), value == value.round()
+        if not (lost | whole).all():
+            wrong = float(value[~(lost | whole)][0])
+            raise ArgumentError(f"the results have {wrong:g} at {name!r}, which holds whole numbers")
+        return value.double() if lost.any() else value.to(column.value)
 
     def with_particles(self, particles: Particles) -> Pipeline:
         """The same way on more particles."""

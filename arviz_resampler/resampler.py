@@ -35,8 +35,9 @@ from arviz_resampler.arguments import (
 from arviz_resampler.draws.chooser import global_seed
 from arviz_resampler.errors import ArgumentError, WeightWarning, warn
 from arviz_resampler.particles.guides import as_guide, untouched
+from arviz_resampler.particles.reach import Reach
 from arviz_resampler.particles.simulation import simulate, simulate_one
-from arviz_resampler.particles.top_up import Cache, Reach, TopUp
+from arviz_resampler.particles.top_up import Cache, TopUp
 from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.program import Program
 from arviz_resampler.sites import Site
@@ -561,7 +562,13 @@ class Resampler:
         program, latents = self._wanted
         with _ONE_AT_A_TIME:
             cache, count = self._programs(), latents.sizes["particle"]
-            names = cache.missing(cache.latents(program, count))
+            drawn = cache.latents(program, count)
+            if not self.pipeline.new_latents(drawn).equals(latents):
+                raise ArgumentError(
+                    "the model draws other values than when they were wanted: a value that it reads has "
+                    "changed since. Call wanted again, and simulate what it returns."
+                )
+            names = cache.missing(drawn)
             values = self.pipeline.simulated(latents, results, names)
             before = self.pipeline.score(program.fn).weights.ess
             self._take(cache.extended(program, count, values))

@@ -109,7 +109,7 @@ def test_no_files_import_each_other_in_a_circle():
 
 # Public classes, most of whose lines are their documentation.
 LONGER = {
-    "resampler.py": 750,
+    "resampler.py": 760,
     "weights/weights.py": 445,
 }
 

@@ -51,7 +51,7 @@ def read_results(labels: Labels, wanted: xr.Dataset, results: Any, names: Sequen
     for name in names:
         value = given[labels.names[name]]
         if isinstance(value, xr.DataArray):
-            value = value.transpose(_PARTICLE, *labels.dims[name])
+            value = _in_order(labels, name, value)
         array = as_array(labels.names[name], value)
         shape = (wanted.sizes[_PARTICLE], *(labels.sizes[dim] for dim in labels.dims[name]))
         if array.shape != shape:
@@ -61,3 +61,23 @@ def read_results(labels: Labels, wanted: xr.Dataset, results: Any, names: Sequen
             )
         found[name] = np.array(array)
     return found
+
+
+def _in_order(labels: Labels, name: str, value: xr.DataArray) -> xr.DataArray:
+    """Results with the dims of a site, in its order, and its labels, in their order."""
+    dims = (_PARTICLE, *labels.dims[name])
+    if set(value.dims) != set(dims):
+        raise ArgumentError(
+            f"the results have {labels.names[name]!r} with dims {value.dims}, which must be {dims}"
+        )
+    for dim in dims[1:]:
+        wanted = labels.coords.get(dim)
+        if wanted is None or dim not in value.coords:
+            continue
+        if set(value[dim].values.tolist()) != set(wanted.tolist()):
+            raise ArgumentError(
+                f"the results have {labels.names[name]!r} with other labels of {dim!r} than the particles: "
+                f"{quoted(map(str, value[dim].values))} instead of {quoted(map(str, wanted))}"
+            )
+        value = value.sel({dim: wanted})
+    return value.transpose(*dims)

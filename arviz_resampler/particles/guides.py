@@ -212,6 +212,8 @@ def _as_shares(shares: Any, count: int) -> list[float]:
 def _check_overlap(each: Sequence[Blocks], counts: Sequence[int]) -> None:
     """Say which guides have no common support, and where."""
     ends = np.cumsum(counts)
+    if any(len(log_q) != ends[-1] for blocks in each for log_q in blocks.values()):
+        return  # of other particles than those that the guides have drawn
     rows = [slice(end - n, end) for end, n in zip(ends.tolist(), counts, strict=True)]
     for i, j in itertools.combinations(range(len(each)), 2):
         for sites in each[i].keys() & each[j].keys():

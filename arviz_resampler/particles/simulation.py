@@ -210,6 +210,9 @@ def evaluator(
     """
     drawn = {name: c for name, c in columns.items() if c.reason != "deterministic"}
     from_guide = [name for name, c in drawn.items() if c.from_guide]
+    known = [c.log_q for name, c in drawn.items() if c.from_guide and c.log_q is not None and not c.finite]
+    # What underflows, or overflows, as it is drawn has no density to be evaluated.
+    undefined = torch.stack([~torch.isfinite(log_q) for log_q in known]).any(0) if known else None
     rows_of = list(chunks(widths(drawn), num_particles))
 
     @untouched_params()
@@ -221,6 +224,7 @@ def evaluator(
             parts.append(run_model(own, few, rows.stop - rows.start, vectorize, drawn=from_guide).log_p)
         found = {name: torch.cat([part[name] for part in parts]) for name in from_guide if name in parts[0]}
         nowhere = torch.stack([log_p == -torch.inf for log_p in found.values()]).any(0)
+        nowhere = nowhere if undefined is None else nowhere | undefined
         for name, log_p in found.items():
             bad = torch.isnan(log_p)
             # What is outside the support of one site need have no density at another.
@@ -241,13 +245,21 @@ def with_blocks(
     columns: Mapping[str, CachedSite], blocks: Blocks
 ) -> tuple[dict[str, CachedSite], tuple[Sites, ...]]:
     """Columns with the densities of a mixture: that of a block is at the first of its sites."""
-    changed = dict(columns)
-    for (name, *others), log_q in blocks.items():
+    changed, joint = dict(columns), []
+    for sites, log_q in blocks.items():
+        name, *others = sites
+        # Data at which guides differ have a density that models change, as in a block of several sites.
+        if others or (columns[name].site.role == "predictive" and _differs(columns[name], log_q)):
+            joint.append(sites)
         finite = bool(torch.isfinite(log_q).all())
         changed[name] = replace(columns[name], log_q=log_q, finite=finite)
         for other in others:
             changed[other] = replace(columns[other], log_q=log_q.new_zeros(()).expand_as(log_q), finite=True)
-    return changed, tuple(sites for sites in blocks if len(sites) > 1)
+    return changed, tuple(joint)
+
+
+def _differs(column: CachedSite, log_q: Tensor) -> bool:
+    return column.log_q is not None and not torch.equal(column.log_q.double(), log_q)
 
 
 def _draw(drawer: _Drawer, simulator: Runner | None, streams: Streams, n: int) -> Run:

@@ -6,13 +6,10 @@ Knows guides and how particles are simulated; nothing of weights or draws.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -29,11 +26,13 @@ from arviz_resampler.particles.guides import (
     untouched,
 )
 from arviz_resampler.particles.particles import Particles
+from arviz_resampler.particles.reach import Reach
 from arviz_resampler.particles.simulation import evaluator, simulate, with_blocks
-from arviz_resampler.programs.columns import CachedSite, Columns
+from arviz_resampler.programs.columns import CachedSite, Columns, select
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
+from arviz_resampler.sites import Site
 
-_ROOM = 1.05  # for the error of these draws
+_LOOKED_AT = 16  # particles that show whether the guide has changed
 
 
 class TopUp(NamedTuple):
@@ -61,41 +60,6 @@ class TopUp(NamedTuple):
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Reach:
-    """How far particles reach into a model, by draws of the model.
-
-    Weights see a model where particles are; its own draws see it where it is. So a model whose bulk no
-    particle has met shows in them.
-
-    Attributes
-    ----------
-    ess : float
-        Effective sample size that is expected of particles drawn as these.
-    num_needed : int
-        New particles that leave the effective sample size which was asked for; 0 where it is expected.
-    log_ratio : ndarray of shape (num_draws,)
-        Log density of the model less that of what drew the particles, at the draws.
-
-    Notes
-    -----
-    The fraction of N particles that is effective tends to ``1 / E_p[p / q]``, p being the model and q what
-    drew them. n new particles from the model leave ``1 / E_p[1 / (n + N * q / p)]``.
-    """
-
-    ess: float
-    num_needed: int
-    log_ratio: npt.NDArray[np.float64] = field(repr=False)
-
-    @classmethod
-    def of(cls, log_ratio: Tensor, num_particles: int, ess: float) -> Reach:
-        """What log ratios at draws of a model tell of a number of particles."""
-        # Where both densities underflow, no particle is taken to be.
-        old = (num_particles * torch.exp(-log_ratio)).nan_to_num(0.0, posinf=math.inf)
-        expected = _ess(old, 0)
-        return cls(expected, _needed(old, ess - expected, ess), log_ratio.numpy())
-
-
 @dataclass(frozen=True)
 class Cache:
     """Particles, with what they were drawn by.
@@ -121,6 +85,8 @@ class Cache:
     @untouched_params()
     def reach(self, model: Program, ess: float, num_draws: int) -> Reach:
         """How far the particles reach into a model, and how many new ones leave an effective sample size."""
+        model = self._latents_of(model)
+        self._check_same_guide()
         drawn = self._draw(model, None, num_draws, seed=_other_seed(self.options["seed"]))
         self._check(drawn)
         n = self.particles.num_particles
@@ -134,6 +100,8 @@ class Cache:
     @untouched_params()
     def topped_up(self, model: Program, count: int) -> Cache:
         """The cache with new particles from a model."""
+        model = self._latents_of(model)
+        self._check_same_guide()
         try:
             new = self._draw(model, self._extends(), count)
         except ArgumentError as error:  # of predictive sites, which nobody else has named
@@ -144,7 +112,7 @@ class Cache:
     @untouched_params()
     def latents(self, model: Program, count: int) -> Particles:
         """What new particles from a model have at the sites that it draws."""
-        new = self._draw(model, None, count)
+        new = self._draw(self._latents_of(model), None, count)
         self._check(new)
         return new
 
@@ -152,6 +120,8 @@ class Cache:
     @untouched_params()
     def extended(self, model: Program, count: int, values: Mapping[str, Tensor]) -> Cache:
         """The cache with new particles from a model, simulated elsewhere."""
+        model = self._latents_of(model)
+        self._check_same_guide()
         new = self._draw(model, None, count)
         columns, lost = dict(new.columns), torch.zeros(count, dtype=torch.bool)
         for name, value in values.items():
@@ -168,6 +138,30 @@ class Cache:
     def missing(self, new: Particles) -> list[str]:
         """Sites that a simulation adds to what a model has drawn."""
         return [name for name in self.particles.columns if name not in new.columns]
+
+    def _latents_of(self, model: Program) -> Program:
+        """A model without the predictive sites that what extends the particles draws for all of them."""
+        if self._extends() is None:
+            return model
+        columns = self.particles.columns
+        own = self.simulator is None  # the guide predicts
+        return model.without([name for name in self._predictive if own or not columns[name].from_guide])
+
+    def _check_same_guide(self) -> None:
+        """Refuse where programs have changed since they drew the particles: closures, globals, parameters."""
+        blocks, n = self._blocks(), self.particles.num_particles
+        sure = torch.stack([torch.isfinite(log_q) for log_q in blocks.values()]).all(0)
+        sure = sure if self.particles.failed is None else sure & ~self.particles.failed
+        index = sure.nonzero()[:, 0]
+        rows = index[torch.linspace(0, len(index) - 1, min(len(index), _LOOKED_AT)).long()]
+        now = self.guide.blocks(self._evaluate(select(self.particles.columns, rows), len(rows)), n)
+        for sites, known in blocks.items():
+            if sites in now and not torch.allclose(now[sites], known[rows], rtol=1e-4, atol=1e-3):
+                raise ProgramError(
+                    f"the guide, or a model of an earlier top-up, has another density at {quoted(sites)} "
+                    f"than when the particles were drawn: a value that it reads has changed since. Give each "
+                    f"program values of its own, as by functools.partial, or make a new Resampler."
+                )
 
     def _with(self, model: Program, new: Particles, simulator: Program | None) -> Cache:
         particles, n, count = self.particles, self.particles.num_particles, new.num_particles
@@ -243,6 +237,12 @@ class Cache:
                 "particles of an automatic guide cannot be topped up: they have auxiliary sites, which a "
                 "model does not draw. Build a new Resampler whose guide is wider."
             )
+        for name, new in drawn.columns.items():
+            if name in columns and new.reason is None:
+                _check_axes(name, columns[name].site, new.site)
+        unknown = [n for n, c in drawn.columns.items() if n not in columns and c.reason != "deterministic"]
+        if unknown:
+            raise MismatchError(f"model and simulator draw {quoted(unknown)}, which no other particle has")
         missing = self.particles.guide_latents - drawn.columns.keys()
         if missing:
             raise MismatchError(f"the model does not draw {quoted(missing)}, which every particle has")
@@ -257,19 +257,20 @@ class Cache:
             )
 
 
-def _ess(old: Tensor, n: float) -> float:
-    return float(1 / torch.mean(1 / (n + old)))
-
-
-def _needed(old: Tensor, most: float, ess: float) -> int:
-    """New particles beside old ones, found by halving: as many as are missing are always enough."""
-    if most <= 0:
-        return 0
-    low, high = 0.0, most
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if _ess(old, middle) >= ess else (middle, high)
-    return math.ceil(min(high * _ROOM, most))
+def _check_axes(name: str, old: Site, new: Site) -> None:
+    """Refuse new values whose axes are others, or in another order."""
+    moved = any(dim in old.dims and old.dims.index(dim) != place for place, dim in enumerate(new.dims))
+    if new.discrete != old.discrete:
+        kinds = ("discrete", "continuous") if new.discrete else ("continuous", "discrete")
+        raise MismatchError(
+            f"site {name!r} is {kinds[0]} in what is to be added, but {kinds[1]} in the particles"
+        )
+    if new.shape != old.shape or moved:
+        found, wanted = (f"{site.dims} of sizes {site.shape}" for site in (new, old))
+        raise MismatchError(
+            f"site {name!r} has dims {found} in what is to be added, but {wanted} in the particles: write it "
+            f"with the same plates in the same order"
+        )
 
 
 def _other_seed(seed: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -93,6 +93,12 @@ class Program:
         self.fn = fn
         self.role = role
         self.params = params or {}  # of guide and simulator, where they start at random
+
+    def without(self, names: Collection[str]) -> Program:
+        """The program with some sites that nobody sees."""
+        return (
+            Program(pyro.poutine.block(self.fn, hide=list(names)), self.role, self.params) if names else self
+        )
 
     def run_one(self, handler: SiteHandler, row: int | None = None) -> Any:
         """Run once, as it is written; return what the program returns.

@@ -29,6 +29,7 @@ from torch import Tensor
 from arviz_resampler.errors import MismatchError, ProgramError, quoted
 from arviz_resampler.particles.guides import Evaluate, Single, add
 from arviz_resampler.particles.simulation import evaluator
+from arviz_resampler.programs.columns import Columns
 from arviz_resampler.programs.program import plain_tensors, untouched_params
 from arviz_resampler.tuning.family import Family
 from arviz_resampler.tuning.laboratory import SEED, Laboratory, at, share_of
@@ -100,6 +101,7 @@ def _detected(laboratory: Laboratory) -> tuple[list[tuple[Names, Names]], Names]
         particles = laboratory.draw(Single(laboratory.program(base)), 16)
         evaluate = evaluator(particles.columns, 16, "auto")
         before = evaluate(laboratory.program(base))
+        _check_repeats(particles.columns, before)
         order = list(before)
         for name in laboratory.names:
             for share in (0.0, *_beside(laboratory, name, base[name]), 1.0):
@@ -115,6 +117,17 @@ def _detected(laboratory: Laboratory) -> tuple[list[tuple[Names, Names]], Names]
         blocks = [block for block in blocks if block not in joined] + [(hyper, sites)]
     idle = tuple(name for name in laboratory.names if not moved[name])
     return [(hyper, tuple(site for site in order if site in sites)) for hyper, sites in blocks], idle
+
+
+def _check_repeats(columns: Columns, log_p: Mapping[str, Tensor]) -> None:
+    """Refuse programs whose density is another one at each run."""
+    for name, again in log_p.items():
+        first = columns[name].log_q
+        if first is not None and not torch.allclose(first.double(), again.double(), rtol=1e-4, atol=1e-3):
+            raise ProgramError(
+                f"site {name!r} of the family has another density at each run: a parameter starts at random, "
+                f"or a value is drawn outside of sites. Make it before the family is made."
+            )
 
 
 def _bases(names: Sequence[str]) -> list[dict[str, float]]:

@@ -90,7 +90,7 @@ def _check_signature(make_model: Callable[..., Model], ranges: Mapping[str, Any]
             f"{make_model!r}"
         )
     if not ranges:
-        raise ArgumentError("tune needs a range for each hyper-parameter, as in scale=(1.0, 10.0)")
+        raise ArgumentError("a range is needed for each hyper-parameter, as in scale=(1.0, 10.0)")
     for name in ranges:
         if not name.isidentifier() or keyword.iskeyword(name):
             raise ArgumentError(f"the hyper-parameter {name!r} has a name that Python source cannot have")

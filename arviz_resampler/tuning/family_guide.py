@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from arviz_resampler.arguments import as_positive
-from arviz_resampler.errors import ArgumentError, ProgramWarning, WeightWarning, quoted, warn
+from arviz_resampler.errors import ArgumentError, ProgramError, ProgramWarning, WeightWarning, quoted, warn
 from arviz_resampler.particles.guides import Blocks, Evaluate, Part, add, apportioned
 from arviz_resampler.programs.program import Program, with_hyper
 from arviz_resampler.tuning.design import Block, Point, designed
@@ -155,17 +155,19 @@ class FamilyGuide:
         """A block of sites for each block of hyper-parameters; what none of these moves by itself."""
         points = self._points(num_particles)
         logs: list[torch.Tensor | None] = [None] * len(points)
+        moved = {site for block in self.design for site in block.sites}
         found: Mapping[str, torch.Tensor] = {}
         for j in range(max(len(chosen) for chosen, _ in points)):
+            before = found
             found = evaluate(self._program(num_particles, [min(j, len(chosen) - 1) for chosen, _ in points]))
+            _check_unmoved({s: (before[s], found[s]) for s in found if s in before and s not in moved})
             for b, (block, (chosen, counts)) in enumerate(zip(self.design, points, strict=True)):
-                if j < len(chosen):
+                if j < len(chosen) and found.keys() >= set(block.sites):
                     log_p = add(found[site].double() for site in block.sites) + math.log(
                         counts[j] / num_particles
                     )
                     known = logs[b]
                     logs[b] = log_p if known is None else torch.logaddexp(known, log_p)
-        moved = {site for block in self.design for site in block.sites}
         mixtures = {b.sites: log_q for b, log_q in zip(self.design, logs, strict=True) if log_q is not None}
         return {**{(site,): log_p.double() for site, log_p in found.items() if site not in moved}, **mixtures}
 
@@ -185,6 +187,18 @@ class FamilyGuide:
             for name, share in zip(block.hyper, points[j].shares, strict=True):
                 hyper[name] = number_at(self.ranges[name], share)
         return Program(self.of.model(hyper), "guide")
+
+
+def _check_unmoved(densities: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
+    """Refuse a family in which a few particles show what those that it was learned from did not."""
+    for site, (first, other) in densities.items():
+        differ = int((~torch.isclose(first, other, rtol=0.0, atol=0.0, equal_nan=True)).sum())
+        if differ:
+            raise ProgramError(
+                f"hyper-parameters of the family move site {site!r} at {differ} of {len(first)} particles, "
+                f"which the draws that it was learned from did not show: a rare branch does. Pass some "
+                f"members of the family as several guides instead."
+            )
 
 
 def _even(block: Block, ranges: Mapping[str, Range]) -> list[Point]:

@@ -20,7 +20,7 @@ from arviz_resampler.errors import ProgramError, ResamplerWarning
 from arviz_resampler.particles.guides import Part, Single
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.particles.simulation import evaluator, simulate
-from arviz_resampler.programs.columns import CachedSite, Columns
+from arviz_resampler.programs.columns import CachedSite, Columns, select
 from arviz_resampler.programs.program import HYPER, Program, with_hyper
 from arviz_resampler.sites import Site
 from arviz_resampler.tuning.family import Family
@@ -28,6 +28,7 @@ from arviz_resampler.tuning.ranges import Number, Range
 
 Floats = NDArray[np.float64]
 
+_TRIED = 8  # particles that show whether tensors make the models that numbers make
 SEED = 20_240_229  # of what is learned
 
 
@@ -118,15 +119,25 @@ class Laboratory:
 
     def _spreads(self) -> bool:
         """Whether particles can have hyper-parameters of their own: the family takes tensors."""
-        few = {name: np.linspace(0.3, 0.7, 4) for name in self.names}
+        few = {name: np.linspace(0.0, 1.0, _TRIED) for name in self.names}
         options = {**_OPTIONS, "vectorize": True}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", ResamplerWarning)
-                simulate(Spread(self._whole, self.columns(few)), None, 4, seed=0, **options)
+                drawn = simulate(Spread(self._whole, self.columns(few)), None, _TRIED, seed=0, **options)
         except (ProgramError, ResamplerWarning):
             return False
-        return True
+        return all(self._agrees(drawn, few, i) for i in range(_TRIED))
+
+    def _agrees(self, drawn: Particles, shares: Mapping[str, Floats], i: int) -> bool:
+        """Whether a particle has the density of its member, whose hyper-parameters are numbers."""
+        program = self.program({name: float(each[i]) for name, each in shares.items()})
+        evaluate = evaluator(select(drawn.columns, slice(i, i + 1)), 1, "auto")
+        known = {n: c.log_q.double() for n, c in drawn.columns.items() if c.log_q is not None}
+        return all(
+            torch.allclose(log_p.double(), known[name][i : i + 1], rtol=1e-4, atol=1e-3)
+            for name, log_p in evaluate(program).items()
+        )
 
 
 _OPTIONS: dict[str, Any] = {

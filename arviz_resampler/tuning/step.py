@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from arviz_resampler.particles.top_up import Reach
+from arviz_resampler.particles.reach import Reach
 from arviz_resampler.tuning.ranges import Number
 from arviz_resampler.weights.diagnostics import Diagnostics
 from arviz_resampler.weights.weights import Weights

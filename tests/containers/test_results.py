@@ -101,3 +101,67 @@ def test_nothing_is_wanted_before_it_is_asked_for_nor_where_there_is_enough(resa
         resampler.extend({})
     with pytest.raises(ArgumentError, match="has an effective sample size of 100 or more: nothing is wanted"):
         resampler.wanted(prior(0.0), ess=100)
+
+
+def counted():
+    mu = prior(0.0)()
+    with pyro.plate("school", 3):
+        pyro.sample("k", dist.Poisson((mu / 4).exp()))
+
+
+@pytest.fixture
+def counts():
+    return Resampler(
+        prior(0.0),
+        counted,
+        num_guide_samples=N,
+        random_seed=0,
+        progressbar=False,
+        coords={"school": ["a", "b", "c"]},
+    )
+
+
+def test_results_of_whole_numbers_may_have_failed(counts):
+    wanted = counts.wanted(prior(9.0), ess=100)
+    k = np.tile([5.0, 6.0, 7.0], (100, 1))
+    k[:40] = np.nan
+    counts.extend({"k": k})
+    particles, _ = counts.weighted(prior(9.0))
+    np.testing.assert_array_equal(particles["k"][N:], k)
+    weights = counts.weigh(prior(9.0))
+    assert weights.failed[N:].sum() == 40
+    share, mcse = weights.failed_mass
+    assert abs(share - 0.4) < 5 * mcse
+    assert len(counts.failures) == 40
+    assert wanted.sizes["particle"] == 100
+
+
+def test_results_that_are_no_whole_numbers_are_refused(counts):
+    counts.wanted(prior(9.0), ess=100)
+    with pytest.raises(
+        ArgumentError, match=re.escape("the results have 1.5 at 'k', which holds whole numbers")
+    ):
+        counts.extend({"k": np.full((100, 3), 1.5)})
+
+
+def test_labels_of_results_say_what_they_are_of(counts):
+    wanted = counts.wanted(prior(9.0), ess=100)
+    k = np.tile([5, 6, 7], (100, 1))
+    result = wanted.assign(k=(("particle", "school"), k)).assign_coords(school=["a", "b", "c"])
+    with pytest.raises(ArgumentError, match="other labels of 'school' than the particles: 'a', 'b', 'd'"):
+        counts.extend(result.assign_coords(school=["a", "b", "d"]))
+    with pytest.raises(ArgumentError, match=r"'k' with dims \('particle', 'class'\), which must be"):
+        counts.extend(result.rename(school="class"))
+    counts.extend(result.sel(school=["c", "a", "b"]))
+    particles, _ = counts.weighted(prior(9.0))
+    np.testing.assert_array_equal(particles["k"][N:], k)
+
+
+def test_a_model_that_has_changed_since_is_refused(resampler):
+    at = {"mean": 9.0}
+    wanted = resampler.wanted(lambda: pyro.sample("mu", dist.Normal(at["mean"], 1.0)), ess=100)
+    at["mean"] = 7.0
+    with pytest.raises(ArgumentError, match="the model draws other values than when they were wanted"):
+        resampler.extend(simulated(wanted))
+    at["mean"] = 9.0
+    assert resampler.extend(simulated(wanted)).num_added == 100

@@ -471,3 +471,20 @@ def test_what_are_no_guides_or_shares_is_refused(guides, shares):
 def test_supports_that_do_not_overlap_are_said():
     with pytest.warns(ResamplerWarning, match="'x'"):
         build([of(dist.Uniform(0.0, 1.0)), of(dist.Uniform(2.0, 3.0))])
+
+
+@pytest.mark.filterwarnings("ignore:site 'y' of the model carries obs=")
+def test_guides_that_differ_in_the_data_alone_weigh_them():
+    def whole(noise):
+        def program():
+            x = normal()()
+            pyro.sample("y", dist.Normal(x, noise), obs=torch.tensor(0.0))
+
+        return program
+
+    cache = build([whole(1.0), whole(2.0)])
+    for noise in (1.0, 2.0):
+        found, weights = cache.weighted(whole(noise))
+        variance = float(((found["y"] - found["x"]) ** 2 * weights).sum())
+        ess = cache.weigh(whole(noise)).ess
+        assert abs(variance - noise**2) < 5 * noise**2 * math.sqrt(2 / ess)

@@ -12,6 +12,7 @@ import torch
 
 from arviz_resampler import (
     ArgumentError,
+    ProgramError,
     ProgramWarning,
     Resampler,
     WeightWarning,
@@ -328,7 +329,7 @@ def test_hyper_parameters_that_move_nothing_are_said():
         ({"mean": 3.0}, "the range of 'mean' must be two numbers"),
         ({"mean": (0.0, math.inf)}, "the range of 'mean' must be finite"),
         ({"meen": (0.0, 1.0)}, "takes no hyper-parameter 'meen'"),
-        ({}, "needs a range for each hyper-parameter"),
+        ({}, "a range is needed for each hyper-parameter"),
     ],
 )
 def test_ranges_that_are_none_are_refused(ranges, message):
@@ -345,7 +346,7 @@ def test_a_tuner_takes_the_ranges_of_the_guide_unless_others_are_given():
     assert list(cache.tune(normal, mean=(0.0, 1.0)).ranges) == ["mean"]
     coverage = cache.tune(normal).coverage(16)
     assert coverage.covered_fraction > 0.9
-    with pytest.raises(ArgumentError, match="needs a range for each hyper-parameter"):
+    with pytest.raises(ArgumentError, match="a range is needed for each hyper-parameter"):
         build(normal()).tune(normal)
 
 
@@ -416,3 +417,74 @@ def test_a_hyper_parameter_may_move_a_latent_and_the_data():
 def test_a_family_that_nothing_moves_is_refused(make_model):
     with pytest.raises(ArgumentError, match="no hyper-parameter of make_model moves any density"):
         family(make_model, k=(0.0, 1.0))
+
+
+def test_a_branch_that_is_too_rare_to_be_learned_is_refused():
+    def make_model(scale):
+        def program():
+            normal(0.0, scale)()
+            out = pyro.sample("out", dist.Bernoulli(0.003))
+            wide = torch.where(out > 0, torch.as_tensor(scale), torch.tensor(1.0))
+            pyro.sample("y", dist.Normal(0.0, wide))
+
+        return program
+
+    guide = family(make_model, scale=(1.0, 20.0))
+    with pytest.raises(ProgramError, match=r"move site 'y' at .* a rare branch does"):
+        Resampler(guide, num_guide_samples=20_000, random_seed=0, progressbar=False)
+
+
+@pytest.mark.parametrize(
+    ("make_mean", "range_", "positions"),
+    [
+        (lambda n: 8.0 * 2**-n, (0, 5), (0, 3, 5)),
+        (lambda h: h if isinstance(h, float) else 0.0 * h, (0.0, 2.0), (0.0, 1.0)),
+        (lambda h: {0.5: 1.0}.get(h, h), (0.5, 3.0), (0.5, 1.3)),
+        (lambda year: year - 20_000_000.0, (20_000_000.0, 20_000_005.0), (20_000_000.0, 20_000_002.5)),
+    ],
+    ids=["powers of whole numbers", "types", "lookups", "digits"],
+)
+def test_a_family_that_means_something_else_by_tensors_is_drawn_by_numbers(make_mean, range_, positions):
+    def make_model(h):
+        return normal(make_mean(h), 1.0)
+
+    cache = Resampler(
+        family(make_model, h=range_), num_guide_samples=10_000, random_seed=0, progressbar=False
+    )
+    for h in positions:
+        weights = cache.weigh(make_model(h))
+        (value,) = (c.value for c in cache.pipeline.particles.columns.values())
+        assert weights.verdict == "good"
+        assert abs(weights.mean(value) - make_mean(h)) < 5 / math.sqrt(weights.ess)
+
+
+def test_parameters_that_start_at_random_are_refused():
+    def make_model(scale):
+        return lambda: pyro.sample("x", dist.Normal(pyro.param("at", lambda: torch.randn(())), scale))
+
+    with (
+        pytest.warns(ProgramWarning, match="draws random numbers outside its sites"),
+        pytest.raises(ProgramError, match="site 'x' of the family has another density at each run"),
+    ):
+        family(make_model, scale=(1.0, 4.0))
+
+
+@pytest.mark.filterwarnings("ignore:site 'y' of the model carries obs=")
+def test_a_prior_of_the_latents_reaches_a_family_of_whole_programs():
+    def make_model(scale, noise):
+        def program():
+            x = pyro.sample("x", dist.Normal(0.0, scale))
+            pyro.sample("y", dist.Normal(x, noise), obs=torch.tensor(0.0))
+
+        return program
+
+    def prior():
+        pyro.sample("x", dist.Normal(0.0, 2.0))
+
+    cache = Resampler(
+        family(make_model, scale=(1.0, 3.0), noise=(1.0, 2.0)),
+        num_guide_samples=5000,
+        random_seed=0,
+        progressbar=False,
+    )
+    assert cache.reach(prior).ess > 100

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from arviz_resampler.particles.top_up import Reach
+from arviz_resampler.particles.reach import Reach
 from arviz_resampler.tuning.step import Step
 from arviz_resampler.weights.weights import Weights
 

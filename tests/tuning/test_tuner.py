@@ -233,7 +233,7 @@ def test_no_generator_is_touched(tuner):
         ((make_model,), {"scale": (2.0, 1.0)}, "must go from low to high, got \\(2.0, 1.0\\)"),
         ((make_model,), {"scale": (1.0, math.nan)}, "must be finite"),
         ((make_model,), {"scale": 1.0}, "must be two numbers, got 1.0"),
-        ((make_model,), {}, "needs a range"),
+        ((make_model,), {}, "a range is needed"),
         ((make_model, 0), {"scale": (1.0, 2.0)}, "num_samples must be a positive integer, got 0"),
         ((make_model,), {"num_samples": 5, "scale": (1.0, 2.0)}, "number of draws goes second"),
         ((make_model(1.0),), {"scale": (1.0, 2.0)}, "model takes no hyper-parameter 'scale'; it takes none"),

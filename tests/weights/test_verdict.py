@@ -319,7 +319,8 @@ def test_where_all_weights_are_equal_no_site_is_named():
         (0.0099, " 0.99% of the model's mass (± 0.50%) could not be simulated."),
         (
             0.0101,
-            " 1.01% of the model's mass (± 0.50%) could not be simulated. What is predicted there is not known.",
+            " 1.01% of the model's mass (± 0.50%) could not be simulated. What is predicted there is not "
+            "known.",
         ),
     ],
 )
