@@ -113,7 +113,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self.more.on_click(self._on_more)
         self.progress = widgets.Output()  # where tqdm shows its bar
         for button in (self.pin, self.undo, self.copy, self.more):
-            button.layout = widgets.Layout(width="9em" if button is self.more else "6.5em")
+            button.layout = widgets.Layout(width="11em" if button is self.more else "6.5em")
         self.pin.observe(self._on_pin, "value")
         self.undo.on_click(self._on_undo)
         self.copy.observe(self._on_code, "value")

@@ -346,3 +346,17 @@ def test_nothing_is_cut_in_a_narrow_window(page, shots):
 
 def test_the_console_has_no_errors(page, complaints):
     assert complaints == []
+
+
+def test_a_top_up_makes_the_verdict_good(page, shots):
+    type_in(page, 0, "0.06")
+    wait(page, lambda: "unreliable" in badge(page))
+    button = page.locator("button", has_text=re.compile(r"Top up \([\d,]+\)"))
+    button.wait_for(timeout=20 * SECONDS)
+    page.screenshot(path=shots / "before_top_up.png")
+    button.click()
+    wait(page, lambda: "good" in badge(page) and "unreliable" not in badge(page))
+    wait(page, lambda: page.locator("button", has_text="Top up").is_disabled())
+    page.screenshot(path=shots / "after_top_up.png")
+    type_in(page, 0, "8")
+    wait(page, lambda: boxes(page)[0] == "8" and "good" in badge(page))
