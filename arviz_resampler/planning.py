@@ -22,6 +22,7 @@ from arviz_resampler.weights.normalize import Floats
 from arviz_resampler.weights.weights import Weights
 
 _FEW = 10.0  # effective draws below which the error of an ESS fraction says nothing
+_ROUNDING = 1e-3  # of a mean log ratio, of densities in float32
 _NONE = 700.0  # log ratio of model and guide from which the guide has no density, in double precision
 _HEAVY = 0.5  # Pareto shape from which the ESS grows more slowly than the number of particles
 
@@ -196,7 +197,7 @@ def of_weights(weights: Weights) -> Fraction:
 
 def of_draws(log_ratio: Floats, weights: Weights) -> Fraction:
     """The fraction by draws of the model: one over their mean ratio."""
-    outside = float(np.mean(log_ratio > _NONE))
+    outside = float(np.mean(~(log_ratio <= _NONE)))  # NaN, too
     widen = f"Widen the guide at site {weights.costliest_site!r}."
     if outside:
         share = f"a fraction {outside:.2g} of the model's draws are where the guide has no density"
@@ -209,6 +210,13 @@ def of_draws(log_ratio: Floats, weights: Weights) -> Fraction:
     # The variance of the influence over particles of the guide, as an expectation over draws of the model.
     scaled = np.maximum(drawn.normalized * n, np.finfo(np.float64).tiny)
     one = math.sqrt(np.mean((2 * scaled - scaled**2 - fraction) ** 2 / scaled) / fraction)
+    if -drawn.log_mean_weight > 5 * drawn.log_mean_weight_se + _ROUNDING:
+        mean = math.exp(drawn.log_mean_weight)
+        doubt = (
+            f"the mean ratio at the model's draws is {mean:.3g}, not 1 or more: values are not drawn from "
+            f"the density that they are scored with, as where they underflow."
+        )
+        return Fraction(fraction, mcse, n_effective, one, doubt)
     k, limit = drawn.pareto.k, drawn.pareto.threshold
     if k < limit or math.isnan(k):
         return Fraction(fraction, mcse, n_effective, one)

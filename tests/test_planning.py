@@ -177,6 +177,20 @@ def test_a_heavy_tail_gives_a_lower_bound_and_says_so(make):
         assert "k-hat" in row["advice"]
 
 
+@pytest.mark.filterwarnings("ignore:site 'x' of the guide has no finite density")
+def test_draws_that_underflow_are_no_reason_to_trust_a_plan():
+    def beta(a):
+        return lambda: pyro.sample("x", dist.Beta(a, a))
+
+    def lognormal(sd):
+        return lambda: pyro.sample("x", dist.LogNormal(0.0, sd))
+
+    row = plan(beta(0.02), beta(0.01), 1000, random_seed=0).iloc[0]
+    assert row["verdict"] == "unreliable"
+    assert "not drawn from the density that they are scored with" in row["advice"]
+    assert plan(lognormal(60.0), lognormal(50.0), 1000, random_seed=0).iloc[0]["verdict"] == "unreliable"
+
+
 def test_a_family_is_planned_for_without_a_word_on_the_size_of_the_pilot():
     def make_model(scale):
         return normal(0.0, scale)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from arviz_resampler.analysis.quantities import Elements
+from arviz_resampler.analysis.quantities import Elements, row_labels
 from arviz_resampler.pipeline import Pipeline
 
 
@@ -18,8 +18,10 @@ def failures(pipeline: Pipeline) -> pd.DataFrame:
         {"error": list(found.values())}, index=pd.Index(list(found), name="particle", dtype=int)
     )
     latents = pipeline.latents(list(found))
-    for name, array in latents.data_vars.items():
-        elements = Elements(str(name), array)
+    arrays = {str(name): Elements(str(name), array) for name, array in latents.data_vars.items()}
+    rows = row_labels(arrays.items())
+    for name, elements in arrays.items():
         for label in elements:
-            table[label] = elements[label]
+            row = rows[name, label]
+            table[row if row not in table else f"{row} (site)"] = elements[label]
     return table

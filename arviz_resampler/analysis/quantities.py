@@ -162,7 +162,7 @@ def _decided(
     function: Statistic,
 ) -> xr.DataArray:
     """A statistic, NaN where it is an event of values that are NaN: a comparison takes these for False."""
-    if not lost or not _needs(function, dataset, list(lost)):
+    if not lost or not _needs(function, dataset, list(lost), array):
         return array
     open_ = np.any(list(lost.values()), axis=0)
     if array.dtype.kind != "b":
@@ -180,13 +180,13 @@ def _decided(
     return array.where(xr.DataArray(~open_, dims=_PARTICLE))
 
 
-def _needs(function: Statistic, dataset: xr.Dataset, names: list[str]) -> bool:
-    """Whether a statistic is computed from some variables: it cannot do without them."""
+def _needs(function: Statistic, dataset: xr.Dataset, names: list[str], array: xr.DataArray) -> bool:
+    """Whether a statistic is computed from some variables: without them it fails, or is another one."""
     try:
-        function(dataset.drop_vars(names))
+        without = function(dataset.drop_vars(names))
+        return not np.array_equal(without.values, array.values)
     except Exception:
         return True
-    return False
 
 
 def _check_order(name: str, array: xr.DataArray, dataset: xr.Dataset) -> None:

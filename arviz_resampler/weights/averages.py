@@ -39,13 +39,14 @@ def standard_error(influence: Floats) -> tuple[float, float]:
 def mean(weights: Floats, values: Floats) -> tuple[float, float, float]:
     """Weighted mean, its standard error, and the effective particles of this, of values of shape (N,).
 
-    Values that are all equal have an exact mean, unless they are all 0 or all 1: what they count was never
-    hit, or never missed, and how often it would be is not known.
+    Values that are all equal where there is weight have an exact mean, unless they are all 0 or all 1: what
+    they count was never hit, or never missed, and how often it would be is not known.
     """
-    if values.min() == values.max():
-        constant = float(values[0])
+    seen = values if weights.all() else values[weights > 0]
+    if seen.min() == seen.max():
+        constant = float(seen[0])
         known = constant not in {0.0, 1.0}
-        return constant, 0.0 if known else math.nan, float(len(values)) if known else 0.0
+        return constant, 0.0 if known else math.nan, float(len(seen)) if known else 0.0
     found = float(np.einsum("i,i", weights, values))
     mcse, n_effective = standard_error(weights * (values - found))
     return found, mcse or math.nan, n_effective

@@ -502,8 +502,8 @@ def test_the_probability_of_an_event_is_between_bounds_where_simulations_failed(
     truth = NormalDist(0.0, math.sqrt(sd**2 + 1)).cdf(-2.0)
     failed = NormalDist(0.0, sd).cdf(-2.0)
     assert row["lower_mean"] < truth < row["upper_mean"]
-    # Bounds are as far apart as the mass that failed, and two intervals of at most 0.01 each.
-    assert failed < row["upper_mean"] - row["lower_mean"] < failed + 0.02
+    # Bounds are as far apart as the mass that failed, and four intervals of at most 0.0075 to a side.
+    assert failed < row["upper_mean"] - row["lower_mean"] < failed + 0.03
     assert row[["mean", "sd", "q50"]].isna().all()
     assert not row["reliable_mean"]
     assert f"{row['lower_mean']:.2g} to {row['upper_mean']:.2g}" in repr(table)

@@ -81,3 +81,25 @@ def test_results_of_simulations_elsewhere_that_are_nan_are_failures():
     y[3] = np.nan
     resampler.extend({"y": y})
     assert resampler.failures["error"].to_dict() == {303: "NaN in the results of a simulation elsewhere"}
+
+
+def test_latents_whose_names_collide_have_columns_of_their_own():
+    def of_names():
+        pyro.sample("th[0]", dist.Normal(100.0, 1.0))
+        with pyro.plate("school", 2):
+            pyro.sample("th", dist.Normal(0.0, 1.0))
+        return pyro.sample("error", dist.Normal(0.0, 1.0))
+
+    def failing():
+        if of_names().item() > 1.0:
+            raise ValueError("no")
+        pyro.sample("y", dist.Normal(0.0, 1.0))
+
+    options = {"vectorize": False, "on_error": "mask", "progressbar": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DrawWarning)
+        table = Resampler(of_names, failing, num_guide_samples=60, random_seed=0, **options).failures
+    assert list(table.columns) == ["error", "th[0]", "th[0] (2)", "th[1]", "error (site)"]
+    assert table["error"].str.endswith("ValueError: no").all()
+    assert (table["error (site)"] > 1.0).all()
+    assert (table["th[0]"] > 50.0).all()

@@ -236,3 +236,11 @@ def test_a_statistic_that_makes_numbers_of_nan_is_said_and_kept(failed):
     with pytest.warns(DrawWarning, match="'share' is computed from 'y', NaN for 10 of 50 particles"):
         found = evaluate(failed, [], {"share": lambda ds: (ds.y > 0).mean(["student", "item"])})["share"]
     assert (found["share"][:10] == 0).all()
+
+
+def test_an_event_that_takes_variables_by_the_way_is_open_too(failed):
+    with pytest.warns(DrawWarning, match="10 of 50 particles leave the event 'p' open"):
+        found = evaluate(
+            failed, [], {"p": lambda ds: ds.to_array().max(["variable", "student", "item"]) > 1.0}
+        )
+    assert np.isnan(found["p"]["p"][:10]).all()
