@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from arviz_resampler.analysis import estimates
+from arviz_resampler.analysis import distances, estimates
 from arviz_resampler.analysis.quantities import Statistic, each_quantity, finite_or_none, warn_unusable
 from arviz_resampler.analysis.report import OF_A_NUMBER, Doubts, number_columns, show
 from arviz_resampler.printed import PrintedTable
@@ -154,7 +154,7 @@ def _row(base: Floats, scaled: _Scaled, values: Floats, order: Ints) -> dict[str
     low, high = (estimates.moments(scaled.weights[power], values) for power in (GRID[0], GRID[-1]))
     ordered = values[order]
     distance = {
-        power: estimates.cjs_distance(base[order], weights[order], ordered)
+        power: distances.cjs_distance(base[order], weights[order], ordered)
         for power, weights in scaled.weights.items()
     }
     return {

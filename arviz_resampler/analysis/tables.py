@@ -15,7 +15,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from arviz_resampler.analysis import estimates
+from arviz_resampler.analysis import distances, estimates
 from arviz_resampler.analysis.quantities import (
     Statistic,
     each_quantity,
@@ -238,7 +238,7 @@ def overlap(weights: Mapping[str, Weights], chosen: Mapping[str, Ints]) -> pd.Da
         else:
             p, q = weights[a].normalized, weights[b].normalized
             rows[a, b] = {
-                "expected": estimates.overlap(p, q),
+                "expected": distances.overlap(p, q),
                 "observed": float(np.mean(chosen[a] == chosen[b])),
                 "total_variation": float(np.abs(p - q).sum() / 2),
             }

@@ -5,16 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from arviz_resampler.analysis.estimates import (
-    Rare,
-    cjs_distance,
-    contrast,
-    derivatives,
-    event,
-    moments,
-    overlap,
-    quantiles,
-)
+from arviz_resampler.analysis.distances import cjs_distance, overlap
+from arviz_resampler.analysis.estimates import Rare, contrast, derivatives, event, moments, quantiles
 
 Q = np.array([0.05, 0.5, 0.95])
 
