@@ -59,21 +59,6 @@ class Estimate(NamedTuple):
 UNKNOWN = Estimate(*[math.nan] * 5)
 
 
-class Rare(NamedTuple):
-    """What tells whether a fraction has hits enough.
-
-    Attributes
-    ----------
-    missed : float
-        Bound of what the particles may have missed, for a fraction that few of them have a part in.
-    heaviest : float
-        The largest weight.
-    """
-
-    missed: float
-    heaviest: float
-
-
 class Moments(NamedTuple):
     """Mean and standard deviation."""
 
@@ -127,15 +112,15 @@ def _mean(weights: Floats, values: Floats, ci_prob: float) -> tuple[Estimate, Fl
     return Estimate(value, mcse, n, value - reach, value + reach), values - value
 
 
-def fraction(found: Estimate, rare: Rare, ci_prob: float) -> Estimate:
+def fraction(found: Estimate, missed: float, ci_prob: float) -> Estimate:
     """The mean of a quantity between 0 and 1, with an interval that stays between them.
 
     Parameters
     ----------
     found : Estimate
         The mean.
-    rare : Rare
-        What tells whether it has hits enough.
+    missed : float
+        Bound of what the particles may have missed, for a mean that few of them have a part in.
     ci_prob : float
         Probability of the interval.
 
@@ -143,15 +128,10 @@ def fraction(found: Estimate, rare: Rare, ci_prob: float) -> Estimate:
     -----
     Wilson's interval (1927) for ``value * (1 - value) / mcse**2`` independent draws. Few particles tell too
     little of a fraction for an interval of any kind: it is bounded from the side on which it may be larger.
-    So do many that together weigh less than three of the heaviest, none of which may have been hit.
     """
     value, mcse, n, *_ = found
-    tail = min(value, 1 - value)
-    if tail < 3 * rare.heaviest:
-        n = min(n, max(tail, 0.0) / rare.heaviest)
-    found = found._replace(n_effective=n)
     if n < FEW:
-        low, high = (0.0, value + rare.missed) if value < 0.5 else (value - rare.missed, 1.0)
+        low, high = (0.0, value + missed) if value < 0.5 else (value - missed, 1.0)
         return found._replace(lower=max(low, 0.0), upper=min(high, 1.0))
     if not mcse:
         return found
@@ -162,14 +142,14 @@ def fraction(found: Estimate, rare: Rare, ci_prob: float) -> Estimate:
     return found._replace(lower=max(middle - reach, 0.0), upper=min(middle + reach, 1.0))
 
 
-def event(weights: Floats, values: Floats, rare: Rare, ci_prob: float) -> Estimate:
+def event(weights: Floats, values: Floats, missed: float, ci_prob: float) -> Estimate:
     """The probability of an event that some particles leave open: bounds, and no number.
 
     Parameters
     ----------
     weights, values : ndarray of shape (N,)
         Normalized weights, and 0 or 1, or NaN where it is open.
-    rare, ci_prob
+    missed, ci_prob
         As of :func:`fraction`.
 
     Notes
@@ -178,7 +158,7 @@ def event(weights: Floats, values: Floats, rare: Rare, ci_prob: float) -> Estima
     that leaves it open. Each of these has its own interval, which a sum of them would hide.
     """
     parts = (values == 1, values == 0, np.isnan(values))
-    yes, no, left = (fraction(_mean(weights, part * 1.0, ci_prob)[0], rare, ci_prob) for part in parts)
+    yes, no, left = (fraction(_mean(weights, part * 1.0, ci_prob)[0], missed, ci_prob) for part in parts)
     lower = max(min(yes.lower, 1 - no.upper - left.upper), 0.0)
     upper = min(max(1 - no.lower, yes.upper + left.upper), 1.0)
     return Estimate(math.nan, math.nan, min(yes.n_effective, no.n_effective), lower, upper)
@@ -251,23 +231,22 @@ def contrast(
     h_second: Floats,
     *,
     ci_prob: float = 0.95,
-    rare: tuple[Rare, Rare] | None = None,
+    missed: tuple[float, float] | None = None,
 ) -> Contrast:
     """Compare the mean of one quantity under two weightings of the same particles.
 
     The particles are the same, so most of the error is common to both means and cancels in the
     influence of the difference. What cancels may be all that is known, so both numbers stand on no more
-    particles than the means. The ratio is compared on the log scale. ``rare``, of a quantity between 0
+    particles than the means. The ratio is compared on the log scale. ``missed``, of a quantity between 0
     and 1, is what :func:`fraction` takes for each of the two: their bounds are those of a difference of which
     few particles have a part.
     """
     (a, centered_a), (b, centered_b) = _mean(first, h_first, ci_prob), _mean(second, h_second, ci_prob)
     influences = first * centered_a, second * centered_b
-    if rare is not None:
-        a, b = (fraction(mean, part, ci_prob) for mean, part in zip((a, b), rare, strict=True))
     n_means = min(a.n_effective, b.n_effective)
     difference = _estimate(a.value - b.value, influences[0] - influences[1], ci_prob, n_means)
-    if rare is not None and n_means < FEW:
+    if missed is not None and n_means < FEW:
+        a, b = (fraction(mean, part, ci_prob) for mean, part in zip((a, b), missed, strict=True))
         difference = difference._replace(lower=a.lower - b.upper, upper=a.upper - b.lower)
     ratio = UNKNOWN
     if min(a.value, b.value) > 0 and min(h_first[first > 0].min(), h_second[second > 0].min()) >= 0:

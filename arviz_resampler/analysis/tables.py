@@ -72,14 +72,14 @@ def summary(
             clean = finite_or_none(values, w)
             row = [estimates.UNKNOWN] * len(columns)
             if clean is None and quantity in (statistics or {}):
-                row[0] = estimates.event(w, values, rare(found), ci_prob)
+                row[0] = estimates.event(w, values, missed_bound(found), ci_prob)
             elif clean is None:
                 unfit.append(quantity)
             elif found.ess:
                 order = orders[id(values)]
                 mean, sd = estimates.moments(w, clean, ci_prob)
                 if _is_fraction(clean):
-                    mean = estimates.fraction(mean, rare(found), ci_prob)
+                    mean = estimates.fraction(mean, missed_bound(found), ci_prob)
                 row = [mean, sd, *estimates.quantiles(w[order], clean[order], q, ci_prob)]
                 if smooth:  # what the particles do not tell, no smoothing adds
                     plain = found.normalized
@@ -136,18 +136,18 @@ def contrast(
             found = estimates.Contrast(math.nan, math.nan, estimates.UNKNOWN, estimates.UNKNOWN)
             if (h_first is None or h_other is None) and quantity in statistics:
                 ends = (
-                    estimates.event(normalized[n], by_variant[n], rare(weights[n]), ci_prob)
+                    estimates.event(normalized[n], by_variant[n], missed_bound(weights[n]), ci_prob)
                     for n in (first, other)
                 )
                 found = found._replace(difference=_between(*ends))
             elif h_first is None or h_other is None:
                 unfit.append(quantity)
             elif weights[other].ess:
-                told_by = None
+                missed = None
                 if _is_fraction(h_first) and _is_fraction(h_other):
-                    told_by = rare(weights[first]), rare(weights[other])
+                    missed = missed_bound(weights[first]), missed_bound(weights[other])
                 pair = normalized[first], normalized[other]
-                found = estimates.contrast(*pair, h_first, h_other, ci_prob=ci_prob, rare=told_by)
+                found = estimates.contrast(*pair, h_first, h_other, ci_prob=ci_prob, missed=missed)
                 if smooth:
                     plain = weights[first].normalized, weights[other].normalized
                     told = estimates.contrast(*plain, h_first, h_other)
@@ -186,10 +186,9 @@ def _is_fraction(values: Floats) -> bool:
     return bool(values.min() >= 0 and values.max() <= 1)
 
 
-def rare(weights: Weights) -> estimates.Rare:
-    """What a fraction of which few particles have a part may be larger by, and the largest weight."""
-    heaviest = weights.max_weight
-    return estimates.Rare(max(3 * heaviest, float(np.nan_to_num(weights.missed_mass))), heaviest)
+def missed_bound(weights: Weights) -> float:
+    """What a fraction of which few particles have a part may be larger by."""
+    return max(3 * weights.max_weight, float(np.nan_to_num(weights.missed_mass)))
 
 
 def _quantile_columns(quantiles: Floats) -> tuple[Floats, list[str]]:

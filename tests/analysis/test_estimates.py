@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from arviz_resampler.analysis.distances import cjs_distance, overlap
-from arviz_resampler.analysis.estimates import Rare, contrast, derivatives, event, moments, quantiles
+from arviz_resampler.analysis.estimates import contrast, derivatives, event, moments, quantiles
 
 Q = np.array([0.05, 0.5, 0.95])
 
@@ -254,7 +254,7 @@ def test_an_event_is_between_what_is_known_to_happen_and_what_may():
     x = particles(0)
     weights = weigh(x, 0.0, 1.0)
     known = np.where(x > 2.0, math.nan, x > 1.0)
-    found = event(weights, known, Rare(0.0, 0.0), 0.95)
+    found = event(weights, known, 0.0, 0.95)
     least, most = (moments(weights, (x > 1.0) & (x <= top)).mean for top in (2.0, math.inf))
     # P(1 < x <= 2) and P(x > 1) of a standard Normal.
     assert abs(least.value - 0.1359) < 5 * least.mcse
@@ -268,10 +268,9 @@ def test_bounds_of_an_event_hold_where_what_leaves_it_open_weighs_next_to_nothin
     # Half of the particles failed, which a prior avoids; of the others none was hit, or all.
     weights = np.r_[np.full(400, 1e-6), np.full(400, 1.0)]
     heaviest = 1.0 / weights.sum()
-    rare = Rare(3 * heaviest, heaviest)
     for happens in (0.0, 1.0):
         found = event(
-            weights / weights.sum(), np.r_[np.full(400, math.nan), np.full(400, happens)], rare, 0.95
+            weights / weights.sum(), np.r_[np.full(400, math.nan), np.full(400, happens)], 3 * heaviest, 0.95
         )
         width = found.upper - found.lower
         assert 3 * heaviest <= width < 10 * heaviest
