@@ -468,11 +468,8 @@ class Resampler:
         True
         """
         start = time.perf_counter()
-        most = None if at_most is None else as_count("at_most", at_most)
         with _ONE_AT_A_TIME:
-            cache = self._programs()
-            count = self.reach(model, ess).num_needed
-            count = count if most is None else min(count, most)
+            count, cache = self._count(model, ess, at_most), self._programs()
             before = self.pipeline.score(model).weights.ess
             if count:
                 if simulator is not None:
@@ -480,6 +477,12 @@ class Resampler:
                 self._take(cache.topped_up(Program(model, "model", cache.particles.params), count))
             after = self.pipeline.score(model).weights.ess
         return TopUp(count, before, after, time.perf_counter() - start)
+
+    def _count(self, model: Model, ess: float, at_most: int | None) -> int:
+        """How many particles a top-up adds."""
+        most = None if at_most is None else as_count("at_most", at_most)
+        count = self.reach(model, ess).num_needed
+        return count if most is None else min(count, most)
 
     def _take(self, cache: Cache) -> None:
         """Go on with more particles."""
@@ -524,9 +527,7 @@ class Resampler:
         >>> resampler.extend(results).num_added
         200
         """
-        most = None if at_most is None else as_count("at_most", at_most)
-        count = self.reach(model, ess).num_needed
-        count = count if most is None else min(count, most)
+        count = self._count(model, ess, at_most)
         if not count:
             raise ArgumentError(
                 f"the model has an effective sample size of {ess:g} or more: nothing is wanted"
@@ -571,7 +572,7 @@ class Resampler:
             names = cache.missing(drawn)
             values = self.pipeline.simulated(latents, results, names)
             before = self.pipeline.score(program.fn).weights.ess
-            self._take(cache.extended(program, count, values))
+            self._take(cache.extended(program, drawn, values))
             after = self.pipeline.score(program.fn).weights.ess
         return TopUp(count, before, after, time.perf_counter() - start)
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from arviz_resampler.weights.normalize import Floats, dot
 
 
 def overlap(first: Floats, second: Floats) -> float:
@@ -38,7 +37,7 @@ def cjs_distance(base: Floats, other: Floats, values: Floats) -> float:
     where all weights are equal.
     """
     p, q = np.cumsum(base)[:-1], np.cumsum(other)[:-1]
-    edge = (1 - 1e-9) * _dot(base, base)
+    edge = (1 - 1e-9) * dot(base, base)
     inside = (p >= edge) & (p <= 1 - edge)
     p, q, width = p[inside], np.minimum(q[inside], 1.0), np.diff(values)[inside]
     return max(_cjs(p, q, width), _cjs(1 - p, 1 - q, width))
@@ -46,7 +45,7 @@ def cjs_distance(base: Floats, other: Floats, values: Floats) -> float:
 
 def _cjs(p: Floats, q: Floats, width: Floats) -> float:
     total = p + q
-    bound = _dot(total, width)
+    bound = dot(total, width)
     if not bound > 0:
         return 0.0
     # p log(p / m) + q log(q / m) with m halfway, in terms of (q - p) / (q + p): small where p is near q.
@@ -54,8 +53,4 @@ def _cjs(p: Floats, q: Floats, width: Floats) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = (1 - d) * np.log1p(-d), (1 + d) * np.log1p(d)
     both = np.nan_to_num(parts[0]) + np.nan_to_num(parts[1])
-    return math.sqrt(max(_dot(both * total, width), 0.0) / (2 * math.log(2)) / bound)
-
-
-def _dot(first: Floats, second: Floats) -> float:
-    return float(np.einsum("i,i", first, second))
+    return math.sqrt(max(dot(both * total, width), 0.0) / (2 * math.log(2)) / bound)

@@ -21,13 +21,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from arviz_resampler.weights import averages
 from arviz_resampler.weights.averages import standard_error
-
-Floats = NDArray[np.float64]
+from arviz_resampler.weights.normalize import Floats, dot
 
 RELIABLE_SLOPE = 50.0  # of the error of a derivative of a standard deviation
 _UNHEARD = 8.0  # standard errors that no number is off
@@ -66,10 +64,6 @@ class Moments(NamedTuple):
     sd: Estimate
 
 
-def _dot(first: Floats, second: Floats) -> float:
-    return float(np.einsum("i,i", first, second))
-
-
 def half_width(n_effective: float, ci_prob: float) -> float:
     """Half the width of an interval in standard errors: Student's t for few effective particles."""
     if not math.isfinite(n_effective):
@@ -97,7 +91,7 @@ def moments(weights: Floats, values: Floats, ci_prob: float = 0.95) -> Moments:
     """Weighted mean and standard deviation."""
     mean, centered = _mean(weights, values, ci_prob)
     squares = centered**2
-    variance = _dot(weights, squares)
+    variance = dot(weights, squares)
     if not variance:
         return Moments(mean, _exact(0.0, mean.n_effective))
     sd = math.sqrt(variance)
@@ -266,11 +260,11 @@ def derivatives(
     Vehtari 2024), that of the standard deviation the one of ``(h - mean)**2``, over twice itself.
     """
     now, centered = _mean(weights, values, ci_prob)
-    score = log_p - _dot(weights, log_p)
+    score = log_p - dot(weights, log_p)
     squares = centered**2
-    variance = _dot(weights, squares)
+    variance = dot(weights, squares)
     n_mean = now.n_effective
-    mean_score = _dot(weights, centered * score)
+    mean_score = dot(weights, centered * score)
     log2 = math.log(2)
     seen = log_p[weights > 0]
     if seen.min() == seen.max():  # as of a uniform prior: to any power it is what it is
@@ -280,7 +274,7 @@ def derivatives(
     if not variance:
         return mean, _exact(0.0, n_mean)
     sd = math.sqrt(variance)
-    square_score = _dot(weights, squares * score)
+    square_score = dot(weights, squares * score)
     influence = squares * score - square_score - 2 * mean_score * centered - variance * score
     influence -= square_score / (2 * variance) * (squares - variance)
     scale = log2 / (2 * sd)

@@ -99,9 +99,8 @@ class Cache:
     @plain_tensors()
     @untouched_params()
     def topped_up(self, model: Program, count: int) -> Cache:
-        """The cache with new particles from a model."""
+        """The cache with new particles from a model, whose number :meth:`reach` has told."""
         model = self._latents_of(model)
-        self._check_same_guide()
         try:
             new = self._draw(model, self._extends(), count)
         except ArgumentError as error:  # of predictive sites, which nobody else has named
@@ -118,11 +117,10 @@ class Cache:
 
     @plain_tensors()
     @untouched_params()
-    def extended(self, model: Program, count: int, values: Mapping[str, Tensor]) -> Cache:
-        """The cache with new particles from a model, simulated elsewhere."""
-        model = self._latents_of(model)
+    def extended(self, model: Program, new: Particles, values: Mapping[str, Tensor]) -> Cache:
+        """The cache with new particles, whose :meth:`latents` a model has drawn, simulated elsewhere."""
         self._check_same_guide()
-        new = self._draw(model, None, count)
+        count = new.num_particles
         columns, lost = dict(new.columns), torch.zeros(count, dtype=torch.bool)
         for name, value in values.items():
             own = self.particles.columns[name]
@@ -133,7 +131,7 @@ class Cache:
             lost.nonzero()[:, 0].tolist(), "NaN in the results of a simulation elsewhere"
         )
         new = replace(new, columns=columns, failed=lost if lost.any() else None, failures=failures)
-        return self._with(model, new, None)
+        return self._with(self._latents_of(model), new, None)
 
     def missing(self, new: Particles) -> list[str]:
         """Sites that a simulation adds to what a model has drawn."""

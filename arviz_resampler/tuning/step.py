@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from arviz_resampler.particles.reach import Reach
 from arviz_resampler.tuning.ranges import Number
 from arviz_resampler.weights.diagnostics import Diagnostics
+from arviz_resampler.weights.verdict import FEW, wanted_ess
 from arviz_resampler.weights.weights import Weights
-
-_FEW = 100  # ESS below which no verdict is good
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Step:
         cls, hyper: Mapping[str, Number], weights: Weights, num_samples: int, reach: Reach | None = None
     ) -> Step:
         """The verdict on weights for a number of draws, and on what draws of the prior expect."""
-        wanted = max(num_samples, _FEW)
+        wanted = wanted_ess(num_samples)
         expects = (None, None) if reach is None else (reach.ess, reach.num_needed)
         diagnostics = weights.diagnostics(num_samples)
         return cls(hyper, diagnostics, weights.costliest_site, "", wanted, *expects)
@@ -68,7 +67,7 @@ class Step:
         if self.diagnostics is None:
             return "failed"
         if self._unseen is not None:
-            return "unreliable" if self._unseen < _FEW else "low"
+            return "unreliable" if self._unseen < FEW else "low"
         return self.diagnostics.verdict
 
     @property

@@ -26,9 +26,9 @@ from arviz_resampler.tuning.coverage import Coverage, cover
 from arviz_resampler.tuning.family import Family, Hyper
 from arviz_resampler.tuning.ranges import Number
 from arviz_resampler.tuning.step import Step
+from arviz_resampler.weights.verdict import wanted_ess
 from arviz_resampler.weights.weights import Weights
 
-_FEW = 100  # ESS below which no verdict is good
 _ROOM = 1.02  # for the error of what a top-up is found from
 _READ = 16  # particles on which a program is read to be written as source
 
@@ -251,7 +251,7 @@ class Tuner:
 
     @property
     def _wish(self) -> float:
-        return _ROOM * max(self.num_samples, _FEW)
+        return _ROOM * wanted_ess(self.num_samples)
 
     def coverage(self, num_points: int = 32) -> Coverage:
         """For which hyper-parameters of the box of ranges the particles are reliable.

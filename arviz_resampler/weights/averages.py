@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from arviz_resampler.errors import WeightError, WeightWarning, warn
-from arviz_resampler.weights.normalize import Floats, of_particles
+from arviz_resampler.weights.normalize import Floats, dot, of_particles
 from arviz_resampler.weights.verdict import Judgement
 
 RELIABLE = 30.0  # effective particles of an error that can be believed
@@ -33,7 +33,7 @@ def standard_error(influence: Floats) -> tuple[float, float]:
         return 0.0, 0.0
     squares = (influence / top) ** 2
     total = float(squares.sum())
-    return top * math.sqrt(total), total**2 / float(np.einsum("i,i", squares, squares))
+    return top * math.sqrt(total), total**2 / dot(squares, squares)
 
 
 def mean(weights: Floats, values: Floats) -> tuple[float, float, float]:
@@ -47,7 +47,7 @@ def mean(weights: Floats, values: Floats) -> tuple[float, float, float]:
         constant = float(seen[0])
         known = constant not in {0.0, 1.0}
         return constant, 0.0 if known else math.nan, float(len(seen)) if known else 0.0
-    found = float(np.einsum("i,i", weights, values))
+    found = dot(weights, values)
     mcse, n_effective = standard_error(weights * (values - found))
     return found, mcse or math.nan, n_effective
 

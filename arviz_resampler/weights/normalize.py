@@ -55,6 +55,11 @@ def checked(log_ratio_by_site: Mapping[str, ArrayLike]) -> dict[str, Floats]:
     return sites
 
 
+def dot(first: Floats, second: Floats) -> float:
+    """Sum of products, whose order does not depend on how many threads there are."""
+    return float(np.einsum("i,i", first, second))
+
+
 def normalize(log_ratio: Floats, top: float | None = None, out: Floats | None = None) -> Normalized:
     """Normalize ratios, given their logs, the largest of these where it is known, and room for weights."""
     top = float(log_ratio.max()) if top is None else top

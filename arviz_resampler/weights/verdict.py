@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["good", "low", "unreliable"]
 
-_FEW = 100  # ESS below which the Monte Carlo error of a mean exceeds a tenth of the spread
+FEW = 100  # ESS below which the Monte Carlo error of a mean exceeds a tenth of the spread
 _MISSING = 5.0  # standard errors
 _UNSEEN = 15.0  # particles: the chance that none falls where that many are expected is less than 1 in 10**6
 _OPEN = 0.01  # share of a model's mass without a simulation from which the verdict says what that means
@@ -30,6 +30,11 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     advice: str
+
+
+def wanted_ess(num_samples: int) -> int:
+    """The effective sample size that a good verdict for a number of draws takes."""
+    return max(num_samples, FEW)
 
 
 def judge(weights: Weights, num_samples: int) -> Judgement:
@@ -57,7 +62,7 @@ def no_support(weights: Weights, _num_samples: int) -> Judgement | None:
 
 def too_few(weights: Weights, num_samples: int) -> Judgement | None:
     """The effective sample size is too low for any number."""
-    if weights.ess >= min(_FEW, weights.num_particles / 2):
+    if weights.ess >= min(FEW, weights.num_particles / 2):
         return None
     fault = f"{_size(weights)}, largest weight {weights.max_weight:.2g}"
     widen = _has_uncovered_tail(weights) or _missing_mass(weights) > 0.5
@@ -139,7 +144,7 @@ def _tail_has_most(weights: Weights) -> bool:
 
 def k_hat_unused(weights: Weights, num_samples: int) -> str:
     """Why the verdict for a number of draws did not ask for k-hat, or nothing."""
-    decided = weights.ess < max(num_samples, min(_FEW, weights.num_particles / 2))
+    decided = weights.ess < max(num_samples, min(FEW, weights.num_particles / 2))
     if math.isnan(weights.pareto.k) or not (decided and _tail_has_most(weights)):
         return ""
     return f"the {weights.pareto.tail} weights that it is fitted to are most of the weight"
@@ -206,7 +211,7 @@ def remedy(weights: Weights, num_samples: int, *, widen: bool) -> str:
     if ess > n * (1 - 1e-9):
         return f"{num_samples} guide samples or more would give as many effective ones."
     site = weights.costliest_site
-    wanted = max(num_samples, _FEW)
+    wanted = wanted_ess(num_samples)
     needed = n * wanted / ess
     more = math.ceil(wanted - ess)
     if widen or needed <= n:

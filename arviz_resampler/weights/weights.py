@@ -24,6 +24,7 @@ from arviz_resampler.weights.normalize import (
     Normalized,
     add,
     checked,
+    dot,
     frozen,
     kish_ess,
     normalize,
@@ -180,7 +181,7 @@ class Weights:
         logs = self.log_ratio - (top + math.log(total))
         if not weights.all():
             weights, logs = weights[weights > 0], logs[weights > 0]
-        return math.exp(-float(np.einsum("i,i", weights, logs)))
+        return math.exp(-dot(weights, logs))
 
     @cached_property
     def max_weight(self) -> float:
