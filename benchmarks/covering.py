@@ -158,15 +158,15 @@ def build(guide: Any, n: int) -> Resampler:
     return Resampler(guide, num_guide_samples=n, random_seed=0, progressbar=False)
 
 
-def median_time(work: Callable[[], Any], repeats: int = 9) -> float:
-    """Seconds, the median of several calls after one that does not count."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+def time_ratio(first: Callable[[], Any], second: Callable[[], Any], repeats: int = 41) -> float:
+    """Median time of one call over that of another; in turns, so that both meet the same load."""
+    times = np.empty((repeats, 2))
+    for turn in range(-1, repeats):  # the first one does not count
+        for i, work in enumerate((first, second)):
+            start = time.perf_counter()
+            work()
+            times[turn, i] = time.perf_counter() - start
+    return float(np.divide(*np.median(times, axis=0)))
 
 
 def row(name: str, box: Box) -> tuple[list[str], bool]:
@@ -178,7 +178,7 @@ def row(name: str, box: Box) -> tuple[list[str], bool]:
     covering = build(guide, n)
     seconds = time.process_time() - start
     model = box.make_model(**box.hand)
-    cost = median_time(lambda: covering.weigh(model)) / median_time(lambda: hand.weigh(model))
+    cost = time_ratio(lambda: covering.weigh(model), lambda: hand.weigh(model))
     found, before = ess(covering, box), ess(hand, box)
     print(guide, flush=True)
     cells = [
