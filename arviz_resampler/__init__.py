@@ -18,8 +18,11 @@ from arviz_resampler.errors import (
     ProgramWarning,
     ResamplerError,
     ResamplerWarning,
+    StoreError,
+    StoreWarning,
     WeightError,
     WeightWarning,
+    WorkerError,
 )
 from arviz_resampler.mapping.batched import batched
 from arviz_resampler.particles.guides import Mixture
@@ -60,12 +63,15 @@ __all__ = [
     "ResamplerWarning",
     "Site",
     "Step",
+    "StoreError",
+    "StoreWarning",
     "TopUp",
     "Tuner",
     "Update",
     "WeightError",
     "WeightWarning",
     "Weights",
+    "WorkerError",
     "__version__",
     "batched",
     "family",

@@ -39,6 +39,14 @@ class WeightError(ResamplerError, ArithmeticError):
     """The weights of a model cannot be computed, or no draw can be made from them."""
 
 
+class StoreError(ResamplerError, OSError):
+    """A directory of particles cannot be used: it is another one, damaged, locked, or cannot be written."""
+
+
+class WorkerError(ResamplerError, RuntimeError):
+    """Batches cannot be run on other processes, or a worker has died."""
+
+
 class ExtraError(ResamplerError, ImportError):
     """A library that this part of the package needs is not installed."""
 
@@ -57,6 +65,10 @@ class ProgramWarning(ResamplerWarning):
 
 class DrawWarning(ResamplerWarning):
     """Some particles or draws are not finite."""
+
+
+class StoreWarning(ResamplerWarning):
+    """A directory of particles is incomplete, was written by other versions, or cannot be locked."""
 
 
 class NameWarning(ResamplerWarning):
