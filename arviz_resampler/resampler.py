@@ -69,8 +69,8 @@ class Resampler:
         touched; those of one program begin with the same ones whatever their number. Without one, a seed is
         drawn from torch's global generator.
     batch_size : int, optional
-        How many particles to simulate at a time at most; bounds the memory. Below 4096 a batch has
-        random numbers of its own.
+        How many particles to simulate at a time at most; bounds the memory. One that is no multiple of 4096
+        has random numbers of its own.
     vectorize : bool or "auto", default "auto"
         Whether programs are mapped over particles. What cannot be mapped, as a branch on a value, runs
         one particle at a time, with a warning; True refuses it instead, False never maps.

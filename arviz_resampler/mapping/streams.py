@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BLOCK = 4096  # particles that share a stream, a power of two; fewer where a draw is wide
+BLOCK = 4096  # particles that share a stream; fewer where a draw is wide
 _WIDEST = 1 << 18  # numbers that a block may hold
 _WORDS = 624  # of the state of a Mersenne Twister
 _32 = 0xFFFFFFFF
@@ -86,9 +86,9 @@ class Streams:
     seed : int
         Of all particles.
     first : int
-        Number of the first particle of the batch, a multiple of ``block``.
+        Number of the first particle of the batch.
     block : int
-        How many particles share a stream at most, a power of two.
+        How many particles share a stream at most.
     """
 
     seed: int

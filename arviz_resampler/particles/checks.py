@@ -5,10 +5,11 @@ Knows records; nothing of how programs are run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from arviz_resampler.errors import (
     ArgumentError,
@@ -31,12 +32,56 @@ class Run:
     guide: Mapping[str, SiteRun]
     simulator: Mapping[str, SiteRun] | None
     columns: dict[str, CachedSite]
-    failed: Mapping[int, str] = field(default_factory=dict)  # particles whose run raised, and what
 
     @property
     def found(self) -> dict[str, SiteRun]:
         """Sites of both; the simulator has the last word."""
         return {**self.guide, **(self.simulator or {})}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is kept of a batch.
+
+    Attributes
+    ----------
+    columns : dict of str to CachedSite
+        By site.
+    failed : mapping of int to str
+        Particles whose run raised, by their place in the batch, and what.
+    observed : frozenset of str
+        Sites that carry ``obs=``.
+    factors : frozenset of str
+        Those of the guide.
+    data : mapping of str to Tensor
+        The data of ``obs=``, in the shape of one particle.
+    bad : mapping of str to tuple
+        For how many particles a site has no valid value, and why.
+    singly : tuple of bool
+        Whether particles were drawn from streams of their own, in the guide and in the simulator.
+    """
+
+    columns: dict[str, CachedSite]
+    failed: Mapping[int, str] = field(default_factory=dict)
+    observed: frozenset[str] = frozenset()
+    factors: frozenset[str] = frozenset()
+    data: Mapping[str, Tensor] = field(default_factory=dict)
+    bad: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    singly: tuple[bool, bool] = (False, False)
+
+    @classmethod
+    def of(cls, run: Run, failed: Mapping[int, str], singly: tuple[bool, bool]) -> Batch:
+        """What is kept of runs of guide and simulator."""
+        found = run.found.items()
+        return cls(
+            run.columns,
+            failed,
+            observed=frozenset(name for name, site in found if site.kind == "observed"),
+            factors=frozenset(name for name, site in run.guide.items() if site.kind == "factor"),
+            data={n: s.data.cpu().reshape(run.columns[n].site.shape) for n, s in found if s.data is not None},
+            bad={n: (int(s.bad.sum()), s.bad_text) for n, s in found if s.bad is not None and s.bad.any()},
+            singly=singly,
+        )
 
 
 def unpredicted(run: Run, chosen: frozenset[str], data_names: frozenset[str]) -> frozenset[str]:
@@ -120,7 +165,7 @@ def _check_shared(run: Run) -> None:
         )
 
 
-def check_factors(columns: dict[str, CachedSite], factors: set[str]) -> None:
+def check_factors(columns: dict[str, CachedSite], factors: Collection[str]) -> None:
     """A factor in a guide is the Jacobian of an auxiliary site, or the same for all particles."""
     if any(c.site.role == "auxiliary" and n not in factors for n, c in columns.items()):
         return
@@ -150,7 +195,7 @@ def warn_infinite(columns: Mapping[str, CachedSite], num_particles: int) -> None
 
 def warn_failed(
     columns: dict[str, CachedSite], failed: Mapping[int, str], num_particles: int, start: int = 0
-) -> torch.Tensor | None:
+) -> Tensor | None:
     """Mark the predictive values of particles whose run failed; say how many did, and why the first did.
 
     The particles are numbered from ``start`` on.

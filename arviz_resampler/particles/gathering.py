@@ -5,14 +5,14 @@ Knows records and what is asked of them; nothing of how programs are run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from arviz_resampler.errors import DrawWarning, MismatchError, ProgramError, quoted, warn
-from arviz_resampler.particles.checks import Run
+from arviz_resampler.particles.checks import Batch
 from arviz_resampler.programs.columns import CachedSite
 
 
@@ -22,32 +22,28 @@ class Gathered:
     def __init__(self, num_particles: int, first: int) -> None:
         self.columns: dict[str, CachedSite] = {}
         self.data: dict[str, Tensor] = {}
-        self.observed: set[str] = set()
-        self.factors: set[str] = set()
+        self.observed: frozenset[str] = frozenset()
+        self.factors: frozenset[str] = frozenset()
         self.failed: dict[int, str] = {}
         self._bad: dict[str, tuple[int, str]] = {}
         self._num_particles, self._first = num_particles, first
 
-    def add(self, run: Run, number: int, part: int) -> None:
+    def add(self, batch: Batch, number: int, part: int) -> None:
         """Take the particles of a batch, from the given number on, which a part of the guide has drawn."""
         start = number - self._first
-        n = len(next(iter(run.columns.values())).value)
+        n = len(next(iter(batch.columns.values())).value)
         if n == self._num_particles:
-            self.columns = run.columns
+            self.columns = batch.columns
         elif not start:
-            self.columns = {name: _empty(c, self._num_particles) for name, c in run.columns.items()}
-        self.factors |= {name for name, found in run.guide.items() if found.kind == "factor"}
+            self.columns = {name: _empty(c, self._num_particles) for name, c in batch.columns.items()}
         if not start:
-            self.observed = {name for name, found in run.found.items() if found.kind == "observed"}
-            data = {name: found.data for name, found in run.found.items() if found.data is not None}
-            self.data = {n: value.cpu().reshape(run.columns[n].site.shape) for n, value in data.items()}
+            self.observed, self.data = batch.observed, dict(batch.data)
+        self.factors |= batch.factors
         if n < self._num_particles:
-            _store(self.columns, run.columns, start, n, part)
-        self.failed |= {start + i: what for i, what in run.failed.items()}
-        for name, found in run.found.items():
-            if found.bad is not None and found.bad.any():
-                count, _ = self._bad.get(name, (0, ""))
-                self._bad[name] = count + int(found.bad.sum()), found.bad_text
+            _store(self.columns, batch.columns, start, n, part)
+        self.failed |= {start + i: what for i, what in batch.failed.items()}
+        for name, (bad, text) in batch.bad.items():
+            self._bad[name] = self._bad.get(name, (0, ""))[0] + bad, text
 
     def check(self) -> None:
         """Say where values are missing because of invalid parameters or draws."""
@@ -138,12 +134,12 @@ def _check_alike(into: Mapping[str, CachedSite], columns: Mapping[str, CachedSit
 
 def with_roles(
     columns: dict[str, CachedSite],
-    observed: set[str],
+    observed: frozenset[str],
     predictive: frozenset[str],
     simulator: bool,
 ) -> dict[str, CachedSite]:
     """Settle what each site is for, now that all of them are known."""
-    chosen = observed | predictive
+    chosen: Collection[str] = observed | predictive
     if not chosen and simulator:
         chosen = {
             name

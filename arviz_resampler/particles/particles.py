@@ -6,7 +6,7 @@ Knows records; nothing of programs, draws or containers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -26,9 +26,28 @@ class Ran(NamedTuple):
     """Who drew the particles from some number on."""
 
     start: int
-    guide: int  # the first particle that its guide drew from a stream of its own
-    simulator: int  # the same of the simulator
+    guide: tuple[range, ...]  # the particles that its guide drew from streams of their own
+    simulator: tuple[range, ...]  # the same of the simulator
     params: Mapping[str, Tensor]  # that the guide has made, for programs that start them at random
+
+    @classmethod
+    def of(
+        cls, start: int, batches: Sequence[tuple[range, tuple[bool, bool]]], params: Mapping[str, Tensor]
+    ) -> Ran:
+        """From what was done in each batch, in their order."""
+        guide, simulator = (_united(rows for rows, singly in batches if singly[i]) for i in (0, 1))
+        return cls(start, guide, simulator, params)
+
+
+def _united(ranges: Iterable[range]) -> tuple[range, ...]:
+    """Ranges in order, those that follow each other as one."""
+    found: list[range] = []
+    for rows in ranges:
+        if found and found[-1].stop == rows.start:
+            found[-1] = range(found[-1].start, rows.stop)
+        else:
+            found.append(rows)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,18 @@ Knows programs and records; nothing of weights, draws or containers.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from arviz_resampler.errors import MismatchError, ProgramError
-from arviz_resampler.mapping.streams import BLOCK, Streams, generators_kept
+from arviz_resampler.errors import ProgramError
+from arviz_resampler.mapping.streams import Streams, generators_kept
+from arviz_resampler.particles.batches import block_of, draw, drawers, look
 from arviz_resampler.particles.checks import (
-    Run,
     check_factors,
     check_structure,
     unpredicted,
@@ -29,106 +28,15 @@ from arviz_resampler.particles.guides import (
     Blocks,
     Evaluate,
     Guide,
-    Part,
     Single,
     Sites,
     extended_by,
 )
 from arviz_resampler.particles.particles import Particles, Ran, chunks, widths
-from arviz_resampler.programs.columns import CachedSite, Columns, example, select, to_column
+from arviz_resampler.programs.columns import CachedSite, Columns, example, select
 from arviz_resampler.programs.model_runner import run_model
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
 from arviz_resampler.programs.runner import Runner
-from arviz_resampler.programs.runs import SiteRun
-
-_ATTEMPTS = 10  # to find a particle whose run does not fail
-
-
-def _columns(guide: Mapping[str, SiteRun], n: int) -> dict[str, CachedSite]:
-    """Sites that the guide draws, for the simulator to be run on."""
-    return {
-        name: replace(to_column(found, n), from_guide=True)
-        for name, found in guide.items()
-        if found.kind != "deterministic"
-    }
-
-
-def _joined(guide: dict[str, SiteRun], simulator: dict[str, SiteRun] | None, n: int) -> Run:
-    """Guide and simulator over the same particles."""
-    columns = _columns(guide, n)
-    for name, found in (simulator or {}).items():
-        computed = name in guide and guide[name].kind == "deterministic"
-        if computed and found.kind != "deterministic":
-            raise MismatchError(
-                f"site {name!r} is deterministic in the guide, but drawn in the simulator, which would "
-                f"cut it off from what the guide draws. Write it in both in the same way."
-            )
-        if found.replayed and name in columns:
-            columns[name] = replace(columns[name], log_conditional=found.log_density)
-        elif found.kind not in ("factor", "deterministic"):
-            columns[name] = to_column(found, n)
-    whole = {}
-    for name, found in {**guide, **(simulator or {})}.items():
-        if found.kind == "deterministic":
-            from_guide = simulator is None or name not in simulator
-            whole[name] = replace(to_column(found, n), from_guide=from_guide)
-        elif name in columns:
-            whole[name] = columns[name]
-    return Run(guide, simulator, whole)
-
-
-def _look(drawer: _Drawer, simulator: Runner | None, seed: int, attempts: int) -> None:
-    """Run one particle by itself, which shows what is wrong with the programs and makes their parameters.
-
-    Where runs may fail, another one is tried after a failure.
-    """
-    hyper = select(drawer.hyper, slice(0, 1))
-    for attempt in range(attempts):
-        try:
-            with generators_kept():
-                found = _guides_own(drawer.runner.look(seed, hyper, attempt), hyper)
-                if simulator is not None:
-                    simulator.look(seed, _columns(found, 1), attempt)
-            return
-        except ProgramError as error:
-            if error.__cause__ is None or attempt + 1 == attempts:
-                raise
-
-
-def _guides_own(found: Mapping[str, SiteRun], hyper: Columns) -> dict[str, SiteRun]:
-    """Sites of a guide, without what it was given."""
-    return {name: site for name, site in found.items() if name not in hyper}
-
-
-def _batches(num_particles: int, batch_size: int | None) -> tuple[int, int]:
-    """Particles of a batch, so that batches end where blocks of streams do; and of a block."""
-    size = min(batch_size or num_particles, num_particles)
-    if size == num_particles:
-        return size, BLOCK
-    if size >= BLOCK:
-        return size // BLOCK * BLOCK, BLOCK
-    block = 1 << (size.bit_length() - 1)
-    return block, block
-
-
-class _Drawer(NamedTuple):
-    """A part of the particles, and what draws it."""
-
-    runner: Runner
-    start: int
-    num_particles: int
-    hyper: Columns
-
-
-def _drawers(
-    parts: Sequence[Part], first: int, end: int, predictive: frozenset[str], options: Mapping[str, Any]
-) -> list[_Drawer]:
-    """Parts of the particles, one after the other."""
-    starts = itertools.accumulate((part.num_particles for part in parts), initial=first)
-    return [
-        _Drawer(Runner(part.program, end, predictive, **options), start, part.num_particles, part.hyper)
-        for part, start in zip(parts, starts, strict=False)
-    ]
 
 
 @plain_tensors()
@@ -154,46 +62,44 @@ def simulate(
     chosen, predictive = predictive, predictive | data_names
     options: dict[str, Any] = {"vectorize": vectorize, "on_error": on_error, "progressbar": progressbar}
     end = first + num_particles
-    drawers = _drawers(guide.parts(num_particles, seed), first, end, predictive, options)
+    parts = drawers(guide.parts(num_particles, seed), first, end, predictive, options)
     replayed = None if simulator is None else Runner(simulator, end, predictive, **options)
     gathered = Gathered(num_particles, first)
-    size, block = _batches(num_particles, batch_size)
-    batches = [(drawer, i) for drawer in drawers for i in range(0, drawer.num_particles, size)]
-    quiet = not progressbar or len(batches) == 1
-    made: list[dict[str, Tensor]] = []  # parameters, by part
-    with tqdm(total=len(batches), desc="Simulating", unit="batch", disable=quiet) as progress:
-        for number, drawer in enumerate(drawers):
+    size = min(batch_size or num_particles, num_particles)
+    total = sum(-(-part.num_particles // size) for part in parts)
+    made: list[Ran] = []
+    with tqdm(
+        total=total, desc="Simulating", unit="batch", disable=not progressbar or total == 1
+    ) as progress:
+        for number, drawer in enumerate(parts):
             # Each guide has its own parameters, whatever their names; the simulator keeps those of the first.
             with untouched_params() as params:
-                _look(drawer, replayed, seed, attempts=_ATTEMPTS if on_error == "mask" else 1)
-                for i in range(0, drawer.num_particles, size):
-                    streams = Streams(seed, drawer.start + i, block)
-                    run = _draw(drawer, replayed, streams, min(size, drawer.num_particles - i))
+                look(drawer, replayed, seed, masks=on_error == "mask", settle=batch_size is not None)
+                singly: list[tuple[range, tuple[bool, bool]]] = []
+                for start, n in drawer.batches(size):
+                    run, batch = draw(drawer, replayed, Streams(seed, start, block_of(batch_size)), n)
                     if not gathered.columns:
                         predictive -= unpredicted(run, chosen, data_names)
                         check_structure(run, predictive)
-                    gathered.add(run, drawer.start + i, number)
-                    del run
+                    gathered.add(batch, start, number)
+                    singly.append((range(start, start + n), batch.singly))
+                    del run, batch
                     progress.update()
-                made.append(params())
+                made.append(Ran.of(drawer.start, singly, params()))
             if replayed is not None:
-                replayed.program.params = made[0]
+                replayed.program.params = made[0].params
     gathered.check()
     check_factors(gathered.columns, gathered.factors)
     columns = with_roles(gathered.columns, gathered.observed, predictive, simulator is not None)
     flags = warn_failed(columns, gathered.failed, num_particles, first)
     warn_infinite(columns, num_particles)
-    singly = end if replayed is None else replayed.singly_from
-    ran = tuple(
-        Ran(drawer.start, drawer.runner.singly_from, singly, own)
-        for drawer, own in zip(drawers, made, strict=True)
-    )
     joint: tuple[Sites, ...] = ()
     if not isinstance(guide, Single):
-        own = {id(drawer.runner.program): params for drawer, params in zip(drawers, made, strict=True)}
+        own = {id(part.runner.program): ran.params for part, ran in zip(parts, made, strict=True)}
         evaluate = evaluator(columns, num_particles, vectorize, own, flags)
         columns, joint = with_blocks(columns, guide.blocks(evaluate, num_particles))
-    return Particles(columns, gathered.data, num_particles, flags, ran, joint, made[0], gathered.failed)
+    ran, params_of_all = tuple(made), made[0].params
+    return Particles(columns, gathered.data, num_particles, flags, ran, joint, params_of_all, gathered.failed)
 
 
 def evaluator(
@@ -262,18 +168,6 @@ def _differs(column: CachedSite, log_q: Tensor) -> bool:
     return column.log_q is not None and not torch.equal(column.log_q.double(), log_q)
 
 
-def _draw(drawer: _Drawer, simulator: Runner | None, streams: Streams, n: int) -> Run:
-    """A batch of particles: what the guide draws, and what the simulator makes of it."""
-    i = streams.first - drawer.start
-    hyper = select(drawer.hyper, slice(i, i + n))
-    with generators_kept():
-        first = drawer.runner.draw(n, streams, hyper)
-        found = _guides_own(first.found, hyper)
-        rest = None if simulator is None else simulator.draw(n, streams, _columns(found, n))
-    failed = {**first.failed, **({} if rest is None else rest.failed)}
-    return replace(_joined(found, None if rest is None else rest.found, n), failed=failed)
-
-
 @plain_tensors()
 @untouched_params()
 def simulate_one(
@@ -304,7 +198,7 @@ def simulate_one(
         for program, singly in ((part.program, ran.guide), (simulator, ran.simulator)):
             if program is None:
                 continue
-            together, first = particle < singly, program is part.program
+            together, first = not any(particle in some for some in singly), program is part.program
             replay = (by_guide if first else drawn) if together else ({} if first else by_guide)
             replay = {**replay, **hyper} if first else replay
             fresh = Program(program.fn, program.role, ran.params if first else particles.params)

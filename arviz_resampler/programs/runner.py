@@ -31,6 +31,7 @@ class SampledRun(NamedTuple):
 
     found: dict[str, SiteRun]
     failed: dict[int, str]  # particles whose run raised, and what
+    singly: bool = False  # whether each particle was drawn from a stream of its own
 
 
 class Runner:
@@ -63,7 +64,7 @@ class Runner:
         progressbar: bool,
     ) -> None:
         self.program = program
-        self.singly_from = 0 if vectorize is False else num_particles
+        self.singly = vectorize is False
         self._num_particles = num_particles
         self._predictive = predictive
         self._vectorize = vectorize
@@ -78,14 +79,22 @@ class Runner:
     def look(self, seed: int, replay: Columns, attempt: int) -> dict[str, SiteRun]:
         """The sites of one particle by itself; asks whether a further run of it finds the same."""
         found = self.first(seed, replay, attempt)
-        if self.singly_from:
+        if not self.singly:
             odd = fallback.unsteady(_values(found), lambda: _values(self._first(seed, replay, attempt)))
             if odd:
-                self._give_up(UnmappableError(odd), 0)
+                self._give_up(UnmappableError(odd))
+                self.singly = True
         if self.program.role == "guide":  # other random numbers at the same values change no density
             again = self._first(seed, replay, attempt, _drawn(found, 1))
             self._check_loose(fallback.differs(_densities(found), _densities(again)) != "")
         return merge_masked(found)
+
+    def settle(self, seed: int, replay: Columns) -> None:
+        """Run one particle at a time in all batches if a few particles cannot be mapped."""
+        error = None if self.singly else self._unmappable(seed, replay)
+        if error is not None:
+            self._give_up(error)
+            self.singly = True
 
     def first(self, seed: int, replay: Columns, attempt: int = 0) -> dict[str, SiteRun]:
         """Sites of one particle by itself; settles whether the program has to compute densities."""
@@ -109,16 +118,16 @@ class Runner:
         return SampleHandler(role, replay, self._predictive, streams, given=given, lean=self._lean)
 
     def draw(self, n: int, streams: Streams, replay: Columns) -> SampledRun:
-        """Sites of a batch of particles."""
-        if self.singly_from <= streams.first:
+        """Sites of a batch of particles; they depend on no other batch."""
+        if self.singly:
             return self._one_by_one(n, streams, replay)
         handler = self._handler(replay, streams)
         try:
             self._map(handler, n)
         except UnmappableError as error:
             # What was read as a number is so whatever was drawn; another failure may be a matter of values.
-            if error.__cause__ is None or not self._maps(streams.seed, replay):
-                self._give_up(error, streams.first)
+            if error.__cause__ is None or self._unmappable(streams.seed, replay):
+                self._give_up(error)
                 return self._one_by_one(n, streams, replay)
             if handler.loose:
                 raise ProgramError(
@@ -134,7 +143,7 @@ class Runner:
             sound = {name: handler.found[name] for name in handler.sound if name in handler.found}
             again = self._handler(replay, streams, _drawn(sound, n))
             if fallback.catches(self.program, handler, again):
-                self._give_up(UnmappableError(fallback.caught(handler)), streams.first + n)
+                self._give_up(UnmappableError(fallback.caught(handler)))
                 return self._one_by_one(n, streams, replay, again.given)
             where = f"linear algebra failed ({handler.failed_at})"
             failed = {int(i): where for i in handler.failed.nonzero()[:, 0]}
@@ -158,24 +167,25 @@ class Runner:
             fallback.say_loose(self.program)
             self._said_loose = True
 
-    def _maps(self, seed: int, replay: Columns) -> bool:
-        """Whether a few particles can be mapped, if they are none of those that fail."""
+    def _unmappable(self, seed: int, replay: Columns) -> UnmappableError | None:
+        """What is in the way of a map of a few particles, if they are none of those that fail."""
         few = select(replay, slice(0, _TRIED))
         n = min([_TRIED, *(len(column.value) for column in few.values())])
+        found = None
         for attempt in range(_TRIED):
             try:
                 self._map(self._handler(few, Streams(seed ^ (attempt + 1), 0, 1)), n)
-            except UnmappableError:
-                continue
-            return True
-        return False
+            except UnmappableError as error:
+                found = error
+            else:
+                return None
+        return found
 
-    def _give_up(self, error: UnmappableError, start: int) -> None:
-        """Run one particle at a time, from the given one on."""
+    def _give_up(self, error: UnmappableError) -> None:
+        """Remember why particles run one at a time, for what is said of it."""
         self._reason = fallback.reason_of(error)
         if self._vectorize is True:
             raise fallback.unmappable(self.program.role, self._reason) from error
-        self.singly_from = start
 
     def again(self, seed: int, particle: int, replay: Columns) -> dict[str, Tensor]:
         """One particle by itself, from its own stream: the values of its sites."""
@@ -209,7 +219,8 @@ class Runner:
             runs.append(merge_masked(handler.found))
             if i == 0:
                 self._say(time.perf_counter() - start)
-        return SampledRun(stack_samples(self.program.role, runs, failed, streams.first), failed)
+        found = stack_samples(self.program.role, runs, failed, streams.first)
+        return SampledRun(found, failed, given is None)
 
     def _progress(self, particles: range) -> Iterator[int]:
         quiet = not self._progressbar or len(particles) < self._num_particles

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from arviz_resampler import DrawWarning, MismatchError, ProgramError, Resampler
-from arviz_resampler.particles.checks import Run
+from arviz_resampler.particles.checks import Batch
 from arviz_resampler.particles.gathering import Gathered, with_roles
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.sites import Site
@@ -21,7 +21,7 @@ def column(value, name="x", *, role="latent", support=None, **more):
 
 
 def run(failed=None, **columns):
-    return Run({}, None, columns, failed or {})
+    return Batch(columns, failed or {})
 
 
 def test_batches_go_one_after_the_other():

@@ -49,13 +49,19 @@ def test_the_first_particles_do_not_depend_on_how_many_there_are(vectorize):
     assert all(torch.equal(few[name], many[name][:30]) for name in few)
 
 
-@pytest.mark.parametrize("size", [BLOCK, BLOCK + 100, 2 * BLOCK])
-def test_particles_do_not_depend_on_batches_that_are_no_shorter_than_a_block(size):
+@pytest.mark.parametrize("size", [BLOCK, 2 * BLOCK, 8 * BLOCK])
+def test_particles_do_not_depend_on_batches_that_are_multiples_of_a_block(size):
     whole, parts = (
         simulate(3 * BLOCK + 17, random_seed=4),
         simulate(3 * BLOCK + 17, random_seed=4, batch_size=size),
     )
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+@pytest.mark.parametrize("size", [3, 100, BLOCK + 100])
+def test_the_first_batches_do_not_depend_on_how_many_there_are(size):
+    few, many = (simulate(n, random_seed=4, batch_size=size) for n in (size // 2 + 1, 3 * size))
+    assert all(torch.equal(few[name], many[name][: len(few[name])]) for name in few)
 
 
 def test_particles_that_run_one_at_a_time_do_not_depend_on_batches():

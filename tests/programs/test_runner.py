@@ -10,6 +10,8 @@ from arviz_resampler.mapping.streams import Streams
 from arviz_resampler.programs.program import Program
 from arviz_resampler.programs.runner import Runner
 
+SAID = pytest.mark.filterwarnings("ignore:the guide runs one particle:arviz_resampler.ProgramWarning")
+
 
 def plain():
     pyro.sample("x", dist.Normal(0.0, 1.0))
@@ -30,16 +32,43 @@ def test_a_batch_is_drawn_for_all_particles_at_once():
     drawn = run.draw(8, Streams(0), {})
     assert drawn.failed == {}
     assert drawn.found["x"].value.shape == (8,)
-    assert run.singly_from == 8
+    assert not drawn.singly
 
 
-def test_a_guide_that_cannot_be_mapped_runs_singly_from_there_on():
+def test_a_batch_that_cannot_be_mapped_runs_singly():
     run = runner(branching)
     with pytest.warns(ProgramWarning, match="the guide runs one particle at a time"):
         drawn = run.draw(8, Streams(0), {})
-    assert run.singly_from == 0
+    assert drawn.singly
     assert torch.equal(drawn.found["d"].value, drawn.found["x"].value.abs())
     run.draw(8, Streams(0, 8), {})  # is not said again
+
+
+@SAID
+def test_a_batch_does_not_depend_on_those_before_it():
+    def guide():
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        try:
+            torch.linalg.cholesky(torch.eye(2) + x / 2 * (1 - torch.eye(2)))
+        except RuntimeError:
+            x = x * 0
+        pyro.sample("y", dist.Normal(x, 1.0))
+
+    whole, last = runner(guide, 64), runner(guide, 64)
+    drawn = [whole.draw(8, Streams(0, first, 8), {}) for first in range(0, 64, 8)]
+    assert (
+        len({bool((batch.found["x"].value.abs() > 2).any()) for batch in drawn}) == 2
+    )
+    for first, batch in zip(range(56, -1, -8), reversed(drawn), strict=True):
+        again = last.draw(8, Streams(0, first, 8), {})
+        assert all(torch.equal(again.found[name].value, site.value) for name, site in batch.found.items())
+
+
+@pytest.mark.parametrize(("fn", "singly"), [(plain, False), (branching, True)], ids=["plain", "branching"])
+def test_a_program_that_cannot_be_mapped_is_known_before_the_first_batch(fn, singly):
+    run = runner(fn)
+    run.settle(0, {})
+    assert run.singly == singly
 
 
 def test_particles_have_their_numbers_in_every_batch():
@@ -77,4 +106,4 @@ def test_a_look_at_a_guide_that_keeps_a_state_settles_that_it_runs_singly():
     run = runner(counting)
     with pytest.warns(ProgramWarning, match="that of other numbers"):  # its density changes at the same value
         run.look(0, {}, 0)
-    assert run.singly_from == 0
+    assert run.singly

@@ -460,7 +460,7 @@ def test_an_invalid_parameter_is_not_a_branch_that_all_particles_take():
 @SAID
 @pytest.mark.parametrize("seed", range(3))
 def test_a_particle_is_repeated_as_its_batch_drew_it(seed):
-    """The first batches may be mapped, and later ones not."""
+    """Some batches are mapped as they stand, others are run again where linear algebra fails."""
 
     def guide():
         a = pyro.sample("a", dist.Normal(0.0, 1.0))
@@ -471,9 +471,7 @@ def test_a_particle_is_repeated_as_its_batch_drew_it(seed):
         pyro.sample("y", dist.Normal(root[1, 1], 1.0))
 
     cache = Resampler(guide, num_guide_samples=160, random_seed=seed, batch_size=32, progressbar=False)
-    first = cache.pipeline.particles.ran[0].guide
-    assert 0 < first < 160  # some mapped, some not
-    for i in (0, first - 1, first, 159):
+    for i in range(0, 160, 8):
         own = cache.simulate_one(i)
         assert all(torch.allclose(own[name], values(cache)[name][i]) for name in ("a", "y"))
 

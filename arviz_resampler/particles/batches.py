@@ -1,0 +1,127 @@
+"""A batch of particles, drawn by guide and simulator from a seed and the numbers of its particles.
+
+No batch depends on another one, so they may be drawn in any order and in any process. Knows programs and
+records; nothing of how batches are put together.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from arviz_resampler.errors import MismatchError, ProgramError
+from arviz_resampler.mapping.streams import BLOCK, Streams, generators_kept
+from arviz_resampler.particles.checks import Batch, Run
+from arviz_resampler.particles.guides import Part
+from arviz_resampler.programs.columns import CachedSite, Columns, select, to_column
+from arviz_resampler.programs.runner import Runner
+from arviz_resampler.programs.runs import SiteRun
+
+_ATTEMPTS = 10  # to find a particle whose run does not fail
+
+
+class Drawer(NamedTuple):
+    """A part of the particles, and what draws it."""
+
+    runner: Runner
+    start: int
+    num_particles: int
+    hyper: Columns
+
+    def batches(self, size: int) -> Iterator[tuple[int, int]]:
+        """Number of the first particle of each batch, and how many it has."""
+        end = self.start + self.num_particles
+        return ((first, min(size, end - first)) for first in range(self.start, end, size))
+
+
+def drawers(
+    parts: Sequence[Part], first: int, end: int, predictive: frozenset[str], options: Mapping[str, Any]
+) -> list[Drawer]:
+    """Parts of the particles, one after the other."""
+    starts = itertools.accumulate((part.num_particles for part in parts), initial=first)
+    return [
+        Drawer(Runner(part.program, end, predictive, **options), start, part.num_particles, part.hyper)
+        for part, start in zip(parts, starts, strict=False)
+    ]
+
+
+def block_of(batch_size: int | None) -> int:
+    """How many particles share a stream."""
+    return BLOCK if batch_size is None else min(batch_size, BLOCK)
+
+
+def look(drawer: Drawer, simulator: Runner | None, seed: int, *, masks: bool, settle: bool) -> None:
+    """Run one particle by itself, which shows what is wrong with the programs and makes their parameters.
+
+    Where runs may fail, another one is tried after a failure. With ``settle``, all batches are mapped or none
+    is.
+    """
+    hyper = select(drawer.hyper, slice(0, 1))
+    for attempt in range(_ATTEMPTS if masks else 1):
+        try:
+            with generators_kept():
+                found = _guides_own(drawer.runner.look(seed, hyper, attempt), hyper)
+                columns = _columns(found, 1)
+                if simulator is not None:
+                    simulator.look(seed, columns, attempt)
+                if settle:
+                    drawer.runner.settle(seed, hyper)
+                    if simulator is not None:
+                        simulator.settle(seed, columns)
+            return
+        except ProgramError as error:
+            if error.__cause__ is None or attempt + 1 == _ATTEMPTS or not masks:
+                raise
+
+
+def draw(drawer: Drawer, simulator: Runner | None, streams: Streams, n: int) -> tuple[Run, Batch]:
+    """What the guide draws for some particles, and what the simulator makes of it."""
+    i = streams.first - drawer.start
+    hyper = select(drawer.hyper, slice(i, i + n))
+    with generators_kept():
+        first = drawer.runner.draw(n, streams, hyper)
+        found = _guides_own(first.found, hyper)
+        rest = None if simulator is None else simulator.draw(n, streams, _columns(found, n))
+    run = _joined(found, None if rest is None else rest.found, n)
+    failed = {**first.failed, **({} if rest is None else rest.failed)}
+    return run, Batch.of(run, failed, (first.singly, rest is not None and rest.singly))
+
+
+def _guides_own(found: Mapping[str, SiteRun], hyper: Columns) -> dict[str, SiteRun]:
+    """Sites of a guide, without what it was given."""
+    return {name: site for name, site in found.items() if name not in hyper}
+
+
+def _columns(guide: Mapping[str, SiteRun], n: int) -> dict[str, CachedSite]:
+    """Sites that the guide draws, for the simulator to be run on."""
+    return {
+        name: replace(to_column(found, n), from_guide=True)
+        for name, found in guide.items()
+        if found.kind != "deterministic"
+    }
+
+
+def _joined(guide: dict[str, SiteRun], simulator: dict[str, SiteRun] | None, n: int) -> Run:
+    """Guide and simulator over the same particles."""
+    columns = _columns(guide, n)
+    for name, found in (simulator or {}).items():
+        computed = name in guide and guide[name].kind == "deterministic"
+        if computed and found.kind != "deterministic":
+            raise MismatchError(
+                f"site {name!r} is deterministic in the guide, but drawn in the simulator, which would "
+                f"cut it off from what the guide draws. Write it in both in the same way."
+            )
+        if found.replayed and name in columns:
+            columns[name] = replace(columns[name], log_conditional=found.log_density)
+        elif found.kind not in ("factor", "deterministic"):
+            columns[name] = to_column(found, n)
+    whole = {}
+    for name, found in {**guide, **(simulator or {})}.items():
+        if found.kind == "deterministic":
+            from_guide = simulator is None or name not in simulator
+            whole[name] = replace(to_column(found, n), from_guide=from_guide)
+        elif name in columns:
+            whole[name] = columns[name]
+    return Run(guide, simulator, whole)
