@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.streams import BLOCK, Streams, generators_kept
 from arviz_resampler.particles.checks import Batch, Run
 from arviz_resampler.particles.guides import Part
 from arviz_resampler.programs.columns import CachedSite, Columns, select, to_column
+from arviz_resampler.programs.program import untouched_params
 from arviz_resampler.programs.runner import Runner
 from arviz_resampler.programs.runs import SiteRun
 
@@ -76,17 +79,63 @@ def look(drawer: Drawer, simulator: Runner | None, seed: int, *, masks: bool, se
                 raise
 
 
-def draw(drawer: Drawer, simulator: Runner | None, streams: Streams, n: int) -> tuple[Run, Batch]:
-    """What the guide draws for some particles, and what the simulator makes of it."""
-    i = streams.first - drawer.start
-    hyper = select(drawer.hyper, slice(i, i + n))
-    with generators_kept():
-        first = drawer.runner.draw(n, streams, hyper)
-        found = _guides_own(first.found, hyper)
-        rest = None if simulator is None else simulator.draw(n, streams, _columns(found, n))
-    run = _joined(found, None if rest is None else rest.found, n)
-    failed = {**first.failed, **({} if rest is None else rest.failed)}
-    return run, Batch.of(run, failed, (first.singly, rest is not None and rest.singly))
+@dataclass(frozen=True)
+class Looked:
+    """Guide and simulator that were looked at: what draws any batch, whatever was drawn before.
+
+    Attributes
+    ----------
+    parts : list of Drawer
+        Who draws which particles.
+    params : list of dict
+        Parameters that each part has made.
+    simulator : Runner or None
+        What extends the particles.
+    seed, batch_size
+        As of the particles.
+    """
+
+    parts: list[Drawer]
+    params: list[dict[str, Tensor]]
+    simulator: Runner | None
+    seed: int
+    batch_size: int | None
+
+    @classmethod
+    def at(
+        cls, parts: list[Drawer], simulator: Runner | None, *, seed: int, batch_size: int | None, masks: bool
+    ) -> Looked:
+        """Look at each part once."""
+        params = []
+        for part in parts:
+            # Each guide has its own parameters, whatever their names; the simulator keeps those of the first.
+            with untouched_params() as made:
+                look(part, simulator, seed, masks=masks, settle=batch_size is not None)
+                params.append(made())
+            if simulator is not None:
+                simulator.program.params = params[0]
+        return cls(parts, params, simulator, seed, batch_size)
+
+    def batches(self) -> list[tuple[int, int, int]]:
+        """Each batch: the part that draws it, its first particle, and how many it has."""
+        return [
+            (i, start, n)
+            for i, part in enumerate(self.parts)
+            for start, n in part.batches(self.batch_size or part.num_particles)
+        ]
+
+    def draw(self, i: int, start: int, n: int) -> tuple[Run, Batch]:
+        """A batch: what the guide draws, and what the simulator makes of it."""
+        part, simulator = self.parts[i], self.simulator
+        rows = slice(start - part.start, start - part.start + n)
+        hyper, streams = select(part.hyper, rows), Streams(self.seed, start, block_of(self.batch_size))
+        with generators_kept(), untouched_params(self.params[i]):
+            first = part.runner.draw(n, streams, hyper)
+            found = _guides_own(first.found, hyper)
+            rest = None if simulator is None else simulator.draw(n, streams, _columns(found, n))
+        run = _joined(found, None if rest is None else rest.found, n)
+        failed = {**first.failed, **({} if rest is None else rest.failed)}
+        return run, Batch.of(run, failed, (first.singly, rest is not None and rest.singly))
 
 
 def _guides_own(found: Mapping[str, SiteRun], hyper: Columns) -> dict[str, SiteRun]:

@@ -193,12 +193,9 @@ def warn_infinite(columns: Mapping[str, CachedSite], num_particles: int) -> None
             warn(f"{text}; they get weight zero. Use a narrower guide, or float64.", DrawWarning)
 
 
-def warn_failed(
-    columns: dict[str, CachedSite], failed: Mapping[int, str], num_particles: int, start: int = 0
-) -> Tensor | None:
-    """Mark the predictive values of particles whose run failed; say how many did, and why the first did.
+def mark_failed(columns: dict[str, CachedSite], failed: Collection[int], num_particles: int) -> Tensor | None:
+    """Make predictive values of particles whose run failed NaN.
 
-    The particles are numbered from ``start`` on.
     Returns which particles they are, shape (N,), or None where none failed.
     """
     if not failed:
@@ -213,10 +210,15 @@ def warn_failed(
         value[flags.to(value.device)] = torch.nan
         site = replace(column.site, dtype=str(value.dtype).removeprefix("torch."))
         columns[name] = replace(column, value=value, site=site)
-    first = min(failed)
-    warn(
-        f"the run of {len(failed)} of {num_particles} particles failed; their predictive values are NaN, "
-        f"and they keep their weight. Particle {start + first}: {failed[first]}",
-        DrawWarning,
-    )
     return flags
+
+
+def warn_failed(failed: Mapping[int, str], num_particles: int, start: int = 0) -> None:
+    """Say how many particles failed, and why the first did; they are numbered from ``start`` on."""
+    if failed:
+        first = min(failed)
+        warn(
+            f"the run of {len(failed)} of {num_particles} particles failed; their predictive values are NaN, "
+            f"and they keep their weight. Particle {start + first}: {failed[first]}",
+            DrawWarning,
+        )

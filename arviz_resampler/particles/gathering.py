@@ -25,21 +25,24 @@ class Gathered:
         self.observed: frozenset[str] = frozenset()
         self.factors: frozenset[str] = frozenset()
         self.failed: dict[int, str] = {}
+        self.singly: dict[int, list[tuple[range, tuple[bool, bool]]]] = {}  # by part, in the order of batches
+        self.num_particles = num_particles
         self._bad: dict[str, tuple[int, str]] = {}
-        self._num_particles, self._first = num_particles, first
+        self._first = first
 
     def add(self, batch: Batch, number: int, part: int) -> None:
         """Take the particles of a batch, from the given number on, which a part of the guide has drawn."""
         start = number - self._first
         n = len(next(iter(batch.columns.values())).value)
-        if n == self._num_particles:
-            self.columns = batch.columns
-        elif not start:
-            self.columns = {name: _empty(c, self._num_particles) for name, c in batch.columns.items()}
-        if not start:
+        if not self.columns:
+            whole = n == self.num_particles
+            self.columns = {
+                name: c if whole else _empty(c, self.num_particles) for name, c in batch.columns.items()
+            }
             self.observed, self.data = batch.observed, dict(batch.data)
         self.factors |= batch.factors
-        if n < self._num_particles:
+        self.singly.setdefault(part, []).append((range(number, number + n), batch.singly))
+        if n < self.num_particles:
             _store(self.columns, batch.columns, start, n, part)
         self.failed |= {start + i: what for i, what in batch.failed.items()}
         for name, (bad, text) in batch.bad.items():
@@ -48,10 +51,10 @@ class Gathered:
     def check(self) -> None:
         """Say where values are missing because of invalid parameters or draws."""
         for name, (count, text) in self._bad.items():
-            if count == self._num_particles:
+            if count == self.num_particles:
                 raise ProgramError(f"site {name!r} has no valid value in any particle: {text}")
             warn(
-                f"site {name!r}: {text} for {count} of {self._num_particles} particles; their values are NaN",
+                f"site {name!r}: {text} for {count} of {self.num_particles} particles; their values are NaN",
                 DrawWarning,
             )
 

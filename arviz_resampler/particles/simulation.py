@@ -5,36 +5,27 @@ Knows programs and records; nothing of weights, draws or containers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from arviz_resampler.errors import ProgramError
-from arviz_resampler.mapping.streams import Streams, generators_kept
-from arviz_resampler.particles.batches import block_of, draw, drawers, look
+from arviz_resampler.mapping.streams import generators_kept
+from arviz_resampler.particles.batches import Looked, drawers
 from arviz_resampler.particles.checks import (
     check_factors,
     check_structure,
+    mark_failed,
     unpredicted,
     warn_failed,
     warn_infinite,
 )
 from arviz_resampler.particles.gathering import Gathered, with_roles
-from arviz_resampler.particles.guides import (
-    Blocks,
-    Evaluate,
-    Guide,
-    Single,
-    Sites,
-    extended_by,
-)
-from arviz_resampler.particles.particles import Particles, Ran, chunks, widths
-from arviz_resampler.programs.columns import CachedSite, Columns, example, select
-from arviz_resampler.programs.model_runner import run_model
+from arviz_resampler.particles.guides import Guide, Single, Sites, extended_by
+from arviz_resampler.particles.log_q import evaluator, with_blocks
+from arviz_resampler.particles.particles import Particles, Ran
+from arviz_resampler.programs.columns import CachedSite, select
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
 from arviz_resampler.programs.runner import Runner
 
@@ -64,108 +55,51 @@ def simulate(
     end = first + num_particles
     parts = drawers(guide.parts(num_particles, seed), first, end, predictive, options)
     replayed = None if simulator is None else Runner(simulator, end, predictive, **options)
+    looked = Looked.at(parts, replayed, seed=seed, batch_size=batch_size, masks=on_error == "mask")
     gathered = Gathered(num_particles, first)
-    size = min(batch_size or num_particles, num_particles)
-    total = sum(-(-part.num_particles // size) for part in parts)
-    made: list[Ran] = []
-    with tqdm(
-        total=total, desc="Simulating", unit="batch", disable=not progressbar or total == 1
-    ) as progress:
-        for number, drawer in enumerate(parts):
-            # Each guide has its own parameters, whatever their names; the simulator keeps those of the first.
-            with untouched_params() as params:
-                look(drawer, replayed, seed, masks=on_error == "mask", settle=batch_size is not None)
-                singly: list[tuple[range, tuple[bool, bool]]] = []
-                for start, n in drawer.batches(size):
-                    run, batch = draw(drawer, replayed, Streams(seed, start, block_of(batch_size)), n)
-                    if not gathered.columns:
-                        predictive -= unpredicted(run, chosen, data_names)
-                        check_structure(run, predictive)
-                    gathered.add(batch, start, number)
-                    singly.append((range(start, start + n), batch.singly))
-                    del run, batch
-                    progress.update()
-                made.append(Ran.of(drawer.start, singly, params()))
-            if replayed is not None:
-                replayed.program.params = made[0].params
+    batches = looked.batches()
+    quiet = not progressbar or len(batches) == 1
+    for i, start, n in tqdm(batches, desc="Simulating", unit="batch", disable=quiet):
+        run, batch = looked.draw(i, start, n)
+        if not gathered.columns:
+            predictive -= unpredicted(run, chosen, data_names)
+            check_structure(run, predictive)
+        gathered.add(batch, start, i)
+        del run, batch
     gathered.check()
-    check_factors(gathered.columns, gathered.factors)
-    columns = with_roles(gathered.columns, gathered.observed, predictive, simulator is not None)
-    flags = warn_failed(columns, gathered.failed, num_particles, first)
+    columns, failed, joint = finished(gathered, guide, looked, predictive, vectorize)
+    warn_failed(gathered.failed, num_particles, first)
     warn_infinite(columns, num_particles)
-    joint: tuple[Sites, ...] = ()
-    if not isinstance(guide, Single):
-        own = {id(part.runner.program): ran.params for part, ran in zip(parts, made, strict=True)}
-        evaluate = evaluator(columns, num_particles, vectorize, own, flags)
-        columns, joint = with_blocks(columns, guide.blocks(evaluate, num_particles))
-    ran, params_of_all = tuple(made), made[0].params
-    return Particles(columns, gathered.data, num_particles, flags, ran, joint, params_of_all, gathered.failed)
+    ran = tuple(
+        Ran.of(part.start, gathered.singly[i], looked.params[i]) for i, part in enumerate(looked.parts)
+    )
+    return Particles(
+        columns, gathered.data, num_particles, failed, ran, joint, looked.params[0], gathered.failed
+    )
 
 
-def evaluator(
-    columns: Columns,
-    num_particles: int,
-    vectorize: bool | str,
-    params: Mapping[int, Mapping[str, Tensor]] | None = None,
-    lost: Tensor | None = None,
-) -> Evaluate:
-    """Log density of a program at all particles, by site of the guide.
+class Finished(NamedTuple):
+    """Particles whose batches are all there: their sites, those that failed, and blocks of a mixture."""
 
-    ``params`` are the parameters that programs have made, by the identity of each; ``lost`` are particles
-    whose run failed, which need have no density.
-    """
-    drawn = {name: c for name, c in columns.items() if c.reason != "deterministic"}
-    from_guide = [name for name, c in drawn.items() if c.from_guide]
-    known = [c.log_q for name, c in drawn.items() if c.from_guide and c.log_q is not None and not c.finite]
-    # What underflows, or overflows, as it is drawn has no density to be evaluated.
-    undefined = torch.stack([~torch.isfinite(log_q) for log_q in known]).any(0) if known else None
-    rows_of = list(chunks(widths(drawn), num_particles))
-
-    @untouched_params()
-    def evaluate(program: Program) -> dict[str, Tensor]:
-        own = Program(program.fn, program.role, (params or {}).get(id(program), program.params))
-        parts = []
-        for rows in rows_of:
-            few = select(drawn, rows)
-            parts.append(run_model(own, few, rows.stop - rows.start, vectorize, drawn=from_guide).log_p)
-        found = {name: torch.cat([part[name] for part in parts]) for name in from_guide if name in parts[0]}
-        nowhere = torch.stack([log_p == -torch.inf for log_p in found.values()]).any(0)
-        nowhere = nowhere if undefined is None else nowhere | undefined
-        for name, log_p in found.items():
-            bad = torch.isnan(log_p)
-            # What is outside the support of one site need have no density at another.
-            found[name] = torch.where(bad & nowhere, -torch.inf, log_p) if bad.any() else log_p
-            bad &= ~nowhere if lost is None else ~(nowhere | lost)
-            if bad.any():
-                of = program.role if " " in program.role else f"the {program.role}"
-                raise ProgramError(
-                    f"the density of {of} is NaN at site {name!r} for {int(bad.sum())} of "
-                    f"{num_particles} particles, {example(columns[name].value, bad)}"
-                )
-        return found
-
-    return evaluate
+    columns: dict[str, CachedSite]
+    failed: Tensor | None
+    joint: tuple[Sites, ...]
 
 
-def with_blocks(
-    columns: Mapping[str, CachedSite], blocks: Blocks
-) -> tuple[dict[str, CachedSite], tuple[Sites, ...]]:
-    """Columns with the densities of a mixture: that of a block is at the first of its sites."""
-    changed, joint = dict(columns), []
-    for sites, log_q in blocks.items():
-        name, *others = sites
-        # Data at which guides differ have a density that models change, as in a block of several sites.
-        if others or (columns[name].site.role == "predictive" and _differs(columns[name], log_q)):
-            joint.append(sites)
-        finite = bool(torch.isfinite(log_q).all())
-        changed[name] = replace(columns[name], log_q=log_q, finite=finite)
-        for other in others:
-            changed[other] = replace(columns[other], log_q=log_q.new_zeros(()).expand_as(log_q), finite=True)
-    return changed, tuple(joint)
-
-
-def _differs(column: CachedSite, log_q: Tensor) -> bool:
-    return column.log_q is not None and not torch.equal(column.log_q.double(), log_q)
+def finished(
+    gathered: Gathered, guide: Guide, looked: Looked, predictive: frozenset[str], vectorize: bool | str
+) -> Finished:
+    """What there is to do once all particles of a guide are drawn."""
+    n = gathered.num_particles
+    check_factors(gathered.columns, gathered.factors)
+    columns = with_roles(gathered.columns, gathered.observed, predictive, looked.simulator is not None)
+    failed = mark_failed(columns, gathered.failed, n)
+    if isinstance(guide, Single):
+        return Finished(columns, failed, ())
+    own = {id(part.runner.program): made for part, made in zip(looked.parts, looked.params, strict=True)}
+    evaluate = evaluator(columns, n, vectorize, own, failed)
+    columns, joint = with_blocks(columns, guide.blocks(evaluate, n))
+    return Finished(columns, failed, joint)
 
 
 @plain_tensors()

@@ -25,9 +25,10 @@ from arviz_resampler.particles.guides import (
     regrouped,
     untouched,
 )
+from arviz_resampler.particles.log_q import evaluator, with_blocks
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.particles.reach import Reach
-from arviz_resampler.particles.simulation import evaluator, simulate, with_blocks
+from arviz_resampler.particles.simulation import simulate
 from arviz_resampler.programs.columns import CachedSite, Columns, select
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
 from arviz_resampler.sites import Site

@@ -11,6 +11,7 @@ import inspect
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import pyro
@@ -39,15 +40,19 @@ _LOCK = threading.RLock()
 
 
 @contextmanager
-def untouched_params() -> Iterator[Callable[[], dict[str, torch.Tensor]]]:
+def untouched_params(
+    made: Mapping[str, torch.Tensor] = MappingProxyType({}),
+) -> Iterator[Callable[[], dict[str, torch.Tensor]]]:
     """Leave the param store and modules as they were found.
 
     What programs add to the param store goes when their work is done; gives a function that says what was
-    added so far.
+    added so far. Parameters that were ``made`` before are there from the start.
     """
     store = pyro.get_param_store()
     with _LOCK, modules_kept():
         before = set(store.keys())
+        for name in made.keys() - before:
+            store[name] = made[name].clone()  # the store wants gradients of what it holds
         try:
             yield lambda: {name: store[name].detach() for name in set(store.keys()) - before}
         finally:

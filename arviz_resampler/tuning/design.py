@@ -28,7 +28,7 @@ from torch import Tensor
 
 from arviz_resampler.errors import MismatchError, ProgramError, quoted
 from arviz_resampler.particles.guides import Evaluate, Single, add
-from arviz_resampler.particles.simulation import evaluator
+from arviz_resampler.particles.log_q import evaluator
 from arviz_resampler.programs.columns import Columns
 from arviz_resampler.programs.program import plain_tensors, untouched_params
 from arviz_resampler.tuning.family import Family

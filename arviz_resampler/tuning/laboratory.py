@@ -18,8 +18,9 @@ from torch import Tensor
 
 from arviz_resampler.errors import ProgramError, ResamplerWarning
 from arviz_resampler.particles.guides import Part, Single
+from arviz_resampler.particles.log_q import evaluator
 from arviz_resampler.particles.particles import Particles
-from arviz_resampler.particles.simulation import evaluator, simulate
+from arviz_resampler.particles.simulation import simulate
 from arviz_resampler.programs.columns import CachedSite, Columns, select
 from arviz_resampler.programs.program import HYPER, Program, with_hyper
 from arviz_resampler.sites import Site

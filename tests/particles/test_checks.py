@@ -7,7 +7,14 @@ import torch
 
 from arviz_resampler import ArgumentError, DrawWarning, ProgramError, ProgramWarning, WeightError
 from arviz_resampler.densities.kinds import Kind
-from arviz_resampler.particles.checks import Run, check_structure, unpredicted, warn_failed, warn_infinite
+from arviz_resampler.particles.checks import (
+    Run,
+    check_structure,
+    mark_failed,
+    unpredicted,
+    warn_failed,
+    warn_infinite,
+)
 from arviz_resampler.programs.columns import to_column
 from arviz_resampler.programs.runs import SiteRun
 
@@ -78,11 +85,16 @@ def test_predictions_of_particles_that_failed_are_missing():
     for name in ("y", "k"):
         columns[name] = replace(columns[name], site=replace(columns[name].site, role="predictive"))
     columns["k"] = replace(columns["k"], value=torch.tensor([4, 5, 6]))
-    assert warn_failed(columns, {}, N) is None
-    with pytest.warns(DrawWarning, match=r"1 of 3 particles failed; .*Particle 2: it broke"):
-        flags = warn_failed(columns, {2: "it broke"}, N)
+    assert mark_failed(columns, {}, N) is None
+    flags = mark_failed(columns, {2: "it broke"}, N)
     assert flags.tolist() == [False, False, True]
     assert columns["y"].value.isnan().tolist() == [False, False, True]
     assert columns["k"].value[:2].tolist() == [4.0, 5.0]
     assert columns["k"].site.dtype == "float64"  # whole numbers have no NaN
     assert columns["x"].value.tolist() == [0.0, 1.0, 2.0]
+
+
+def test_particles_that_failed_are_counted_and_the_first_is_named():
+    warn_failed({}, N)
+    with pytest.warns(DrawWarning, match=r"2 of 3 particles failed; .*Particle 11: it broke"):
+        warn_failed({2: "so did it", 1: "it broke"}, N, start=10)

@@ -19,7 +19,7 @@ from arviz_resampler import (
     ResamplerWarning,
 )
 from arviz_resampler.particles.guides import add, apportioned, as_guide, mixed, regrouped
-from arviz_resampler.particles.simulation import evaluator
+from arviz_resampler.particles.log_q import evaluator
 from arviz_resampler.planning import of_weights
 
 N = 4000

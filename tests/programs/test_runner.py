@@ -56,9 +56,7 @@ def test_a_batch_does_not_depend_on_those_before_it():
 
     whole, last = runner(guide, 64), runner(guide, 64)
     drawn = [whole.draw(8, Streams(0, first, 8), {}) for first in range(0, 64, 8)]
-    assert (
-        len({bool((batch.found["x"].value.abs() > 2).any()) for batch in drawn}) == 2
-    )
+    assert len({bool((batch.found["x"].value.abs() > 2).any()) for batch in drawn}) == 2
     for first, batch in zip(range(56, -1, -8), reversed(drawn), strict=True):
         again = last.draw(8, Streams(0, first, 8), {})
         assert all(torch.equal(again.found[name].value, site.value) for name, site in batch.found.items())
