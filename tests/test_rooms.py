@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "densities": {"mapping"},
     "programs": {"densities", "mapping"},
     "particles": {"mapping", "programs"},
+    "storage": set(),
     "weights": set(),
     "draws": {"weights"},
     "scoring": {"mapping", "particles", "programs", "weights"},
@@ -43,6 +44,7 @@ MAY_IMPORT = {
 HOMES = {
     "pyro": {"programs/program.py"},
     "arviz": {"containers/inference_data.py", "plots/priors.py"},
+    "zarr": {"storage/compressed.py"},
     "ipywidgets": {"tuning/controls.py", "tuning/widget.py"},
 }
 

@@ -1,0 +1,72 @@
+"""A lock that the system releases when its process ends, however it ends.
+
+Knows the file system alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from arviz_resampler.errors import StoreError, StoreWarning, warn
+from arviz_resampler.storage.files import reason
+
+# 524 is what Lustre and NFS servers without locks let through: ENOTSUPP, which is no errno of programs.
+_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, 524}
+
+
+@contextlib.contextmanager
+def lock(path: Path, what: str) -> Iterator[None]:
+    """The lock of a file, for as long as the block runs.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file, made where it is missing. It stays, and says who held it last.
+    what : str
+        What is locked, in messages.
+
+    Raises
+    ------
+    StoreError
+        If another process holds it, or the file cannot be made.
+
+    Warns
+    -----
+    StoreWarning
+        If the file system has no locks.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        raise StoreError(f"{what} cannot be locked: {path}: {reason(error)}") from error
+    # Closed in any case: an exception that is kept keeps its frames, and an open file keeps the lock.
+    try:
+        _take(descriptor, what)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, what: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 1000, 0).decode("utf-8", "replace") or "another process"
+        raise StoreError(f"{what} is being written by {holder}: wait until it has ended, or end it") from None
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise StoreError(f"{what} cannot be locked: {reason(error)}") from error
+        warn(
+            f"{what} cannot be locked, for its file system has no locks ({reason(error)}): see to it that "
+            f"no other process writes the same batches",
+            StoreWarning,
+        )
+    with contextlib.suppress(OSError):  # a full disk is no reason not to hold the lock
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on host {socket.gethostname()}".encode(), 0)
