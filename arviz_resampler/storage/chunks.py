@@ -5,10 +5,12 @@ Knows NumPy and files; nothing of records.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,19 +58,23 @@ class Chunks:
         """Of a chunk."""
         return self.batch_size, *self.spec.shape
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Bytes of a row."""
         return math.prod(self.spec.shape) * self.spec.little.itemsize
 
-    @property
+    @cached_property
     def size(self) -> int | None:
         """Bytes of a file, None where they depend on the values."""
         return None if self.spec.shared and self.width else self.batch_size * self.width
 
     def name(self, batch: int) -> str:
         """File of a batch, below the store."""
-        return "/".join([self.node, "c", str(batch), *["0"] * len(self.spec.shape)])
+        return f"{self.node}/c/{batch}{self._rest}"
+
+    @cached_property
+    def _rest(self) -> str:
+        return "/0" * len(self.spec.shape)
 
     def content(self, batch: int, array: Array) -> Any:
         """What the file of a batch has to hold, as bytes or as an array of them."""
@@ -84,25 +90,29 @@ class Chunks:
 
     def stored(self, batch: int) -> bytes:
         """What the file of a batch holds."""
-        if not self.width:
-            return b""
-        try:
-            return read(self.root, self.name(batch))
-        except OSError as error:
-            raise self.damaged(batch, reason(error)) from error
+        with self._telling(batch):
+            return read(self.root, self.name(batch)) if self.width else b""
 
     def check_size(self, batch: int, prefix: str) -> None:
         """Refuse a file that is missing or of a wrong size; ``prefix`` is the store's path as a string."""
-        if self.width:
-            try:
-                size = os.lstat(prefix + self.name(batch)).st_size
-            except OSError as error:
-                raise self.damaged(batch, reason(error)) from error
-            self._check_size(batch, size)
-
-    def _check_size(self, batch: int, size: int) -> None:
+        if not self.width:
+            return
+        try:
+            size = os.lstat(prefix + self.name(batch)).st_size
+        except OSError as error:
+            raise self.damaged(batch, reason(error)) from error
         if self.size not in (None, size):
             raise self.damaged(batch, f"the file has {size} bytes, not {self.size}")
+
+    @contextlib.contextmanager
+    def _telling(self, batch: int) -> Iterator[None]:
+        """Have errors say which chunk they are about."""
+        try:
+            yield
+        except OSError as error:
+            raise self.damaged(batch, reason(error)) from error
+        except ValueError as error:
+            raise self.damaged(batch, str(error)) from error
 
     def damaged(self, batch: int, why: str) -> StoreError:
         """The error that a chunk cannot be used."""
@@ -138,34 +148,20 @@ class Chunks:
             out[places] = chunk[within]
             return
         view, width = _bytes(out), self.width
-        try:
-            with opened(self.root, self.name(batch)) as (descriptor, size):
-                self._check_size(batch, size)
-                for row, place in zip(within.tolist(), places.tolist(), strict=True):
-                    fill(descriptor, view[place * width : (place + 1) * width], row * width)
-        except StoreError:
-            raise
-        except OSError as error:
-            raise self.damaged(batch, reason(error)) from error
+        with self._telling(batch), opened(self.root, self.name(batch), size=self.size) as (descriptor, _):
+            for row, place in zip(within.tolist(), places.tolist(), strict=True):
+                fill(descriptor, view[place * width : (place + 1) * width], row * width)
 
     def _read(self, batch: int, into: Array) -> None:
         """One batch."""
         if not self.width:
             return
-        if self.size is None:
-            try:
-                into[...] = decompress(self.stored(batch), self.shape, self.spec.little)
-            except ValueError as error:
-                raise self.damaged(batch, str(error)) from error
-            return
-        try:
-            with opened(self.root, self.name(batch)) as (descriptor, size):
-                self._check_size(batch, size)
+        with self._telling(batch):
+            if self.size is None:
+                into[...] = decompress(read(self.root, self.name(batch)), self.shape, self.spec.little)
+                return
+            with opened(self.root, self.name(batch), size=self.size) as (descriptor, _):
                 fill(descriptor, _bytes(into), 0)
-        except StoreError:
-            raise
-        except OSError as error:
-            raise self.damaged(batch, reason(error)) from error
 
 
 def as_index(index: Any, length: int) -> NDArray[np.int64]:

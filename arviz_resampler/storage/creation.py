@@ -113,6 +113,9 @@ def open_layout(path: Path) -> Layout:
     except ValueError as error:
         raise StoreError(f"{path}: its {ROOT} is damaged: {error}") from error
     layout = parse(root, str(path))
-    for node in {WORKSHOP, *(f"{node}/c" for node in layout.nodes.values())}:
-        check_links(path, node)
+    try:
+        for node in (WORKSHOP, *(f"{node}/c" for node in layout.nodes.values())):
+            check_links(path, node)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {reason(error)}") from error
     return layout

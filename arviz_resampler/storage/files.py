@@ -17,8 +17,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from arviz_resampler.errors import StoreError
-
 # Files are made here and moved to where they belong, so that what is left of them is found at once.
 WORKSHOP = "records"
 _UNSYNCED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
@@ -98,16 +96,19 @@ def check_links(root: Path, name: str) -> None:
         path = f"{path}/{part}"
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISLNK(os.lstat(path).st_mode):
-                raise StoreError(f"{path} is a symbolic link: a store holds its files itself")
+                raise OSError(errno.ELOOP, f"{path} is a symbolic link: a store holds its files itself")
 
 
 @contextlib.contextmanager
-def opened(root: Path, name: str) -> Iterator[tuple[int, int]]:
-    """A file below a directory, to be read: its descriptor and its size."""
+def opened(root: Path, name: str, *, size: int | None = None) -> Iterator[tuple[int, int]]:
+    """A file below a directory, to be read: its descriptor and its size, which may be known before."""
     check_links(root, name)
     descriptor = os.open(f"{root}/{name}", os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        yield descriptor, os.fstat(descriptor).st_size
+        found = os.fstat(descriptor).st_size
+        if size not in (None, found):
+            raise OSError(errno.EIO, f"the file has {found} bytes, not {size}")
+        yield descriptor, found
     finally:
         os.close(descriptor)
 
@@ -136,6 +137,7 @@ def to_json(value: Any) -> bytes:
 
 def remove_unfinished(root: Path) -> int:
     """Remove what interrupted writers left in a directory and beside it; the number of things removed."""
+    root = Path(os.path.realpath(root))
     beside = re.compile(rf"\.{re.escape(root.name)}\.[0-9a-f]{{32}}\.partial")
     inside = re.compile(r"\.\.[0-9a-f]{32}\.partial")
     left = [path for path in root.parent.iterdir() if beside.fullmatch(path.name)]

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from store_cases import ARRAYS, batch_of
 
 import arviz_resampler
-from arviz_resampler.storage import ArraySpec, Store
+from arviz_resampler.storage import Store
 
 # The room alone: programs and torch, which take seconds to import, are left out.
 _PRELUDE = f"""
@@ -18,24 +19,6 @@ import numpy as np
 from arviz_resampler.errors import StoreError
 from arviz_resampler.storage import ArraySpec, Store
 """
-
-ARRAYS = {
-    ("values", "mu"): ArraySpec((), "float64", ()),
-    ("values", "y"): ArraySpec((8, 3), "float32", ("school", "k")),
-    ("values", "x"): ArraySpec((4,), "int64", ("j",), shared=True),
-    ("log_q", "mu"): ArraySpec((), "float32", ()),
-}
-
-
-def batch_of(arrays, size, number):
-    """Values of a batch, which are another's in each."""
-    rng = np.random.default_rng([7, number])
-    return {
-        key: np.broadcast_to(np.arange(4), (size, 4)).astype(spec.dtype)
-        if spec.shared
-        else (rng.normal(size=(size, *spec.shape)) * 50).astype(spec.dtype)
-        for key, spec in arrays.items()
-    }
 
 
 @pytest.fixture

@@ -103,15 +103,23 @@ def test_rows_that_are_no_numbers_are_refused(make, index):
 
 
 def test_few_wide_rows_are_read_alone_and_each_chunk_is_opened_once(make, monkeypatch):
-    key, calls = ("values", "y"), []
+    key, offsets, opened = ("values", "y"), [], []
     store, values = make({key: spec((2000,), "float64")}, size=10, num=3)
-    preadv = os.preadv
-    monkeypatch.setattr(os, "preadv", lambda *args: calls.append(args[2]) or preadv(*args))
-    opened = []
-    monkeypatch.setattr(os, "open", lambda *args, _open=os.open: opened.append(args[0]) or _open(*args))
+    preadv, open_file = os.preadv, os.open
+
+    def reading(descriptor, buffers, offset):
+        offsets.append(offset)
+        return preadv(descriptor, buffers, offset)
+
+    def opening(path, *args):
+        opened.append(path)
+        return open_file(path, *args)
+
+    monkeypatch.setattr(os, "preadv", reading)
+    monkeypatch.setattr(os, "open", opening)
     index = [25, 3, 21, 3]
     assert_same(store.rows(key, index), values[key][index])
-    assert sorted(calls) == [16000, 48000, 48000, 80000]
+    assert sorted(offsets) == [16000, 48000, 48000, 80000]
     assert len(opened) == 2
 
 

@@ -6,11 +6,9 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from store_cases import AWKWARD
 
 from arviz_resampler.storage.names import escape
-
-AWKWARD = ["", ".", "..", "...", ".x", "a/b", "/", "zarr.json", "c", "__x", "_x", "Ä", "A", "a", "%", "%41"]
-AWKWARD += ["a%2Fb", "\0", "\n", " ", "\ud800", "%-", "x" * 255, "x" * 256, "ö" * 200, "." * 300, "_" * 300]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from store_cases import AWKWARD
 
 from arviz_resampler.storage import ArraySpec
 
@@ -100,3 +101,15 @@ def test_arrays_keep_their_order(shared):
     store, _ = shared
     names = [name for group, name in store.arrays if group == "values"]
     assert names == ["school", "particle", "a/b", "", "design"]
+
+
+def test_a_site_of_any_name_is_opened(make):
+    arrays = {("values", name): ArraySpec((), "int8", ()) for name in [*AWKWARD, "dim of ä"]}
+    arrays["values", "y"] = ArraySpec((2,), "int8", ("dim of ä",))
+    store, values = make(arrays)
+    with xr.open_zarr(store.path, group="values") as dataset:
+        found = by_site(dataset)
+        assert found.keys() == {name for _, name in arrays}
+        for name, variable in found.items():
+            np.testing.assert_array_equal(variable.values, values["values", name])
+    assert store.open(store.path).arrays == arrays

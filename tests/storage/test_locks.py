@@ -1,0 +1,97 @@
+"""Who may write."""
+
+import errno
+import fcntl
+import os
+import socket
+
+import pytest
+
+from arviz_resampler import errors
+
+HOLD = """
+store = Store.open(sys.argv[1])
+with store.lock(*sys.argv[2:]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(start, store, *shard):
+    process = start(HOLD, store.path, *shard)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_process_is_refused_and_told_who_the_first_is(make, start):
+    store, _ = make()
+    process = holder(start, store)
+    with (
+        pytest.raises(errors.StoreError, match=rf"is being written by process {process.pid} on host") as said,
+        store.lock(),
+    ):
+        pass
+    assert socket.gethostname() in str(said.value)
+    assert str(store.path) in str(said.value)
+
+
+def test_a_lock_ends_with_its_process_also_by_a_kill(make, start):
+    store, _ = make()
+    process = holder(start, store)
+    process.kill()
+    process.wait()
+    with store.lock():
+        pass
+
+
+def test_a_lock_ends_with_its_block_also_by_an_error_that_is_kept(make):
+    store, _ = make()
+    with pytest.raises(ZeroDivisionError) as kept, store.lock():
+        raise ZeroDivisionError
+    with store.lock():
+        assert kept.value is not None
+    with store.lock():
+        pass
+
+
+def test_shards_are_locked_one_by_one(make, start):
+    store, _ = make()
+    holder(start, store, "3/100")
+    with store.lock("4/100"), store.lock():
+        pass
+    with pytest.raises(errors.StoreError, match=r"shard 3/100 of .* is being written"), store.lock("3/100"):
+        pass
+    assert (store.path / "records/.lock-3%2F100").exists()
+    assert store.done() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, 524])
+def test_a_file_system_without_locks_is_said_and_gone_on_with(make, monkeypatch, number):
+    store, _ = make()
+
+    def refuse(*args):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.warns(errors.StoreWarning, match="its file system has no locks") as said, store.lock():
+        went_on = True
+    assert went_on
+    assert [warning.filename for warning in said] == [__file__]
+
+
+def test_another_error_of_a_lock_is_an_error(make, monkeypatch):
+    store, _ = make()
+
+    def refuse(*args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(errors.StoreError, match="cannot be locked: Input/output error"), store.lock():
+        pass
+
+
+def test_a_lock_file_that_cannot_be_made_is_an_error(make):
+    store, _ = make()
+    (store.path / "records/.lock-all").symlink_to("/dev/null")
+    with pytest.raises(errors.StoreError, match=r"cannot be locked: .*\.lock-all"), store.lock():
+        pass
