@@ -88,9 +88,7 @@ class Layout:
 
 def metadata(layout: Layout) -> dict[str, dict[str, Any]]:
     """The content of each ``zarr.json`` by folder; the root's (its name is empty) repeats the others."""
-    empty = {"kind": "inline", "must_understand": False, "metadata": {}}
-    group = {"attributes": {}, "zarr_format": 3, "consolidated_metadata": empty, "node_type": "group"}
-    inner = {name: group for name, _ in layout.nodes}
+    inner = {}
     for key, node in layout.nodes.items():
         spec = layout.arrays.get(key)
         if spec is None:
@@ -99,18 +97,28 @@ def metadata(layout: Layout) -> dict[str, dict[str, Any]]:
             inner[node] = _array(
                 key[1], spec, (layout.batch_size * layout.num_batches,), (layout.batch_size,)
             )
-    ours = {"schema": SCHEMA, "batch_size": layout.batch_size, "num_batches": layout.num_batches}
-    root = {
-        **group,
-        "attributes": {**ours, **layout.attrs},
-        # zarr finds the arrays of a group only where they follow each other.
-        "consolidated_metadata": {
-            **empty,
-            "metadata": dict(sorted(inner.items(), key=lambda item: item[0].split("/")[0])),
-        },
+    groups: dict[str, dict[str, Any]] = {name: {} for name in sorted({group for group, _ in layout.nodes})}
+    for (group, _), node in layout.nodes.items():
+        groups[group][node] = inner[node]
+    below = {name: _group({}, {}) for name in groups}
+    for arrays in groups.values():  # zarr finds the arrays of a group only where they follow each other
+        below |= arrays
+    # Old versions of xarray that are told a group read the group's own.
+    alone = {
+        name: _group({}, {node.split("/")[1]: content for node, content in arrays.items()})
+        for name, arrays in groups.items()
     }
-    alone = {"attributes": {}, "zarr_format": 3, "node_type": "group"}
-    return {"": root, **{name: alone if node is group else node for name, node in inner.items()}}
+    ours = {"schema": SCHEMA, "batch_size": layout.batch_size, "num_batches": layout.num_batches}
+    return {"": _group({**ours, **layout.attrs}, below), **alone, **inner}
+
+
+def _group(attributes: Mapping[str, Any], nodes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "attributes": dict(attributes),
+        "zarr_format": 3,
+        "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": dict(nodes)},
+        "node_type": "group",
+    }
 
 
 def _array(name: str, spec: ArraySpec, rows: tuple[int, ...], chunk: tuple[int, ...]) -> dict[str, Any]:

@@ -292,13 +292,14 @@ class Store:
         return self._replaced(replace(self.layout, attrs=dict(attrs)))
 
     def _replaced(self, layout: Layout) -> Store:
-        """The same store with other metadata, whose root is replaced last: what that says is true."""
+        """The same store with other metadata. What the root's say is true, so they are the switch."""
         check(layout, str(self.path))
-        new, old = metadata(layout), metadata(self.layout)
-        changed = {f"{node}/zarr.json": to_json(new[node]) for node in new if node and new[node] != old[node]}
+        contents = {node: to_json(content) for node, content in metadata(layout).items()}
+        arrays = set(layout.nodes.values())
         try:
-            put(self.path, changed)
-            put(self.path, {creation.ROOT: to_json(new[""])})
+            put(self.path, {f"{node}/zarr.json": contents[node] for node in arrays})
+            put(self.path, {creation.ROOT: contents[""]})
+            put(self.path, {f"{node}/zarr.json": contents[node] for node in contents.keys() - arrays - {""}})
         except OSError as error:
             raise StoreError(f"{self.path} cannot be changed: {reason(error)}") from error
         return Store.open(self.path)

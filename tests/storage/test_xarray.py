@@ -1,5 +1,7 @@
 """Stores as plain xarray and zarr open them; any warning is an error."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -53,6 +55,7 @@ def test_a_group_is_opened_lazily_with_true_values_and_dims(shared):
         check(dataset, "values", values)
 
 
+@pytest.mark.skipif(xr.__version__ < "2025.3", reason="opens no trees of zarr 3")
 def test_the_tree_is_opened_with_the_attributes(shared):
     store, values = shared
     with xr.open_datatree(store.path, engine="zarr") as tree:
@@ -68,13 +71,13 @@ def test_the_tree_is_opened_with_the_attributes(shared):
 
 def test_the_metadata_are_those_that_zarr_writes_itself(shared):
     store, _ = shared
-    ours = zarr.open_group(store.path, mode="r", use_consolidated=True).metadata.to_dict()
+    ours = json.loads((store.path / "zarr.json").read_text())
     (store.path / "records").rename(store.path.with_name("records"))
     with pytest.warns(UserWarning, match="^Consolidated metadata is currently not part"):
         zarr.consolidate_metadata(store.path)
-    assert zarr.open_group(store.path, mode="r", use_consolidated=True).metadata.to_dict() == ours
-    (store.path.with_name("records")).rename(store.path / "records")
-    assert store.open(store.path) == store
+    store.path.with_name("records").rename(store.path / "records")
+    assert json.loads((store.path / "zarr.json").read_text()) == ours
+    assert store.open(store.path).arrays == store.arrays
 
 
 def test_a_batch_that_is_missing_shows_the_fill_value(make):
