@@ -117,6 +117,10 @@ EDITS = {
     r"has codecs \['bytes', 'pickle'\]": lambda r: node(r)["codecs"].append({"name": "pickle"}),
     r"has codecs \['numcodecs.pickle'\]": lambda r: node(r).update(codecs=[{"name": "numcodecs.pickle"}]),
     r"has codecs \['zstd', 'bytes'\]": lambda r: node(r, "values/x")["codecs"].reverse(),
+    "its zarr.json is damaged: IndexError": lambda r: node(r).update(shape=[], dimension_names=["particle"]),
+    "array 'values' has no name": lambda r: r["consolidated_metadata"]["metadata"].update(
+        values={**node(r), "attributes": {"site": "q"}}
+    ),
     r"has codecs \[\]": lambda r: node(r).update(codecs=[]),
     "array 'values/y' has codecs .*'big'": lambda r: node(r)["codecs"][0]["configuration"].update(
         endian="big"
@@ -160,6 +164,14 @@ def test_what_readers_may_change_without_harm_is_read(make):
     again = Store.open(store.path)
     assert again.attrs == {"seed": 1, "note": "mine"}
     np.testing.assert_array_equal(again.read(("values", "y"), range(4)), values["values", "y"])
+
+
+def test_single_bytes_may_have_an_order(make):
+    store, values = make({("values", "y"): ArraySpec((2,), "bool", ("k",))})
+    change(store, lambda root: node(root)["codecs"][0].update(configuration={"endian": "little"}))
+    np.testing.assert_array_equal(
+        Store.open(store.path).read(("values", "y"), [3]), values["values", "y"][15:]
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"null"])
