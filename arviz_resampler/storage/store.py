@@ -9,6 +9,7 @@ import contextlib
 import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -169,14 +170,17 @@ class Store:
         if taken := notes.keys() & set(_RECORD):
             raise ArgumentError(f"the notes {quoted(taken)} are the record's own")
         contents = {chunks: chunks.content(batch, arrays[key]) for key, chunks in self._chunks.items()}
-        sums = {chunks.node: zlib.crc32(content) for chunks, content in contents.items()}
-        record = {"batch": batch, "rows": self.batch_size, "crc32": sums, **notes}
-        name, content = records.record_name(batch), records.dump(record)
+        record = {"batch": batch, "rows": self.batch_size, "crc32": {}, **notes}
+        name = records.record_name(batch)
+        records.dump(record)  # notes that JSON does not take are refused before anything is written
         try:
             # No record may stand beside the chunks of another run.
             (self.path / name).unlink(missing_ok=True)
-            put(self.path, {c.name(batch): content for c, content in contents.items() if c.width})
-            put(self.path, {name: content})
+            with ThreadPoolExecutor(1) as pool:  # the disk need not wait for the checksums
+                sums = pool.map(zlib.crc32, contents.values())
+                put(self.path, {c.name(batch): content for c, content in contents.items() if c.width})
+                record["crc32"] = {c.node: crc for c, crc in zip(contents, sums, strict=True)}
+            put(self.path, {name: records.dump(record)})
         except OSError as error:
             raise self._unwritten(batch, error) from error
         return record
