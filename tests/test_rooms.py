@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "draws": {"weights"},
     "scoring": {"mapping", "particles", "programs", "weights"},
     "containers": {"weights"},
+    "workers": set(),
     "plots": {"containers"},
     "pipeline": {"containers", "draws", "particles", "programs", "scoring", "weights"},
     "analysis": {"containers", "pipeline", "scoring", "weights"},
@@ -42,6 +43,7 @@ MAY_IMPORT = {
     "__init__": {"analysis", "mapping", "particles", "planning", "resampler", "tuning", "weights"},
 }
 HOMES = {
+    "cloudpickle": {"workers/payload.py", "workers/worker.py"},
     "pyro": {"programs/program.py"},
     "arviz": {"containers/inference_data.py", "plots/priors.py"},
     "zarr": {"storage/compressed.py"},

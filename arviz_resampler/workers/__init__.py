@@ -1,0 +1,13 @@
+"""Workers: numbered batches of any task, run by other processes.
+
+Knows concurrent.futures and cloudpickle; nothing of programs, particles or files.
+
+=====================  ===============================================================================
+executors.py           what a user gives: checked, and how many batches it takes at a time
+lanes.py               one executor with the batches that it runs, made again when it breaks
+batches.py             the driver: what is submitted next, and what becomes of what comes back
+payload.py             the task as bytes, and what is wrong with one that cannot be sent or is large
+inside.py              what a variable, an attribute or an item of an object is, for messages
+worker.py              what runs in a worker
+=====================  ===============================================================================
+"""

@@ -1,0 +1,105 @@
+"""Whole scripts: one that is interrupted, and those without a guard."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import arviz_resampler
+
+ROOT = Path(arviz_resampler.__file__).parents[1]
+
+IMPORTS = """
+import os, sys, time
+from arviz_resampler.workers.executors import as_workers
+from arviz_resampler.workers.batches import run_batches
+"""
+
+SLEEPING = (
+    IMPORTS
+    + """
+def task(batch):
+    open(os.path.join(sys.argv[1], str(os.getpid())), "w").close()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    try:
+        list(run_batches(as_workers(2), task, range(9), parts={}))
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+)
+
+UNGUARDED = (
+    IMPORTS
+    + """
+executor = int(sys.argv[1]) or None
+workers = as_workers(executor)
+print(dict(run_batches(workers, abs, range(2), parts={})) if workers else "alone")
+"""
+)
+
+
+def start(script, folder, *args, **options):
+    path = folder / "script.py"
+    path.write_text(script)
+    return subprocess.Popen(
+        [sys.executable, str(path), *args],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def exists(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("whole_group", [False, True], ids=["the driver alone", "as a terminal does"])
+def test_an_interrupt_ends_a_run_and_its_processes(tmp_path, whole_group):
+    folder = tmp_path / "workers"
+    folder.mkdir()
+    script = start(SLEEPING, tmp_path, str(folder), start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(pids := [int(path.name) for path in folder.iterdir()]) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(pids) == 2
+    began = time.monotonic()
+    (os.killpg if whole_group else os.kill)(script.pid, signal.SIGINT)
+    out, err = script.communicate(timeout=30)
+    took = time.monotonic() - began
+    print(f"from the interrupt to the end: {took:.2f} s")
+    assert (out, err) == ("interrupted\n", "")
+    assert took < 5
+    assert not any(map(exists, pids))
+
+
+def test_a_script_without_a_guard_is_told_to_have_one(tmp_path):
+    script = start(UNGUARDED, tmp_path, "2")
+    out, err = script.communicate(timeout=60)
+    assert script.returncode == 1
+    assert out == ""
+    assert (
+        err.rstrip()
+        .splitlines()[-1]
+        .startswith(
+            "arviz_resampler.WorkerError: the worker processes ended while they started. Most often the reason is "
+            "that worker processes run the script again from its beginning"
+        )
+    )
+    assert 'put it under `if __name__ == "__main__":`' in err
+
+
+def test_a_script_without_a_guard_runs_where_no_process_is_started(tmp_path):
+    script = start(UNGUARDED, tmp_path, "0")
+    assert script.communicate(timeout=60) == ("alone\n", "")
