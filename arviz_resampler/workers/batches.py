@@ -6,7 +6,6 @@ Knows concurrent.futures; nothing of how a task travels.
 from __future__ import annotations
 
 import logging
-import pickle
 import uuid
 import warnings
 from collections import deque
@@ -18,7 +17,7 @@ from arviz_resampler.errors import ResamplerError, ResamplerWarning, WorkerError
 from arviz_resampler.workers.executors import NO_GUARD, Workers
 from arviz_resampler.workers.lanes import Lane
 from arviz_resampler.workers.payload import pack
-from arviz_resampler.workers.worker import Payload, Reply, Report, Warned
+from arviz_resampler.workers.worker import Payload, Reply, Warned, read
 
 T = TypeVar("T")
 
@@ -90,7 +89,8 @@ class _Run:
         try:
             # Workers go on while the caller handles what has come.
             while self._submit() or done:
-                yield from done
+                while done:  # each is let go of before the next is given
+                    yield done.pop(0)
                 done = self._collect()
             complete = True
         finally:
@@ -107,15 +107,17 @@ class _Run:
     def _submit(self) -> bool:
         """Give batches to lanes that have room; whether any runs."""
         self._alone = self._alone and bool(self._running())
-        if self._failure is None and not self._alone:
-            if not self._suspects:
-                for lane in self._lanes:
-                    while self._waiting and not lane.is_full:
-                        self._start(lane, self._waiting.popleft())
-            if not self._running() and (others := self._suspects or self._last):
-                self._alone = True
-                self._start(self._lanes[0], others.popleft())
+        if not self._suspects:
+            for lane in self._lanes:
+                while self._waiting and not lane.is_full and self._may_start():
+                    self._start(lane, self._waiting.popleft())
+        if not self._running() and self._may_start() and (others := self._suspects or self._last):
+            self._alone = True
+            self._start(self._lanes[0], others.popleft())
         return bool(self._running())
+
+    def _may_start(self) -> bool:
+        return self._failure is None and not self._alone
 
     def _start(self, lane: Lane, number: int) -> None:
         attempt = self._deaths.get(number, 0)
@@ -154,12 +156,12 @@ class _Run:
 
     def _settle(self, number: int, reply: Reply) -> list[tuple[int, Any]]:
         """The result of a batch, none where its task raised."""
-        report: Report = pickle.loads(reply.report) if reply.report else Report()
+        report = read(reply)
         for warned in report.warned:
             self._say(warned)
-        if not report.summary:
+        if not reply.failure:
             return [(number, reply.value)]
-        self._fail(_of_task(number, report), report.error)
+        self._fail(_of_task(number, reply, report.error), report.error)
         return []
 
     def _say(self, warned: Warned) -> None:
@@ -217,14 +219,13 @@ def _died(error: BaseException) -> bool:
     return isinstance(error, BrokenExecutor) or type(error).__name__ in _DIED
 
 
-def _of_task(number: int, report: Report) -> ResamplerError:
+def _of_task(number: int, reply: Reply, error: BaseException | None) -> ResamplerError:
     """The error of a batch whose task raised."""
-    error = report.error
     if isinstance(error, ResamplerError):
         error.add_note(f"batch {number}")
         return error
-    failed = WorkerError(f"batch {number} failed: {report.summary}")
-    (error or failed).add_note(f"in the worker:\n{report.trace}")
+    failed = WorkerError(f"batch {number} failed: {reply.failure}")
+    (failed if error is None else error).add_note(f"in the worker:\n{reply.trace}")
     return failed
 
 

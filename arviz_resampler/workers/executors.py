@@ -5,10 +5,11 @@ Knows concurrent.futures, and what other executors call their size and state; no
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -139,14 +140,21 @@ def num_workers(executor: Executor) -> int:
 
 
 def own_process() -> Executor:
-    """A process of our own, spawned."""
-    spawn = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, mp_context=spawn, initializer=_leave_interrupts)
+    """A process of our own, spawned when it is first used."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
-def _leave_interrupts() -> None:
-    # Ctrl-C reaches all processes of a terminal; this one is ended by the one that started it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C, which reaches all processes of a terminal, from the processes that are started meanwhile.
+
+    They are ended by the one that started them, which has its own when this is left.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _refuse_in_starting_worker() -> None:

@@ -11,7 +11,14 @@ import time
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
 
 from arviz_resampler.errors import WorkerError
-from arviz_resampler.workers.executors import Workers, end, num_workers, usable, warn_of_threads
+from arviz_resampler.workers.executors import (
+    Workers,
+    end,
+    interrupts_held,
+    num_workers,
+    usable,
+    warn_of_threads,
+)
 from arviz_resampler.workers.worker import Payload, Reply, began, call
 
 _FRESH = 5.0  # seconds that the number of workers is believed: clusters grow and shrink
@@ -72,7 +79,8 @@ class Lane:
             warn_of_threads(made)
             _log.info("executor %s, workers: %d", type(made).__name__, num_workers(made))
             self._executor = made
-            self._began = made.submit(began)
+            with interrupts_held() if self._workers.own else contextlib.nullcontext():
+                self._began = made.submit(began)
         return self._executor
 
     def _make(self) -> Executor:

@@ -41,6 +41,7 @@ def pack(task: Callable[[int], Any], parts: Mapping[str, object]) -> Payload:
     ProgramWarning
         If the payload is large; it says what makes it so.
     """
+    _pickler()  # that it is missing is no trouble with the task
     try:
         data = _dump(task)
     except Exception as error:

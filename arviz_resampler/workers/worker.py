@@ -46,22 +46,29 @@ class Warned:
 
 @dataclass(frozen=True)
 class Report:
-    """What is to be said about a batch beside its result."""
+    """What a task warned of and raised: it may hold classes of the user's script."""
 
     warned: tuple[Warned, ...] = ()
     error: BaseException | None = None
-    summary: str = ""
-    trace: str = ""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a worker sends back: a result, and a report as bytes.
+    """What a worker sends back about a batch.
 
-    The report may hold classes of the user's script, which only cloudpickle can send.
+    Attributes
+    ----------
+    value : object
+        The result, None of a task that raised.
+    failure, trace : str
+        The exception of the task as a line, empty where it has none, and as a traceback.
+    report : bytes
+        A ``Report`` by cloudpickle; empty where there is nothing to say, or nothing that can be read.
     """
 
     value: Any = None
+    failure: str = ""
+    trace: str = ""
     report: bytes = b""
 
 
@@ -97,7 +104,13 @@ def call(payload: Payload, number: int, attempt: int, run: str) -> Reply:
             value = _run(payload, number)
         except BaseException as raised:  # SystemExit would end the driver
             error = raised
-    return Reply(value, _report(error, caught))
+    found = {(one.category, str(one.message)): one for one in caught}
+    warned = tuple(Warned(*key, one.filename, one.lineno) for key, one in found.items())
+    if error is None:
+        return Reply(value, report=_bytes(Report(warned)) if warned else b"")
+    failure = "".join(traceback.format_exception_only(error)).strip()
+    trace = "".join(traceback.format_exception(error))
+    return Reply(None, failure, trace, _bytes(Report(warned, error)) or _bytes(Report(warned)))
 
 
 def _run(payload: Payload, number: int) -> Any:
@@ -131,22 +144,8 @@ def _load(payload: Payload) -> Callable[[int], Any]:
     return loaded
 
 
-def _report(error: BaseException | None, caught: list[warnings.WarningMessage]) -> bytes:
-    if error is None and not caught:
-        return b""
-    found = {(one.category, str(one.message)): one for one in caught}
-    warned = tuple(Warned(*key, one.filename, one.lineno) for key, one in found.items())
-    if error is None:
-        return _readable(Report(warned)) or b""
-    summary = "".join(traceback.format_exception_only(error)).strip()
-    trace = "".join(traceback.format_exception(error))
-    whole = Report(warned, error, summary, trace)
-    least = Report((), None, summary, trace)
-    return _readable(whole) or _readable(Report((), error, summary, trace)) or _readable(least) or b""
-
-
-def _readable(report: Report) -> bytes:
-    """A report as bytes, or none where they could not be read again: some exceptions take no pickle."""
+def _bytes(report: Report) -> bytes:
+    """A report as bytes, none where it could not be read again: some exceptions have a pickle that cannot."""
     with from_extra("workers"):
         import cloudpickle
     try:
@@ -155,3 +154,12 @@ def _readable(report: Report) -> bytes:
     except Exception:
         return b""
     return data
+
+
+def read(reply: Reply) -> Report:
+    """The report of a reply, empty where what it holds is known to the worker only."""
+    try:
+        report: Report = pickle.loads(reply.report) if reply.report else Report()
+    except Exception:
+        return Report()
+    return report

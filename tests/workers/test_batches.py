@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import warnings
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -112,9 +113,11 @@ class Counting(Executor):
 
 
 class Immediate(Executor):
-    """Runs a call at once, as a client of dask would have it run."""
+    """Runs a call at once."""
 
-    def __init__(self, client):
+    _max_workers = 2
+
+    def __init__(self, client=None):
         self._client = client
 
     def submit(self, fn, /, *args, **kwargs):
@@ -133,9 +136,8 @@ def test_batches_come_from_any_executor_in_any_order(pool, cluster):
         return batch + add
 
     expected = {batch: batch + 10 for batch in range(12)}
-    for executor in (pool, cluster.get_executor(), 2, spawn_pool, loky.get_reusable_executor(2)):
+    for executor in (pool, cluster.get_executor(), 2, lambda: loky.get_reusable_executor(2)):
         assert dict(run(executor, task, range(12))) == expected
-    loky.get_reusable_executor().shutdown()
     assert dict(run(pool, task, [7, 3, 11])) == {7: 17, 3: 13, 11: 21}
     assert dict(run(pool, task, [])) == {}
 
@@ -199,19 +201,6 @@ def test_workers_go_on_while_a_result_is_handled(pool, tmp_path):
     time.sleep(1.0)
     assert len(calls(tmp_path)) >= 5  # two workers with two batches each, and one for the first that came
     assert len(dict(iterator)) == 7
-
-
-def test_start_retries_and_deaths_are_logged(tmp_path, caplog):
-    with caplog.at_level(logging.INFO, "arviz_resampler"):
-        assert dict(run(1, killing(1, tmp_path, times=1), range(2))) == {0: 0, 1: 1}
-    said = [record.getMessage() for record in caplog.records]
-    assert said == [
-        "batches: 2",
-        "executor ProcessPoolExecutor, workers: 1",
-        "a worker died while batch 1 ran",
-        "batch 1 is tried again",
-        "executor ProcessPoolExecutor, workers: 1",
-    ]
 
 
 # ---------------------------------------------------------------- warnings
@@ -298,11 +287,18 @@ def test_a_retry_is_not_answered_from_the_cache_of_dask(cluster):
 # ---------------------------------------------------------------- workers that die
 
 
-def test_a_batch_that_kills_its_worker_once_is_tried_again(tmp_path):
-    got, error = gathered(run(2, killing(3, tmp_path, times=1)))
+def test_a_batch_that_kills_its_worker_once_is_tried_again(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, "arviz_resampler"):
+        got, error = gathered(run(2, killing(3, tmp_path, times=1)))
     assert error is None
     assert got == SQUARES
     assert calls(tmp_path) == {n: 2 if n == 3 else 1 for n in range(8)}
+    made = "executor ProcessPoolExecutor, workers: 1"
+    said = [record.getMessage() for record in caplog.records]
+    assert said[:3] == ["batches: 8", made, made]
+    assert sorted(said[3:]) == sorted(
+        ["a worker died while batch 3 ran", "batch 3 is tried again", *[made] * (len(said) - 5)]
+    )
 
 
 def test_a_batch_that_always_kills_its_worker_is_named_when_all_others_are_there(tmp_path):
@@ -355,17 +351,134 @@ def test_a_dask_worker_that_is_killed_costs_nothing(cluster):
     assert got == {n: n * n for n in range(30)}
 
 
+class Fragile(Executor):
+    """Runs calls in a thread, one after the other; the first of a batch that kills breaks it, as pools do."""
+
+    _max_workers = 3
+
+    def __init__(self, kills, log):
+        self._kills, self._log, self._waiting, self._broken = kills, log, {}, False
+        self._lock = threading.Lock()
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        if not args:
+            future.set_result(fn())
+            return future
+        with self._lock:
+            if self._broken:
+                raise BrokenExecutor("broken")
+            self._waiting[future] = (fn, args)
+        threading.Timer(0.02, self._finish, [future]).start()
+        return future
+
+    def _finish(self, future):
+        with self._lock:
+            if future not in self._waiting:
+                return
+            number = self._waiting[future][1][1]
+            self._log.append((number, sorted(args[1] for _, args in self._waiting.values())))
+            if self._kills(number, sum(number == n for n, _ in self._log)):
+                self._broken = True
+                for one in self._waiting:
+                    one.set_exception(BrokenExecutor("a worker died"))
+                self._waiting.clear()
+                return
+            fn, args = self._waiting.pop(future)
+            future.set_result(fn(*args))
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        pass
+
+
+def test_suspects_run_alone_until_it_is_known_which_of_them_kills():
+    log = []
+    got, error = gathered(run(lambda: Fragile(lambda number, time: number == 2, log), abs, range(12)))
+    assert got == {n: n for n in range(12) if n != 2}
+    assert "3 attempts at batch 2; all others are finished" in str(error)
+    of_killer = [beside for number, beside in log if number == 2]
+    assert len(of_killer) == 3
+    assert len(of_killer[0]) > 1
+    assert of_killer[1:] == [[2], [2]]
+    assert log[-1] == (2, [2])  # after all others
+    known = max(i for i, entry in enumerate(log[:-1]) if entry == (2, [2]))
+    assert any(len(beside) > 1 for _, beside in log[known + 1 :])  # which are no suspects then
+
+
+def test_two_batches_that_kill_are_both_found():
+    log = []
+    got, error = gathered(run(lambda: Fragile(lambda number, time: number in {1, 7}, log), abs, range(10)))
+    assert got == {n: n for n in range(10) if n not in {1, 7}}
+    assert "3 attempts at batches 1 and 7; all others" in str(error)
+
+
+def test_a_death_that_does_not_happen_again_costs_no_batch():
+    log = []
+    got, error = gathered(run(lambda: Fragile(lambda number, time: number == 4 and time == 1, log), abs))
+    assert error is None
+    assert got == {n: n for n in range(8)}
+
+
+def test_a_callable_that_gives_the_broken_executor_again_is_refused():
+    executor = Fragile(lambda number, time: number == 4, [])
+    iterator = run(lambda: executor, abs)
+    with pytest.raises(
+        ArgumentError, match="the executor Fragile is broken: give one that is open, or a callable"
+    ):
+        dict(iterator)
+
+
 # ---------------------------------------------------------------- executors that cannot run
 
 
 def test_an_executor_that_is_closed_while_batches_run_is_named():
-    executor = spawn_pool()
-    iterator = run(executor, lambda batch: batch, range(30))
-    next(iterator)
-    executor.shutdown(wait=False)
-    got, error = gathered(iterator)
-    assert got
-    assert "cannot be given to the executor: cannot schedule new futures after shutdown" in str(error)
+    class Closed(Immediate):
+        def submit(self, fn, /, *args, **kwargs):
+            if args and args[1] == 4:
+                raise RuntimeError("cannot schedule new futures after shutdown")
+            return super().submit(fn, *args)
+
+    got, error = gathered(run(Closed(), abs))
+    assert got == {0: 0, 1: 1, 2: 2, 3: 3}
+    assert "batch 4 cannot be given to the executor: cannot schedule new futures after shutdown" in str(error)
+
+
+def test_batches_that_an_executor_loses_are_named():
+    class Losing(Immediate):
+        def submit(self, fn, /, *args, **kwargs):
+            if not args or args[1] != 2:
+                return super().submit(fn, *args)
+            future = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    got, error = gathered(run(Losing(), abs, range(3)))
+    assert got == {0: 0, 1: 1}
+    assert str(error).startswith(
+        "the executor could not run batch 2: it was cancelled; the executor was shut"
+    )
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_an_executor_that_gives_up_a_batch_is_asked_again(times):
+    """Dask tries a batch on several workers by itself, and says so when all have died."""
+
+    class KilledWorker(Exception):
+        pass
+
+    class OfDask(Immediate):
+        def submit(self, fn, /, *args, **kwargs):
+            if args and args[1] == 2 and args[2] < times:
+                future = Future()
+                future.set_exception(KilledWorker("all died"))
+                return future
+            return super().submit(fn, *args)
+
+    got, error = gathered(run(OfDask(), abs, range(9)))
+    assert got == {n: n for n in range(9) if times < 3 or n != 2}
+    assert (error is None) == (times < 3)
+    assert error is None or "3 attempts at batch 2;" in str(error)
 
 
 def test_what_a_callable_makes_is_checked(pool):

@@ -17,10 +17,8 @@ class Other(Executor):
         vars(self).update(attributes)
 
 
-class OfDask(Other):
-    @property
-    def _client(self):
-        return SimpleNamespace(nthreads=lambda: self.threads)
+def of_dask(threads, **attributes):
+    return Other(_client=SimpleNamespace(nthreads=lambda: threads), **attributes)
 
 
 def test_nothing_is_nothing():
@@ -58,7 +56,7 @@ def test_an_executor_is_taken_as_it_is_and_a_callable_is_not_called():
 
 def test_threads_of_this_process_are_refused():
     with ThreadPoolExecutor(1) as executor:
-        for given in (executor, ThreadPoolExecutor, OfDask(threads={"inproc://10.0.0.1/1": 4})):
+        for given in (executor, ThreadPoolExecutor, of_dask(threads={"inproc://10.0.0.1/1": 4})):
             with pytest.raises(ArgumentError, match=r"runs threads of this process: every batch seeds"):
                 as_workers(given)
 
@@ -88,6 +86,6 @@ def test_the_number_of_workers_is_found_where_an_executor_has_it():
     assert num_workers(Other(_max_workers=5)) == 5
     assert num_workers(Other(_max_workers=None, num_workers=7)) == 7
     assert num_workers(Other(_max_workers=None)) == os.cpu_count()
-    assert num_workers(OfDask(threads={"tcp://a": 2, "tcp://b": 1})) == 3
-    assert num_workers(OfDask(threads={}, _max_workers=4)) == 4
+    assert num_workers(of_dask(threads={"tcp://a": 2, "tcp://b": 1})) == 3
+    assert num_workers(of_dask(threads={}, _max_workers=4)) == 4
     assert threads_by_worker(Other()) == {}

@@ -11,9 +11,9 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from arviz_resampler import ProgramWarning, WorkerError
-from arviz_resampler.workers.payload import LARGE, pack
-from arviz_resampler.workers.worker import Payload, call
+from arviz_resampler import ExtraError, ProgramWarning, WorkerError
+from arviz_resampler.workers.payload import LARGE, _pickler, pack
+from arviz_resampler.workers.worker import Payload, Reply, Report, call, read
 
 
 def packed(**parts):
@@ -35,7 +35,7 @@ def closing_over(value):
 
 def outcome(payload):
     reply = call(payload, 2, 0, "run")
-    return reply.value, pickle.loads(reply.report) if reply.report else None
+    return reply.value, read(reply)
 
 
 # ---------------------------------------------------------------- payloads
@@ -57,6 +57,13 @@ def test_a_program_keeps_the_file_that_it_is_from():
     loaded = pickle.loads(pack(program, {}).data)
     assert loaded.__code__.co_filename == program.__code__.co_filename
     assert loaded().__code__.co_filename == program.__code__.co_filename
+
+
+def test_the_extra_is_named_where_cloudpickle_is_missing(monkeypatch):
+    _pickler.cache_clear()
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    with pytest.raises(ExtraError, match=r"pip install 'arviz-resampler\[workers\]'"):
+        pack(abs, {})
 
 
 # ---------------------------------------------------------------- what cannot be sent
@@ -193,9 +200,16 @@ def test_a_worker_of_another_version_of_python_is_refused():
     _, report = outcome(Payload("other", data, "3.9.1"))
     assert "and this process 3.9.1: programs can be sent between equal versions only" in str(report.error)
     same = f"{sys.version_info.major}.{sys.version_info.minor}.99"
-    assert outcome(Payload("same", data, same)) == (2, None)
+    assert outcome(Payload("same", data, same)) == (2, Report())
 
 
 def test_programs_that_cannot_be_loaded_are_told():
     _, report = outcome(Payload("cut", cloudpickle.dumps(abs)[:-4]))
     assert str(report.error).startswith("a worker cannot load the programs: ")
+
+
+def test_what_is_known_to_the_worker_only_does_not_end_a_run():
+    data = pickle.dumps(Report()).replace(
+        b"arviz_resampler.workers.worker", b"arviz_resampler.workers.wanted"
+    )
+    assert read(Reply(3, report=data)) == Report()

@@ -7,8 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 import arviz_resampler
 
 ROOT = Path(arviz_resampler.__file__).parents[1]
@@ -65,20 +63,46 @@ def exists(pid):
     return True
 
 
-@pytest.mark.parametrize("whole_group", [False, True], ids=["the driver alone", "as a terminal does"])
-def test_an_interrupt_ends_a_run_and_its_processes(tmp_path, whole_group):
-    folder = tmp_path / "workers"
-    folder.mkdir()
-    script = start(SLEEPING, tmp_path, str(folder), start_new_session=True)
-    deadline = time.monotonic() + 60
-    while len(pids := [int(path.name) for path in folder.iterdir()]) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert len(pids) == 2
+def interrupted(script, send):
+    """What a script said, and how long it took to end."""
     began = time.monotonic()
-    (os.killpg if whole_group else os.kill)(script.pid, signal.SIGINT)
+    send(script.pid, signal.SIGINT)
     out, err = script.communicate(timeout=30)
     took = time.monotonic() - began
     print(f"from the interrupt to the end: {took:.2f} s")
+    return out, err, took
+
+
+def spawned(pid):
+    """Processes that a process has spawned as workers."""
+    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [child for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert condition()
+
+
+def test_an_interrupt_ends_a_run_and_its_processes(tmp_path):
+    folder = tmp_path / "workers"
+    folder.mkdir()
+    script = start(SLEEPING, tmp_path, str(folder))
+    wait_for(lambda: len(list(folder.iterdir())) == 2)
+    out, err, took = interrupted(script, os.kill)
+    assert (out, err) == ("interrupted\n", "")
+    assert took < 5
+    assert not any(exists(int(path.name)) for path in folder.iterdir())
+
+
+def test_ctrl_c_in_a_terminal_is_quiet_while_workers_start(tmp_path):
+    script = start(SLEEPING, tmp_path, str(tmp_path), start_new_session=True)
+    wait_for(lambda: len(spawned(script.pid)) == 2)
+    pids = spawned(script.pid)
+    time.sleep(0.5)  # for the workers to be at their imports
+    out, err, took = interrupted(script, os.killpg)
     assert (out, err) == ("interrupted\n", "")
     assert took < 5
     assert not any(map(exists, pids))
@@ -89,13 +113,10 @@ def test_a_script_without_a_guard_is_told_to_have_one(tmp_path):
     out, err = script.communicate(timeout=60)
     assert script.returncode == 1
     assert out == ""
-    assert (
-        err.rstrip()
-        .splitlines()[-1]
-        .startswith(
-            "arviz_resampler.WorkerError: the worker processes ended while they started. Most often the reason is "
-            "that worker processes run the script again from its beginning"
-        )
+    *_, last = err.rstrip().splitlines()
+    assert last.startswith(
+        "arviz_resampler.WorkerError: the worker processes ended while they started. Most often the reason "
+        "is that worker processes run the script again from its beginning"
     )
     assert 'put it under `if __name__ == "__main__":`' in err
 
