@@ -1,6 +1,7 @@
 """Workers: numbered batches of any task, run by other processes.
 
-Knows concurrent.futures and cloudpickle; nothing of programs, particles or files.
+Knows concurrent.futures, cloudpickle and how many threads torch takes; nothing of programs, particles or
+files.
 
 =====================  ===============================================================================
 executors.py           what a user gives: checked, and how many batches it takes at a time

@@ -182,12 +182,12 @@ class _Run:
 
     def _renew(self, lane: Lane, dead: Mapping[int, BaseException]) -> None:
         """Have the next batch of a lane make another executor."""
-        cause = next(iter(dead.values()))
-        if not lane.has_begun():
-            self._fail(WorkerError(_NOT_BEGUN), cause)
-        elif not lane.can_be_made_again:
-            self._fail(WorkerError(_of_broken(dead)), cause)
+        cause, begun = next(iter(dead.values())), lane.has_begun()
         lane.close(kill=True)
+        if not lane.can_be_made_again:
+            self._fail(WorkerError(_of_broken(dead) + ("" if begun else f". {_NOT_BEGUN}")), cause)
+        elif not begun and not lane.can_begin():
+            self._fail(WorkerError(f"the worker processes ended while they started. {_NOT_BEGUN}"), cause)
 
     def _bury(self, number: int, error: BaseException, *, alone: bool) -> None:
         """Decide when a batch whose worker may have died is tried again, if at all."""
@@ -232,7 +232,7 @@ def _of_task(number: int, reply: Reply, error: BaseException | None) -> Resample
 def _of_executor(number: int, error: BaseException) -> WorkerError:
     """The error of a batch that an executor could not run."""
     if isinstance(error, CancelledError):
-        reason = "it was cancelled; the executor was shut down, or lost its scheduler"
+        reason = "it was canceled; the executor was shut down, or lost its scheduler"
     elif isinstance(error, ModuleNotFoundError):
         reason = f"a worker cannot import the module {error.name!r}; install it where the workers run"
     else:
@@ -240,10 +240,7 @@ def _of_executor(number: int, error: BaseException) -> WorkerError:
     return WorkerError(f"the executor could not run batch {number}: {reason}")
 
 
-_NOT_BEGUN = (
-    f"the worker processes ended while they started. Most often the reason is that {NO_GUARD}. What they "
-    f"printed says more"
-)
+_NOT_BEGUN = f"Where no worker starts, the reason is most often that {NO_GUARD}. What they printed says more"
 
 
 def _of_broken(numbers: Iterable[int]) -> str:

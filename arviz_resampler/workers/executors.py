@@ -89,12 +89,12 @@ def usable(executor: Any) -> Executor:
         raise ArgumentError(
             f"the callable given as executor must make a concurrent.futures.Executor, it made {executor!r}"
         )
+    if state := _state(executor):
+        raise ArgumentError(f"the executor {type(executor).__name__} is {state}: {_GIVE_ANOTHER}")
     if isinstance(executor, ThreadPoolExecutor) or any(
         address.startswith("inproc://") for address in threads_by_worker(executor)
     ):
         raise ArgumentError(_threads(type(executor).__name__))
-    if state := _state(executor):
-        raise ArgumentError(f"the executor {type(executor).__name__} is {state}: {_GIVE_ANOTHER}")
     return executor
 
 
@@ -110,6 +110,8 @@ def _state(executor: Executor) -> str:
     flags = getattr(executor, "_flags", executor)  # loky keeps its state apart
     if getattr(flags, "broken", None) or getattr(flags, "_broken", False):
         return "broken"
+    if getattr(getattr(executor, "_client", None), "status", "") in {"closing", "closed"}:  # of dask
+        return "shut down"
     names = ("shutdown",) if flags is not executor else ("_shutdown_thread", "_shutdown")
     return "shut down" if any(getattr(flags, name, False) is True for name in names) else ""
 
@@ -150,6 +152,9 @@ def interrupts_held() -> Iterator[None]:
 
     They are ended by the one that started them, which has its own when this is left.
     """
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

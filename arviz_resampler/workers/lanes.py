@@ -97,6 +97,17 @@ class Lane:
             return self._began is None or self._began.exception(timeout=_SOON) is None
         return True
 
+    def can_begin(self) -> bool:
+        """Whether a new executor starts a worker, after one that seems to have started none.
+
+        Of a process of our own that is known. Of several workers, the one that was to say that it had started
+        may have ended because another died.
+        """
+        if self._workers.own:
+            return False
+        self._open()
+        return self._began is not None and self._began.exception() is None
+
     def close(self, *, kill: bool) -> None:
         """Let go of the executor: cancel what waits, and shut down what was made here."""
         for future in self.running:

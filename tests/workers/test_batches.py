@@ -1,11 +1,13 @@
 """Numbered batches on other processes: what comes, and what becomes of batches that fail or kill."""
 
 import functools
+import importlib
 import itertools
 import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -268,6 +270,17 @@ def test_no_exception_of_a_task_is_taken_for_a_death(pool, error):
     assert dict(run(pool, abs, range(3))) == {0: 0, 1: 1, 2: 2}
 
 
+def test_a_module_that_workers_lack_is_named(pool, monkeypatch, tmp_path):
+    (tmp_path / "of_the_lab.py").write_text("def simulate(batch):\n    return batch\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    simulate = importlib.import_module("of_the_lab").simulate
+    with pytest.raises(
+        WorkerError, match=r"^a worker cannot import the module 'of_the_lab', which the programs"
+    ):
+        dict(run(pool, lambda batch: simulate(batch), [0]))
+    monkeypatch.delitem(sys.modules, "of_the_lab")
+
+
 def test_a_result_that_cannot_be_sent_back_is_named(pool):
     with pytest.raises(WorkerError, match=r"^the executor could not run batch 2: .*pickle"):
         dict(run(pool, lambda batch: lambda: batch, [2]))
@@ -419,6 +432,33 @@ def test_a_death_that_does_not_happen_again_costs_no_batch():
     assert got == {n: n for n in range(8)}
 
 
+class Unborn(Immediate):
+    """Breaks before a worker has said that it started, as often as is said."""
+
+    times = 0
+
+    def submit(self, fn, /, *args, **kwargs):
+        if type(self).times <= 0:
+            return super().submit(fn, *args)
+        type(self).times -= 1
+        future = Future()
+        future.set_exception(BrokenExecutor("a worker died"))
+        return future
+
+
+def test_workers_that_do_not_start_are_told_from_one_that_dies_before_another_starts(monkeypatch):
+    monkeypatch.setattr(Unborn, "times", 2)  # the word that a worker has started, and a batch
+    assert gathered(run(Unborn, abs)) == ({n: n for n in range(8)}, None)
+    monkeypatch.setattr(Unborn, "times", 99)
+    got, error = gathered(run(Unborn, abs))
+    assert got == {}
+    assert str(error).startswith("the worker processes ended while they started. Where no worker starts, ")
+    got, error = gathered(run(Unborn(), abs))
+    assert got == {}
+    assert "broke with it while it had batches 0, 1, 2 and 3. What had finished stays" in str(error)
+    assert 'put it under `if __name__ == "__main__":`' in str(error)
+
+
 def test_a_callable_that_gives_the_broken_executor_again_is_refused():
     executor = Fragile(lambda number, time: number == 4, [])
     iterator = run(lambda: executor, abs)
@@ -455,9 +495,7 @@ def test_batches_that_an_executor_loses_are_named():
 
     got, error = gathered(run(Losing(), abs, range(3)))
     assert got == {0: 0, 1: 1}
-    assert str(error).startswith(
-        "the executor could not run batch 2: it was cancelled; the executor was shut"
-    )
+    assert str(error).startswith("the executor could not run batch 2: it was canceled; the executor was shut")
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])

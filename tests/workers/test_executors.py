@@ -65,7 +65,8 @@ def test_an_executor_that_is_shut_down_or_broken_is_refused():
     closed, closed_loky = ProcessPoolExecutor(1), loky.ProcessPoolExecutor(1)
     closed.shutdown()
     closed_loky.shutdown()
-    for executor in (closed, closed_loky, Other(_shutdown=True)):
+    client = SimpleNamespace(status="closed", nthreads=None)
+    for executor in (closed, closed_loky, Other(_shutdown=True), Other(_client=client)):
         with pytest.raises(
             ArgumentError, match=f"{type(executor).__name__} is shut down: give one that is open"
         ):

@@ -115,8 +115,8 @@ def test_a_script_without_a_guard_is_told_to_have_one(tmp_path):
     assert out == ""
     *_, last = err.rstrip().splitlines()
     assert last.startswith(
-        "arviz_resampler.WorkerError: the worker processes ended while they started. Most often the reason "
-        "is that worker processes run the script again from its beginning"
+        "arviz_resampler.WorkerError: the worker processes ended while they started. Where no worker "
+        "starts, the reason is most often that worker processes run the script again from its beginning"
     )
     assert 'put it under `if __name__ == "__main__":`' in err
 
