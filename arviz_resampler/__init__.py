@@ -30,6 +30,7 @@ from arviz_resampler.particles.reach import Reach
 from arviz_resampler.particles.top_up import TopUp
 from arviz_resampler.planning import plan
 from arviz_resampler.resampler import Resampler
+from arviz_resampler.simulations import SimulationReport
 from arviz_resampler.sites import Site
 from arviz_resampler.tuning.coverage import Coverage
 from arviz_resampler.tuning.family_guide import FamilyGuide, family
@@ -61,6 +62,7 @@ __all__ = [
     "Resampler",
     "ResamplerError",
     "ResamplerWarning",
+    "SimulationReport",
     "Site",
     "Step",
     "StoreError",

@@ -26,6 +26,7 @@ from arviz_resampler.errors import (
     quoted,
     warn,
 )
+from arviz_resampler.particles.disk import StoredTensor
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.scoring.score_model import score_model
@@ -98,7 +99,7 @@ class Pipeline:
         self.partial, self.vectorize, self.progressbar = partial, vectorize, progressbar
         data = containers.read_data({**particles.data, **observed}, constant, particles.sites, dims, coords)
         self.observed, self.constant = data.observed, data.constant
-        self._coords, self._dims = data.coords, data.dims
+        self.coords, self.dims = data.coords, data.dims
         self._labels = self._make_labels(particles.sites)
         self._said: set[str] = set()
 
@@ -151,7 +152,7 @@ class Pipeline:
         return other
 
     def _make_labels(self, sites: Mapping[str, Site]) -> containers.Labels:
-        return containers.Labels(sites, self._coords, self._dims, {**self.observed, **self.constant})
+        return containers.Labels(sites, self.coords, self.dims, {**self.observed, **self.constant})
 
     # ---------------------------------------------------------------- weights
 
@@ -299,7 +300,8 @@ class Pipeline:
                 arrays[name] = containers.view(column.value)
             else:
                 if name not in shared:
-                    shared[name] = containers.view(column.value)
+                    stays = isinstance(column.value, StoredTensor)
+                    shared[name] = (containers.lazy if stays else containers.view)(column.value)
                 arrays[name] = shared[name]
         return self.labels(scored).particles(arrays)
 

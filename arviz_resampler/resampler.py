@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,39 +14,30 @@ from torch import Tensor
 from arviz_resampler import containers
 from arviz_resampler.analysis.compare import compare
 from arviz_resampler.analysis.comparison import Comparison
-from arviz_resampler.analysis.failures import failures
 from arviz_resampler.analysis.quantities import Statistic
 from arviz_resampler.analysis.sensitivity import power_scaling
 from arviz_resampler.arguments import (
     as_count,
-    as_dims,
-    as_integer,
-    as_mapping,
     as_name,
-    as_names,
-    as_optional,
-    as_positive,
     as_probability,
     as_seed,
     as_variants,
 )
-from arviz_resampler.draws.chooser import global_seed
-from arviz_resampler.errors import ArgumentError, WeightWarning, warn
-from arviz_resampler.particles.guides import as_guide, untouched
-from arviz_resampler.particles.reach import Reach
-from arviz_resampler.particles.simulation import simulate, simulate_one
-from arviz_resampler.particles.top_up import Cache, TopUp
-from arviz_resampler.pipeline import Model, Pipeline
-from arviz_resampler.programs.program import Program
+from arviz_resampler.calls import Call
+from arviz_resampler.errors import WeightWarning, warn
+from arviz_resampler.growing import Growing
+from arviz_resampler.opening import opened
+from arviz_resampler.particles.guides import untouched
+from arviz_resampler.pipeline import Model
+from arviz_resampler.simulations import SimulationReport, fill, simulated, simulated_into
 from arviz_resampler.sites import Site
 from arviz_resampler.tuning.family_guide import FamilyGuide
 from arviz_resampler.tuning.tuner import Tuner
 from arviz_resampler.weights.weights import Weights
+from arviz_resampler.workers import Executors
 
-_ONE_AT_A_TIME = threading.RLock()  # top-ups, of which each goes on from the particles that there are
 
-
-class Resampler:
+class Resampler(Growing):
     """Particles from a guide, simulated once, that show any prior by importance resampling.
 
     Parameters
@@ -94,6 +83,13 @@ class Resampler:
         they must be picklable then.
     progressbar : bool, default True
         Whether to show progress over batches.
+    store : path_like, optional
+        Directory that keeps the particles, with each batch as soon as it is finished. The same call goes on
+        with one that is there. ``num_guide_samples`` is a multiple of ``batch_size`` then, and what is
+        predicted stays on disk.
+    executor : concurrent.futures.Executor, callable or int, optional
+        What runs the batches: an executor of processes, a callable that makes one, also in place of one that
+        broke, or how many processes to start. The particles are the same for any.
 
     Attributes
     ----------
@@ -106,6 +102,10 @@ class Resampler:
         If an argument is not usable as given.
     ProgramError
         If a program cannot be run, or holds something it may not hold.
+    StoreError
+        If the store is one of other particles, or cannot be written.
+    WorkerError
+        If the programs cannot be sent to other processes, or one of these has died.
 
     See Also
     --------
@@ -147,66 +147,135 @@ class Resampler:
         partial: bool = False,
         keep_programs: bool = False,
         progressbar: bool = True,
+        store: str | os.PathLike[str] | None = None,
+        executor: Executors | None = None,
     ) -> None:
-        num_guide_samples = as_count("num_guide_samples", num_guide_samples)
-        batch_size = None if batch_size is None else as_count("batch_size", batch_size)
-        max_plate_nesting = as_optional("max_plate_nesting", max_plate_nesting)
-        if vectorize not in (True, False, "auto"):
-            raise ArgumentError(f'vectorize must be True, False or "auto", got {vectorize!r}')
-        if on_error not in ("raise", "mask"):
-            raise ArgumentError(f'on_error must be "raise" or "mask", got {on_error!r}')
-        drawn_by = as_guide(guide)
-        extended_by = None if simulator is None else Program(simulator, "simulator")
-        given = as_seed(random_seed)
-        coords, dims = as_mapping("coords", coords), as_dims(dims)
-        observed, constant_data = as_mapping("observed", observed), as_mapping("constant_data", constant_data)
-        seed = global_seed() if given is None else given
-        if isinstance(drawn_by, FamilyGuide):
-            drawn_by.warn_thin(num_guide_samples)
-        options: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "vectorize": vectorize}
-        options |= {"on_error": on_error, "progressbar": progressbar}
-        # Observed data without any predictive site has nothing to be compared with; it is kept as it is.
-        particles = simulate(
-            drawn_by,
-            extended_by,
-            num_guide_samples,
-            predictive=frozenset(as_names("predictive", predictive)),
-            data_names=frozenset(observed),
-            **options,
-        )
-        self._keeps = keep_programs
-        self._wanted: tuple[Program, xr.Dataset] | None = None
-        self._cache: Cache | None = Cache(drawn_by, extended_by, particles, options)
-        self.pipeline = Pipeline(
-            particles,
-            seed=seed,
-            seeded=given is not None,
-            partial=partial,
+        call = Call.checked(
+            guide,
+            simulator,
+            num_guide_samples=num_guide_samples,
+            max_plate_nesting=max_plate_nesting,
+            random_seed=random_seed,
+            batch_size=batch_size,
             vectorize=vectorize,
-            progressbar=progressbar,
+            on_error=on_error,
             observed=observed,
-            constant=constant_data,
+            predictive=predictive,
+            constant_data=constant_data,
             coords=coords,
             dims=dims,
+            partial=partial,
+            progressbar=progressbar,
+            executor=executor,
         )
-        if particles.data:  # a whole program: models are likely to be of its kind
-            for part in drawn_by.parts(num_guide_samples, seed):
-                self.pipeline.seen.expect_data(part.program.fn)
-            self.pipeline.seen.expect_data(simulator)
+        self._keeps, self._wanted = keep_programs, None
+        self.pipeline, self._cache = simulated(call) if store is None else simulated_into(call, store)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Most programs do not pickle.
-        kept = {} if self._keeps else {"_cache": None, "_wanted": None}
-        return {**self.__dict__, **kept}
+    @classmethod
+    def open(
+        cls,
+        store: str | os.PathLike[str],
+        *,
+        incomplete: bool = False,
+        check: bool = False,
+        progressbar: bool = True,
+    ) -> Resampler:
+        """The particles of a store, without the programs that they come from.
 
-    def _programs(self) -> Cache:
-        """The particles with the programs that they come from."""
-        if self._cache is None:
-            raise ArgumentError(
-                "a Resampler that was pickled or copied has no programs to run: make it again, with "
-                "keep_programs=True"
-            )
-        return self._cache
+        Parameters
+        ----------
+        store : path_like
+            The directory.
+        incomplete : bool, default False
+            Whether to take what is there where batches are missing.
+        check : bool, default False
+            Whether to read everything, and compare it with its checksums.
+        progressbar : bool, default True
+            Whether to show progress of models that run one particle at a time.
+
+        Returns
+        -------
+        Resampler
+            All that it does without simulating; what is predicted stays on disk.
+
+        Raises
+        ------
+        StoreError
+            If there is no store, batches are missing, or what is there is not as it was written.
+
+        Warns
+        -----
+        StoreWarning
+            If batches are missing with ``incomplete=True``.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import pyro, pyro.distributions as dist
+        >>> def prior(scale):
+        ...     return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "particles.zarr")
+        ...     made = Resampler(prior(10.0), num_guide_samples=4096, random_seed=0, store=path)
+        ...     float(Resampler.open(path).weigh(prior(3.0)).ess) == float(made.weigh(prior(3.0)).ess)
+        True
+        """
+        found = cls.__new__(cls)
+        pipeline = opened(store, incomplete=incomplete, check=check, progressbar=progressbar)
+        vars(found).update(pipeline=pipeline, _keeps=False, _wanted=None, _cache=None)
+        return found
+
+    @staticmethod
+    def simulate(
+        guide: Any,
+        simulator: Callable[[], Any] | None = None,
+        *,
+        store: str | os.PathLike[str],
+        shard: str | None = None,
+        **options: Any,
+    ) -> SimulationReport:
+        """Fill a store, or a share of it, as one of several tasks that know nothing of each other.
+
+        Parameters
+        ----------
+        guide, simulator
+            As of a Resampler.
+        store : path_like
+            The directory; the first task makes it.
+        shard : str, optional
+            Which batches: "3/100" are those whose number leaves 3 when divided by 100. All if absent.
+        **options
+            All others of a Resampler, ``num_guide_samples`` among them; a shard needs ``random_seed``.
+
+        Returns
+        -------
+        SimulationReport
+            What is done and what is missing. Once nothing is, :meth:`open` gives a Resampler.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument is not usable, or a shard has no seed.
+        ProgramError
+            If a program cannot be run.
+        StoreError
+            If the store is one of other particles, cannot be written, or its shard is being written.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import pyro, pyro.distributions as dist
+        >>> def guide():
+        ...     pyro.sample("mu", dist.Normal(0.0, 10.0))
+        >>> options = {"num_guide_samples": 400, "batch_size": 100, "random_seed": 0, "progressbar": False}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "particles.zarr")
+        ...     for shard in ("0/2", "1/2"):
+        ...         print(Resampler.simulate(guide, store=path, shard=shard, **options).missing)
+        (1, 3)
+        ()
+        """
+        return fill(Call.checked(guide, simulator, **options), store, shard=shard)[2]
 
     @property
     def sites(self) -> dict[str, Site]:
@@ -246,52 +315,6 @@ class Resampler:
             If a log ratio is NaN at a particle.
         """
         return self.pipeline.score(model).weights
-
-    def simulate_one(self, particle: int) -> dict[str, Tensor]:
-        """Run guide and simulator once more for one particle, to look into them with a debugger.
-
-        Parameters
-        ----------
-        particle : int
-            Its number, from 0 to N - 1.
-
-        Returns
-        -------
-        dict of str to Tensor
-            The values of all sites, shape ``(*plates, *event)``. What ran one particle at a time runs from
-            the stream of this particle; what was drawn for all at once keeps its values.
-
-        Raises
-        ------
-        ArgumentError
-            If there is no such particle, or the Resampler was pickled and has no programs.
-        ProgramError
-            If the run of this particle fails, as it did for a Resampler with ``on_error="mask"``.
-
-        Examples
-        --------
-        >>> import pyro, pyro.distributions as dist
-        >>> def guide():
-        ...     return pyro.sample("mu", dist.Normal(0.0, 1.0))
-        >>> resampler = Resampler(guide, num_guide_samples=100, random_seed=0)
-        >>> one = resampler.simulate_one(7)
-        >>> one["mu"].shape
-        torch.Size([])
-        """
-        cache = self._programs()
-        particles = self.pipeline.particles
-        n = particles.num_particles
-        number = as_integer("particle", particle, 0, n - 1, f"an integer from 0 to {n - 1}")
-        programs = cache.guide, cache.simulator
-        return simulate_one(*programs, particles, seed=self.pipeline.seed, particle=number)
-
-    @property
-    def failures(self) -> pd.DataFrame:
-        """Particles whose run failed, kept by ``on_error="mask"``.
-
-        A row for each, by its number: ``error``, what it raised, then each scalar that the guide drew for it.
-        """
-        return failures(self.pipeline)
 
     # ---------------------------------------------------------------- draws
 
@@ -407,206 +430,6 @@ class Resampler:
             ranges = {name: (range_.low, range_.high) for name, range_ in guide.ranges.items()}
         count = as_count("num_samples", num_samples)
         return Tuner(make_model, count, ranges, self)
-
-    # ---------------------------------------------------------------- more particles
-
-    def top_up(
-        self,
-        model: Model,
-        ess: float = 1000,
-        *,
-        at_most: int | None = None,
-        simulator: Callable[[], Any] | None = None,
-    ) -> TopUp:
-        """Simulate more particles where a model is, until it has an effective sample size.
-
-        As many particles as that takes are drawn from the model itself, simulated, and added to the others;
-        all are weighted by the mixture of guide and model. No model loses effective particles by it. Draws
-        of a model move as far as its weights do. Tuners see the new particles.
-
-        Parameters
-        ----------
-        model : callable
-            Pyro program without arguments that draws the guide's latents.
-        ess : float, default 1000
-            The effective sample size that the model is to have.
-        at_most : int, optional
-            How many particles may be added.
-        simulator : callable, optional
-            What extends the new particles; that of the Resampler if absent.
-
-        Returns
-        -------
-        TopUp
-            What was done: particles added, ESS before and after, seconds.
-
-        Raises
-        ------
-        ArgumentError
-            If an argument is not usable, or the Resampler was pickled and has no programs.
-        ProgramError
-            If the model cannot be drawn from, as one with a ``pyro.factor``.
-        MismatchError
-            If it does not draw what the particles have, or changes the simulator.
-
-        Notes
-        -----
-        n new particles beside N leave the effective sample size ``1 / E_p[1 / (n + N * q / p)]``, which draws
-        of the model tell before anything is simulated; at most ``ess`` less the one that there is are needed.
-
-        Examples
-        --------
-        >>> import pyro, pyro.distributions as dist
-        >>> def prior(mean, sd):
-        ...     return lambda: pyro.sample("mu", dist.Normal(mean, sd))
-        >>> resampler = Resampler(prior(0.0, 1.0), num_guide_samples=10_000, random_seed=0)
-        >>> bool(resampler.weigh(prior(8.0, 0.5)).ess < 10)
-        True
-        >>> resampler.top_up(prior(8.0, 0.5), ess=500).num_added
-        500
-        >>> bool(resampler.weigh(prior(8.0, 0.5)).ess > 475)
-        True
-        """
-        start = time.perf_counter()
-        with _ONE_AT_A_TIME:
-            count, cache = self._count(model, ess, at_most), self._programs()
-            before = self.pipeline.score(model).weights.ess
-            if count:
-                if simulator is not None:
-                    cache = replace(cache, simulator=Program(simulator, "simulator"))
-                self._take(cache.topped_up(Program(model, "model", cache.particles.params), count))
-            after = self.pipeline.score(model).weights.ess
-        return TopUp(count, before, after, time.perf_counter() - start)
-
-    def _count(self, model: Model, ess: float, at_most: int | None) -> int:
-        """How many particles a top-up adds."""
-        most = None if at_most is None else as_count("at_most", at_most)
-        count = self.reach(model, ess).num_needed
-        return count if most is None else min(count, most)
-
-    def _take(self, cache: Cache) -> None:
-        """Go on with more particles."""
-        self._cache = replace(cache, simulator=self._programs().simulator)
-        self.pipeline = self.pipeline.with_particles(cache.particles)
-        self._wanted = None
-
-    def wanted(self, model: Model, ess: float = 1000, *, at_most: int | None = None) -> xr.Dataset:
-        """Latents of the particles that a top-up would add, to be simulated elsewhere.
-
-        Parameters
-        ----------
-        model, ess, at_most
-            As of :meth:`top_up`.
-
-        Returns
-        -------
-        Dataset
-            What the model draws, with the dim ``particle``, numbered after the particles that there are.
-            :meth:`extend` takes what a simulation makes of it.
-
-        Raises
-        ------
-        ArgumentError
-            If an argument is not usable, the Resampler was pickled and has no programs, or the model has
-            enough effective particles.
-        ProgramError
-            If the model cannot be drawn from.
-        MismatchError
-            If it does not draw what the particles have, or changes the simulator.
-
-        Examples
-        --------
-        >>> import pyro, pyro.distributions as dist
-        >>> def prior(mean):
-        ...     return lambda: pyro.sample("mu", dist.Normal(mean, 1.0))
-        >>> def simulator():
-        ...     pyro.sample("y", dist.Normal(prior(0.0)(), 0.1))
-        >>> resampler = Resampler(prior(0.0), simulator, num_guide_samples=2000, random_seed=0)
-        >>> latents = resampler.wanted(prior(9.0), ess=200)
-        >>> results = latents.assign(y=latents["mu"] + 0.1)  # of a simulator that is no Pyro program
-        >>> resampler.extend(results).num_added
-        200
-        """
-        count = self._count(model, ess, at_most)
-        if not count:
-            raise ArgumentError(
-                f"the model has an effective sample size of {ess:g} or more: nothing is wanted"
-            )
-        cache = self._programs()
-        program = Program(model, "model", cache.particles.params)
-        latents = self.pipeline.new_latents(cache.latents(program, count))
-        self._wanted = program, latents
-        return latents.copy(deep=True)
-
-    def extend(self, results: Mapping[str, Any] | xr.Dataset) -> TopUp:
-        """Add the particles that ``wanted`` has named, simulated elsewhere.
-
-        Parameters
-        ----------
-        results : Dataset or mapping of str to array_like
-            All sites that the simulator adds, particles first or as the dim ``particle``; NaN for a run that
-            failed. Latents may be among them, and are compared.
-
-        Returns
-        -------
-        TopUp
-            What was done.
-
-        Raises
-        ------
-        ArgumentError
-            If nothing was wanted, or a result is missing, of another shape, or of other particles.
-        """
-        start = time.perf_counter()
-        if self._wanted is None:
-            raise ArgumentError("nothing is wanted: call wanted first, and simulate what it returns")
-        program, latents = self._wanted
-        with _ONE_AT_A_TIME:
-            cache, count = self._programs(), latents.sizes["particle"]
-            drawn = cache.latents(program, count)
-            if not self.pipeline.new_latents(drawn).equals(latents):
-                raise ArgumentError(
-                    "the model draws other values than when they were wanted: a value that it reads has "
-                    "changed since. Call wanted again, and simulate what it returns."
-                )
-            names = cache.missing(drawn)
-            values = self.pipeline.simulated(latents, results, names)
-            before = self.pipeline.score(program.fn).weights.ess
-            self._take(cache.extended(program, drawn, values))
-            after = self.pipeline.score(program.fn).weights.ess
-        return TopUp(count, before, after, time.perf_counter() - start)
-
-    def reach(self, model: Model, ess: float = 1000, *, num_draws: int = 1000) -> Reach:
-        """How far the particles reach into a model, by draws of the model; runs no simulator.
-
-        Parameters
-        ----------
-        model : callable
-            Pyro program without arguments that draws the guide's latents.
-        ess : float, default 1000
-            The effective sample size that the model is to have.
-        num_draws : int, default 1000
-            How many draws of the model tell it.
-
-        Returns
-        -------
-        Reach
-            ``ess``, the effective sample size that is expected, and ``num_needed``, how many particles a
-            top-up would simulate: at most what is missing.
-
-        Raises
-        ------
-        ArgumentError
-            If ``ess`` is no positive number, or the Resampler was pickled and has no programs.
-        ProgramError
-            If the model cannot be drawn from, as one with a ``pyro.factor``.
-        MismatchError
-            If it does not draw what the particles have, or changes the simulator.
-        """
-        cache, wish = self._programs(), as_positive("ess", ess)
-        num_draws = as_count("num_draws", num_draws)
-        self.pipeline.drawable(model)
-        return cache.reach(Program(model, "model", cache.particles.params), wish, num_draws)
 
     # ---------------------------------------------------------------- numbers, and variants side by side
 

@@ -8,7 +8,7 @@ tables.py       tables of weighted numbers and of contrasts
 report.py       columns, print and warning of numbers that may not be reliable
 estimates.py    a weighted estimate and its Monte Carlo error
 distances.py    how far apart two weightings are
-quantities.py   the scalars of a particle dataset, and statistics of it
+quantities.py   variables of a particle dataset, and statistics of it; elements.py their scalars
 failures.py     particles that could not be simulated
 sensitivity.py  power-scaling of one site's prior
 ==============  ======================================================================================

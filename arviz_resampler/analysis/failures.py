@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from arviz_resampler.analysis.quantities import Elements, row_labels
+from arviz_resampler.analysis.elements import Elements, row_labels
 from arviz_resampler.pipeline import Pipeline
 
 

@@ -6,7 +6,7 @@ Knows xarray; nothing of weights or programs.
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,13 +14,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from arviz_resampler.analysis.elements import MOST, PARTICLE, Elements, Floats, row_labels
 from arviz_resampler.arguments import as_mapping, as_names
 from arviz_resampler.errors import ArgumentError, DrawWarning, quoted, suggestion, warn
 
-Floats = NDArray[np.float64]
 Statistic = Callable[[xr.Dataset], xr.DataArray]
 
-_PARTICLE = "particle"
+_TRIED = 4  # particles that a statistic is asked for one by one
 
 
 def split_statistic(statistic: Any) -> tuple[Any, Mapping[str, Statistic]]:
@@ -70,27 +70,7 @@ def evaluate(
             raise ArgumentError(
                 f"{name!r} has dtype {array.dtype}, which has no mean: turn it into real numbers"
             )
-    return {name: Elements(name, array.transpose(_PARTICLE, ...)) for name, array in found.items()}
-
-
-def row_labels(arrays: Iterable[tuple[str, Elements]]) -> dict[tuple[str, str], str]:
-    """Labels of rows by array and element: as the element has them, but for those that two would share.
-
-    A scalar ``theta[0]`` beside a vector ``theta`` keeps its label; the element of the vector is
-    ``theta[0] (2)``.
-    """
-    pairs = dict.fromkeys((name, label) for name, elements in arrays for label in elements)
-    labels = {(name, label): label for name, label in pairs if name == label}
-    taken = set(labels.values())
-    for name, label in pairs:
-        row, count = label, 1
-        while (name, label) not in labels:
-            if row not in taken:
-                labels[name, label] = row
-                taken.add(row)
-            count += 1
-            row = f"{label} ({count})"
-    return labels
+    return {name: Elements(name, array.transpose(PARTICLE, ...)) for name, array in found.items()}
 
 
 def _names(dataset: xr.Dataset, var_names: str | Sequence[str] | None) -> list[str]:
@@ -113,18 +93,18 @@ def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
             f"the statistic {name!r} must be a function of the particle dataset, got {function!r}"
         )
     try:
-        array = function(dataset.copy())  # what it assigns is its own
+        array = _applied(function, dataset)
     except Exception as error:
         error.add_note(f"raised by the statistic {name!r}, a function of the particle dataset")
         raise
     if not isinstance(array, xr.DataArray):
         raise ArgumentError(f"the statistic {name!r} must return a DataArray, got {array!r}")
-    if _PARTICLE not in array.dims:
+    if PARTICLE not in array.dims:
         raise ArgumentError(
             f"the statistic {name!r} has dims {array.dims}, without 'particle': reduce over other dims "
             f"only, as in .mean('school'). The weighted mean over particles is taken afterwards."
         )
-    count, n = array.sizes[_PARTICLE], dataset.sizes[_PARTICLE]
+    count, n = array.sizes[PARTICLE], dataset.sizes[PARTICLE]
     if count != n:
         raise ArgumentError(
             f"the statistic {name!r} has {count} values along 'particle', but there are {n} particles, of "
@@ -132,7 +112,7 @@ def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
         )
     _check_order(name, array, dataset)
     if array.dtype.kind == "f":
-        bad = ~np.isfinite(array.transpose(_PARTICLE, ...).values.reshape(n, -1)).all(axis=1)
+        bad = ~np.isfinite(array.transpose(PARTICLE, ...).values.reshape(n, -1)).all(axis=1)
         if bad.any():
             raise ArgumentError(
                 f"the statistic {name!r} is NaN or infinite for {int(bad.sum())} of {n} particles; replace "
@@ -141,17 +121,65 @@ def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
     return array
 
 
+def _applied(function: Statistic, dataset: xr.Dataset) -> Any:
+    """A statistic of all particles; of a large dataset by parts, where it takes each particle by itself."""
+    n = dataset.sizes[PARTICLE]
+    length = max(1, n * MOST // max(1, dataset.nbytes))
+    if length >= n:
+        return function(dataset.copy())  # what it assigns is its own
+
+    def of(rows: slice) -> Any:
+        return function(dataset.isel({PARTICLE: rows}))
+
+    first = of(slice(0, length))
+    few = [slice(0, (length + 1) // 2), *(slice(i, i + 1) for i in range(min(length, _TRIED)))]
+    if not all(_agrees(of(rows), first, rows) for rows in few):
+        return function(dataset.copy())
+    rest = [of(slice(i, i + length)) for i in range(length, n, length)]
+    return xr.concat([first, *rest], PARTICLE)
+
+
+def _agrees(part: Any, whole: Any, rows: slice) -> bool:
+    """Whether some particles have by themselves what they have among others."""
+    return (
+        isinstance(part, xr.DataArray)
+        and isinstance(whole, xr.DataArray)
+        and PARTICLE in whole.dims
+        and part.identical(whole.isel({PARTICLE: rows}))
+    )
+
+
+def _slices(array: xr.DataArray) -> Iterator[slice]:
+    """Particles of an array that are looked at together."""
+    n = array.sizes[PARTICLE]
+    length = max(1, n * MOST // max(1, array.nbytes))
+    return (slice(i, i + length) for i in range(0, n, length))
+
+
 def _lost(dataset: xr.Dataset) -> dict[str, NDArray[np.bool_]]:
     """Particles with a NaN that others do not have there, by variable: their runs failed."""
     lost = {}
     for name, array in dataset.data_vars.items():
-        values = array.transpose(_PARTICLE, ...).values
-        if values.dtype.kind == "f" and values.size and np.isnan(values.min()):
-            nan = np.isnan(values.reshape(len(values), -1))
-            bad = nan[:, ~nan.all(axis=0)].any(axis=1)
-            if bad.any():
-                lost[str(name)] = bad
+        if array.dtype.kind == "f" and array.size and (bad := _nan(array.transpose(PARTICLE, ...))).any():
+            lost[str(name)] = bad
     return lost
+
+
+def _nan(array: xr.DataArray) -> NDArray[np.bool_]:
+    """Particles with a NaN that others do not have there."""
+    found = np.zeros(array.sizes[PARTICLE], bool)
+    always = np.ones(math.prod(array.shape[1:]), bool)
+    some: list[tuple[slice, NDArray[np.bool_]]] = []
+    for rows in _slices(array):
+        values = array[rows].values
+        if np.isnan(values.min()):
+            some.append((rows, np.isnan(values.reshape(len(values), -1))))
+            always &= some[-1][1].all(axis=0)
+        else:
+            always[:] = False
+    for rows, nan in some:
+        found[rows] = nan[:, ~always].any(axis=1)
+    return found
 
 
 def _decided(
@@ -177,7 +205,7 @@ def _decided(
         f"NaN there: its mean is between bounds",
         DrawWarning,
     )
-    return array.where(xr.DataArray(~open_, dims=_PARTICLE))
+    return array.where(xr.DataArray(~open_, dims=PARTICLE))
 
 
 def _needs(function: Statistic, dataset: xr.Dataset, names: list[str], array: xr.DataArray) -> bool:
@@ -191,9 +219,9 @@ def _needs(function: Statistic, dataset: xr.Dataset, names: list[str], array: xr
 
 def _check_order(name: str, array: xr.DataArray, dataset: xr.Dataset) -> None:
     """Refuse a statistic whose coords say that its particles are others, or in another order."""
-    if _PARTICLE not in array.indexes:
+    if PARTICLE not in array.indexes:
         return
-    wanted, found = dataset.indexes[_PARTICLE], array.indexes[_PARTICLE]
+    wanted, found = dataset.indexes[PARTICLE], array.indexes[PARTICLE]
     if found.equals(wanted):
         return
     if found.is_unique and found.isin(wanted).all():
@@ -201,45 +229,6 @@ def _check_order(name: str, array: xr.DataArray, dataset: xr.Dataset) -> None:
     else:
         what = "with coords that are not theirs: keep the coords, or leave them out"
     raise ArgumentError(f"the statistic {name!r} has the dim 'particle' {what}")
-
-
-class Elements:
-    """The scalars of an array of particles, by a label such as ``y[a]``; each is made when asked for.
-
-    Parameters
-    ----------
-    name : str
-        Of the array.
-    array : DataArray
-        The particles as its first dim.
-    """
-
-    def __init__(self, name: str, array: xr.DataArray) -> None:
-        dims = [str(dim) for dim in array.dims if dim != _PARTICLE]
-        axes = [_labels(array, dim) for dim in dims]
-        labels = [", ".join(part) for part in itertools.product(*axes)]
-        if len(set(labels)) < len(labels):  # commas in labels: the numbers of the places tell them apart
-            axes = [list(map(str, range(array.sizes[dim]))) for dim in dims]
-            labels = [", ".join(part) for part in itertools.product(*axes)]
-        self.array = array
-        self._column = {f"{name}[{label}]" if dims else name: i for i, label in enumerate(labels)}
-        self._flat = array.values.reshape(array.sizes[_PARTICLE], len(labels))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._column)
-
-    def __contains__(self, label: object) -> bool:
-        return label in self._column
-
-    def __getitem__(self, label: str) -> Floats:
-        return self._flat[:, self._column[label]].astype(np.float64)
-
-
-def _labels(array: xr.DataArray, dim: str) -> list[str]:
-    """Labels along a dim: its coordinate where that tells the places apart, else their numbers."""
-    places = [str(i) for i in range(array.sizes[dim])]
-    labels = [str(label) for label in array[dim].values] if dim in array.coords else places
-    return labels if len(set(labels)) == len(labels) else places
 
 
 def each_quantity(
@@ -260,8 +249,7 @@ def each_quantity(
             elements = found[id(dataset)].get(name)
             if elements is None:
                 continue
-            data = elements.array.data
-            variants = next((variants for variants, known in sharing if known.array.data is data), None)
+            variants = next((variants for variants, known in sharing if known.is_same(elements)), None)
             if variants is None:
                 sharing.append(([variant], elements))
             else:

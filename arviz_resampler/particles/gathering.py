@@ -14,6 +14,7 @@ from torch import Tensor
 from arviz_resampler.errors import DrawWarning, MismatchError, ProgramError, quoted, warn
 from arviz_resampler.particles.checks import Batch
 from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.sites import Site
 
 
 class Gathered:
@@ -27,7 +28,7 @@ class Gathered:
         self.failed: dict[int, str] = {}
         self.singly: dict[int, list[tuple[range, tuple[bool, bool]]]] = {}  # by part, in the order of batches
         self.num_particles = num_particles
-        self._bad: dict[str, tuple[int, str]] = {}
+        self.bad: dict[str, tuple[int, str]] = {}
         self._first = first
 
     def add(self, batch: Batch, number: int, part: int) -> None:
@@ -46,17 +47,22 @@ class Gathered:
             _store(self.columns, batch.columns, start, n, part)
         self.failed |= {start + i: what for i, what in batch.failed.items()}
         for name, (bad, text) in batch.bad.items():
-            self._bad[name] = self._bad.get(name, (0, ""))[0] + bad, text
+            self.bad[name] = self.bad.get(name, (0, ""))[0] + bad, text
 
     def check(self) -> None:
         """Say where values are missing because of invalid parameters or draws."""
-        for name, (count, text) in self._bad.items():
-            if count == self.num_particles:
-                raise ProgramError(f"site {name!r} has no valid value in any particle: {text}")
-            warn(
-                f"site {name!r}: {text} for {count} of {self.num_particles} particles; their values are NaN",
-                DrawWarning,
-            )
+        warn_bad(self.bad, self.num_particles)
+
+
+def warn_bad(bad: Mapping[str, tuple[int, str]], num_particles: int) -> None:
+    """Say for how many particles a site has no valid value, and why."""
+    for name, (count, text) in bad.items():
+        if count == num_particles:
+            raise ProgramError(f"site {name!r} has no valid value in any particle: {text}")
+        warn(
+            f"site {name!r}: {text} for {count} of {num_particles} particles; their values are NaN",
+            DrawWarning,
+        )
 
 
 def _empty(column: CachedSite, num_particles: int) -> CachedSite:
@@ -83,19 +89,8 @@ def _store(
 ) -> None:
     if part:
         _check_alike(into, columns, part)
-    if into.keys() != columns.keys():
-        odd = into.keys() ^ columns.keys()
-        raise ProgramError(
-            f"site {quoted(odd)} is in some batches and not in others: every particle "
-            f"must have the same sites"
-        )
+    check_same({name: c.site for name, c in into.items()}, {name: c.site for name, c in columns.items()})
     for name, column in columns.items():
-        if column.site != into[name].site:
-            raise ProgramError(
-                f"site {name!r} has shape {column.site.shape} and dtype {column.site.dtype} in one "
-                f"batch, {into[name].site.shape} and {into[name].site.dtype} in another: every particle "
-                f"must have the same"
-            )
         kept = into[name]
         if kept.support != column.support:  # what one guide draws another one may not
             kept = into[name] = replace(kept, support=None)
@@ -108,6 +103,21 @@ def _store(
         for here, new in pairs:
             if here is not None and new is not None:
                 here[start : start + n] = new
+
+
+def check_same(known: Mapping[str, Site], sites: Mapping[str, Site]) -> None:
+    """Refuse a batch whose sites are others than those of the first."""
+    if known.keys() != sites.keys():
+        raise ProgramError(
+            f"site {quoted(known.keys() ^ sites.keys())} is in some batches and not in others: every "
+            f"particle must have the same sites"
+        )
+    for name, site in sites.items():
+        if site != known[name]:
+            raise ProgramError(
+                f"site {name!r} has shape {site.shape} and dtype {site.dtype} in one batch, "
+                f"{known[name].shape} and {known[name].dtype} in another: every particle must have the same"
+            )
 
 
 def _check_alike(into: Mapping[str, CachedSite], columns: Mapping[str, CachedSite], part: int) -> None:

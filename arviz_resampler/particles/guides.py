@@ -7,6 +7,7 @@ Knows programs; nothing of batches, models or weights.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -181,6 +182,28 @@ class ToppedUp:
         return mixed([before, of_model], (self.num_particles, self.num_added))
 
 
+@dataclass(frozen=True)
+class Repeated:
+    """A guide that has its shares in each batch, so that batches do not depend on how many there are."""
+
+    guide: Guide
+    batch_size: int
+
+    def parts(self, num_particles: int, seed: int) -> list[Part]:
+        """Those of one batch after the other."""
+        return [
+            part for number in range(num_particles // self.batch_size) for part in self.of_batch(number, seed)
+        ]
+
+    def of_batch(self, number: int, seed: int) -> list[Part]:
+        """Who draws which particles of a batch."""
+        return self.guide.parts(self.batch_size, derived_seed(seed, f"batch {number}"))
+
+    def blocks(self, evaluate: Evaluate, num_particles: int) -> Blocks:  # noqa: ARG002 - of all guides
+        """Those of one batch: all have the same density."""
+        return self.guide.blocks(evaluate, self.batch_size)
+
+
 def extended_by(guide: Guide, simulator: Program | None, particle: int) -> Program | None:
     """What has extended a particle: the simulator of a top-up, or of all others."""
     while isinstance(guide, ToppedUp):
@@ -191,8 +214,8 @@ def extended_by(guide: Guide, simulator: Program | None, particle: int) -> Progr
 
 
 def untouched(guide: Guide) -> Guide:
-    """A guide without what was topped up."""
-    while isinstance(guide, ToppedUp):
+    """A guide without what was topped up, and whatever its batches."""
+    while isinstance(guide, ToppedUp | Repeated):
         guide = guide.guide
     return guide
 
@@ -233,6 +256,11 @@ def as_guide(given: Any, role: str = "guide") -> Guide:
     if hasattr(given, "parts") and hasattr(given, "blocks"):
         return given  # type: ignore[no-any-return]
     return Single(Program(given, role))
+
+
+def derived_seed(seed: int, what: str) -> int:
+    """A seed that belongs to another one, for something else."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{what}".encode(), digest_size=7).digest(), "little")
 
 
 def apportioned(shares: Sequence[float], total: int) -> tuple[int, ...]:

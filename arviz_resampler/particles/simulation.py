@@ -5,15 +5,19 @@ Knows programs and records; nothing of weights, draws or containers.
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from arviz_resampler.mapping.streams import generators_kept
-from arviz_resampler.particles.batches import Looked, drawers
 from arviz_resampler.particles.checks import (
+    Batch,
+    Run,
     check_factors,
     check_structure,
     mark_failed,
@@ -24,10 +28,12 @@ from arviz_resampler.particles.checks import (
 from arviz_resampler.particles.gathering import Gathered, with_roles
 from arviz_resampler.particles.guides import Guide, Single, Sites, extended_by
 from arviz_resampler.particles.log_q import evaluator, with_blocks
+from arviz_resampler.particles.looking import Looked, drawers
 from arviz_resampler.particles.particles import Particles, Ran
 from arviz_resampler.programs.columns import CachedSite, select
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
 from arviz_resampler.programs.runner import Runner
+from arviz_resampler.workers import Workers, run_batches
 
 
 @plain_tensors()
@@ -43,6 +49,7 @@ def simulate(
     vectorize: bool | str,
     on_error: str,
     progressbar: bool,
+    workers: Workers | None = None,
     first: int = 0,
 ) -> Particles:
     """Draw particles from a guide and extend them by a simulator, a batch at a time.
@@ -50,21 +57,21 @@ def simulate(
     ``data_names`` are those of observed data: predictive sites, or data that no site predicts where
     the programs predict nothing. ``first`` is the number of the first particle.
     """
-    chosen, predictive = predictive, predictive | data_names
     options: dict[str, Any] = {"vectorize": vectorize, "on_error": on_error, "progressbar": progressbar}
-    end = first + num_particles
-    parts = drawers(guide.parts(num_particles, seed), first, end, predictive, options)
-    replayed = None if simulator is None else Runner(simulator, end, predictive, **options)
+    end, names = first + num_particles, predictive | data_names
+    parts = drawers(guide.parts(num_particles, seed), first, end, names, options)
+    replayed = None if simulator is None else Runner(simulator, end, names, **options)
     looked = Looked.at(parts, replayed, seed=seed, batch_size=batch_size, masks=on_error == "mask")
-    gathered = Gathered(num_particles, first)
-    batches = looked.batches()
+    batches, gathered = looked.batches(), Gathered(num_particles, first)
+    if workers is not None:
+        predictive = structured(looked.few(masks=on_error == "mask")[0], predictive, data_names)
     quiet = not progressbar or len(batches) == 1
-    for i, start, n in tqdm(batches, desc="Simulating", unit="batch", disable=quiet):
-        run, batch = looked.draw(i, start, n)
-        if not gathered.columns:
-            predictive -= unpredicted(run, chosen, data_names)
-            check_structure(run, predictive)
-        gathered.add(batch, start, i)
+    drawn = _drawn(looked, batches, workers)
+    for number, run, batch in tqdm(drawn, desc="Simulating", unit="batch", total=len(batches), disable=quiet):
+        if run is not None and not gathered.columns:
+            predictive = structured(run, predictive, data_names)
+        part, start, _ = batches[number]
+        gathered.add(batch, start, part)
         del run, batch
     gathered.check()
     columns, failed, joint = finished(gathered, guide, looked, predictive, vectorize)
@@ -76,6 +83,31 @@ def simulate(
     return Particles(
         columns, gathered.data, num_particles, failed, ran, joint, looked.params[0], gathered.failed
     )
+
+
+def structured(run: Run, predictive: frozenset[str], data_names: frozenset[str]) -> frozenset[str]:
+    """Check the sites of a first run; those that are predictive."""
+    found = (predictive | data_names) - unpredicted(run, predictive, data_names)
+    check_structure(run, found)
+    return found
+
+
+def _drawn(
+    looked: Looked, batches: list[tuple[int, int, int]], workers: Workers | None
+) -> Iterator[tuple[int, Run | None, Batch]]:
+    """Batches by their places in the list, as they come."""
+    if workers is None:
+        yield from ((number, *looked.draw(*batch)) for number, batch in enumerate(batches))
+        return
+    # Plain bytes, since torch would hand memory over that ends with the worker.
+    task = partial(_as_bytes, looked, batches)
+    for number, found in run_batches(workers, task, range(len(batches)), parts=looked.programs()):
+        yield number, None, pickle.loads(found)
+
+
+def _as_bytes(looked: Looked, batches: list[tuple[int, int, int]], number: int) -> bytes:
+    with plain_tensors():
+        return pickle.dumps(looked.draw(*batches[number])[1])
 
 
 class Finished(NamedTuple):

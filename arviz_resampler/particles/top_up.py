@@ -5,7 +5,6 @@ Knows guides and how particles are simulated; nothing of weights or draws.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from arviz_resampler.particles.guides import (
     Single,
     ToppedUp,
     add,
+    derived_seed,
     mixed,
     regrouped,
     untouched,
@@ -88,7 +88,7 @@ class Cache:
         """How far the particles reach into a model, and how many new ones leave an effective sample size."""
         model = self._latents_of(model)
         self._check_same_guide()
-        drawn = self._draw(model, None, num_draws, seed=_other_seed(self.options["seed"]))
+        drawn = self._draw(model, None, num_draws, seed=derived_seed(self.options["seed"], "top up"))
         self._check(drawn)
         n = self.particles.num_particles
         log_p = self._log_densities(drawn)
@@ -270,11 +270,6 @@ def _check_axes(name: str, old: Site, new: Site) -> None:
             f"site {name!r} has dims {found} in what is to be added, but {wanted} in the particles: write it "
             f"with the same plates in the same order"
         )
-
-
-def _other_seed(seed: int) -> int:
-    """A seed whose draws are none of the particles'."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}/top up".encode(), digest_size=7).digest(), "little")
 
 
 def _joined(name: str, old: CachedSite, new: Columns) -> CachedSite:

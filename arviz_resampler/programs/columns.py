@@ -85,6 +85,11 @@ def select(columns: Columns, index: slice | Tensor) -> dict[str, CachedSite]:
     }
 
 
+def in_memory(value: Tensor) -> Tensor:
+    """Values, read where they are on disk."""
+    return value if type(value) is Tensor else value.clone()
+
+
 def example(value: Tensor, which: Tensor) -> str:
     """The first of the flagged particles, as it is shown in messages."""
     first = value[int(which.nonzero()[0])].flatten()[:3].tolist()

@@ -20,7 +20,7 @@ from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, to_rank, unmapped
 from arviz_resampler.mapping.particle_mode import ParticleMode
 from arviz_resampler.programs.axes import Axes, arrange, describe_axes, plate_axes, plates_around
-from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.programs.columns import CachedSite, in_memory
 from arviz_resampler.programs.runs import Invalid, SiteRun
 
 Message = dict[str, Any]
@@ -225,7 +225,7 @@ class SiteHandler:
         fn, site = msg["fn"], column.site
         wanted = plate_axes(fn.batch_shape, plates_around(msg["cond_indep_stack"]))
         wanted += [(None, size) for size in fn.event_shape]
-        value = column.value if self.row is None else column.value[self.row : self.row + 1]
+        value = in_memory(column.value if self.row is None else column.value[self.row : self.row + 1])
         placed = arrange(value, site.dims, site.shape, wanted)
         if placed is None:
             kept = [(n, s) for n, s in wanted if n is not None or s != 1]

@@ -12,3 +12,8 @@ inside.py              what a variable, an attribute or an item of an object is,
 worker.py              what runs in a worker
 =====================  ===============================================================================
 """
+
+from arviz_resampler.workers.batches import run_batches
+from arviz_resampler.workers.executors import Executors, Workers, as_workers
+
+__all__ = ["Executors", "Workers", "as_workers", "run_batches"]

@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 
 from arviz_resampler import ArgumentError, DrawWarning
-from arviz_resampler.analysis.quantities import Elements, each_quantity, evaluate, split_statistic
+from arviz_resampler.analysis.elements import Elements
+from arviz_resampler.analysis.quantities import each_quantity, evaluate, split_statistic
 
 N = 50
 

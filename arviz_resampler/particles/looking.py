@@ -16,13 +16,13 @@ from torch import Tensor
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.streams import BLOCK, Streams, generators_kept
 from arviz_resampler.particles.checks import Batch, Run
-from arviz_resampler.particles.guides import Part
+from arviz_resampler.particles.guides import Part, derived_seed
 from arviz_resampler.programs.columns import CachedSite, Columns, select, to_column
 from arviz_resampler.programs.program import untouched_params
 from arviz_resampler.programs.runner import Runner
 from arviz_resampler.programs.runs import SiteRun
 
-_ATTEMPTS = 10  # to find a particle whose run does not fail
+_FEW, _ATTEMPTS = 2, 10  # particles that are tried, and how often, to find some whose run does not fail
 
 
 class Drawer(NamedTuple):
@@ -116,6 +116,50 @@ class Looked:
                 simulator.program.params = params[0]
         return cls(parts, params, simulator, seed, batch_size)
 
+    def at_parts(self, parts: list[Drawer], *, masks: bool) -> Looked:
+        """The same for other particles; programs that were not looked at yet are, without the simulator."""
+        known = {
+            part.runner.program: (part.runner, made)
+            for part, made in zip(self.parts, self.params, strict=True)
+        }
+        found, params = [], []
+        for part in parts:
+            if part.runner.program not in known:
+                with untouched_params() as made:
+                    look(part, None, self.seed, masks=masks, settle=True)
+                    known[part.runner.program] = part.runner, made()
+            runner, own = known[part.runner.program]
+            found.append(part._replace(runner=runner))
+            params.append(own)
+        return replace(self, parts=found, params=params)
+
+    def programs(self) -> dict[str, Any]:
+        """The programs, by the words for them in messages."""
+        programs = {
+            f"guide {i}" if i else "guide": part.runner.program.fn for i, part in enumerate(self.parts)
+        }
+        return programs | ({} if self.simulator is None else {"simulator": self.simulator.program.fn})
+
+    def few(self, *, masks: bool) -> tuple[Run, Batch]:
+        """A few particles of which none fails; one, if that cannot be had."""
+        n = min(_FEW, self.parts[0].num_particles)
+        for attempt in range(2 * _ATTEMPTS if masks else 1):
+            seed = derived_seed(self.seed, f"first draws {attempt}")
+            try:
+                run, batch = replace(self, seed=seed, batch_size=_FEW).draw(
+                    0, self.parts[0].start, n if attempt < _ATTEMPTS else 1
+                )
+            except ProgramError:
+                if not masks:
+                    raise
+                continue
+            if not batch.failed:
+                return run, batch
+        raise ProgramError(
+            f"{2 * _ATTEMPTS} tries of a few particles failed, which is all of them. Run the programs with "
+            f"on_error='raise', which shows why."
+        )
+
     def batches(self) -> list[tuple[int, int, int]]:
         """Each batch: the part that draws it, its first particle, and how many it has."""
         return [
@@ -129,7 +173,7 @@ class Looked:
         part, simulator = self.parts[i], self.simulator
         rows = slice(start - part.start, start - part.start + n)
         hyper, streams = select(part.hyper, rows), Streams(self.seed, start, block_of(self.batch_size))
-        with generators_kept(), untouched_params(self.params[i]):
+        with untouched_params(self.params[i]), generators_kept():  # the lock first: one thread draws
             first = part.runner.draw(n, streams, hyper)
             found = _guides_own(first.found, hyper)
             rest = None if simulator is None else simulator.draw(n, streams, _columns(found, n))

@@ -1,0 +1,221 @@
+"""Particles in a store: what is written of a batch, and the particles that a store has.
+
+Knows records and the store; nothing of programs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from arviz_resampler.errors import StoreError
+from arviz_resampler.particles.disk import StoredArray, StoredTensor
+from arviz_resampler.particles.particles import Particles, Ran
+from arviz_resampler.programs.columns import CachedSite, Columns
+from arviz_resampler.sites import Site
+from arviz_resampler.storage import ArraySpec, Key, Store
+
+Record = Mapping[str, Any]
+_FLAGS = ("continuous", "point_mass", "transform", "from_guide", "masked", "reason")
+
+
+def to_arrays(columns: Columns, *, masks: bool) -> dict[Key, NDArray[Any]]:
+    """Arrays of a batch, by group and site.
+
+    Where runs may fail, whole numbers that are predicted have room for NaN.
+    """
+    arrays: dict[Key, NDArray[Any]] = {}
+    for name, column in columns.items():
+        value = column.value
+        if masks and column.site.role == "predictive" and not _has_nan(value):
+            value = value.double()
+        tensors = {"values": value, "log_q": column.log_q, "log_conditional": column.log_conditional}
+        arrays |= {
+            (group, name): _as_array(tensor) for group, tensor in tensors.items() if tensor is not None
+        }
+    return arrays
+
+
+def specs_of(columns: Columns, *, masks: bool) -> dict[Key, ArraySpec]:
+    """What the arrays of all batches are like, from the columns of a few particles."""
+    specs, dims = {}, _dims(columns)
+    for (group, name), array in to_arrays(columns, masks=masks).items():
+        value = columns[name].value
+        shared = group == "values" and len(value) > 1 and value.stride(0) == 0
+        own = dims[name] if group == "values" else ()
+        specs[group, name] = ArraySpec(array.shape[1:], str(array.dtype), own, shared)
+    return specs
+
+
+def _dims(columns: Columns) -> dict[str, tuple[str, ...]]:
+    """Dims of each site, of which each has one size."""
+    sizes: dict[str, set[int]] = {"particle": {0, 1}}
+    for column in columns.values():
+        for dim, size in zip(column.site.dims, column.site.shape, strict=True):
+            sizes.setdefault(dim, set()).add(size)
+    return {
+        name: tuple(dim if len(sizes[dim]) == 1 else f"{name}_{dim}" for dim in column.site.dims)
+        for name, column in columns.items()
+    }
+
+
+def to_json(columns: Columns) -> dict[str, Any]:
+    """What is known of each site, in their order."""
+    return {
+        name: {**asdict(column.site), **{flag: getattr(column, flag) for flag in _FLAGS}}
+        | {"support": column.support}
+        for name, column in columns.items()
+    }
+
+
+def to_attrs(said: Mapping[str, Any]) -> dict[str, str]:
+    """What a store says beside its arrays, as attributes that any file takes."""
+    return {"about": json.dumps(said)}
+
+
+def about(store: Store) -> dict[str, Any]:
+    """What a store says beside its arrays."""
+    try:
+        return dict(json.loads(store.attrs["about"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{store.path} has no particles of this package, or is damaged: {error!r}"
+        ) from error
+
+
+def notes_of(columns: Columns, failed: Mapping[int, str]) -> dict[str, Any]:
+    """What the record of a batch has beside the checksums."""
+    infinite = {
+        name: int((~torch.isfinite(column.log_q)).sum())
+        for name, column in columns.items()
+        if column.log_q is not None and not column.finite
+    }
+    return {"failed": {str(i): what for i, what in failed.items()}, "infinite": infinite}
+
+
+def read_particles(store: Store, batches: Sequence[int], records: Mapping[int, Record]) -> Particles:
+    """The particles of some batches; values that simulators add stay on disk."""
+    size, said = store.batch_size, about(store)
+    failures = {
+        position * size + int(row): what
+        for position, batch in enumerate(batches)
+        for row, what in records[batch]["failed"].items()
+    }
+    n = len(batches) * size
+    failed = torch.zeros(n, dtype=torch.bool)
+    failed[list(failures)] = True
+    kept = _Kept(store, batches, records, some_failed=bool(failures))
+    columns = {name: kept.column(name, site) for name, site in said["sites"].items()}
+    joint = {tuple(sites): None for sites in said["joint"]}
+    joint |= {tuple(sites): None for batch in batches for sites in records[batch]["joint"]}
+    params = _tensors(store, "params")
+    return Particles(
+        columns,
+        _tensors(store, "data"),
+        n,
+        failed if failures else None,
+        _ran(size, [records[batch]["parts"] for batch in batches], params, mixture=said["mixture"]),
+        tuple(joint),
+        params,
+        failures,
+    )
+
+
+def _ran(
+    size: int,
+    each: Sequence[Sequence[tuple[int, bool, bool]]],
+    params: Mapping[str, Tensor],
+    *,
+    mixture: bool,
+) -> tuple[Ran, ...]:
+    """Who drew the particles, from the parts of each batch: one program, or several in turn."""
+    if not mixture:
+        flags = [(range(i * size, (i + 1) * size), (p[0][1], p[0][2])) for i, p in enumerate(each)]
+        return (Ran.of(0, flags, params),)
+    found, start = [], 0
+    for n, guide, simulator in (part for parts in each for part in parts):
+        found.append(Ran.of(start, [(range(start, start + n), (guide, simulator))], params))
+        start += n
+    return tuple(found)
+
+
+class _Kept(NamedTuple):
+    """What a store has of some batches."""
+
+    store: Store
+    batches: Sequence[int]
+    records: Mapping[int, Record]
+    some_failed: bool
+
+    def column(self, name: str, said: Mapping[str, Any]) -> CachedSite:
+        """A site of all particles."""
+        fields = {field: _as_tuple(said[field]) for field in Site.__dataclass_fields__}
+        dtype = self._dtype(name, said)
+        fields["dtype"] = str(dtype).removeprefix("torch.")
+        # No density is asked of computed values, and of predictive ones where a model mentions them alone.
+        stays = said["role"] == "predictive" or (said["reason"] == "deterministic" and not said["from_guide"])
+        return CachedSite(
+            site=Site(**fields),
+            value=self._value(name, dtype, stays=stays),
+            log_q=self._densities("log_q", name),
+            log_conditional=self._densities("log_conditional", name),
+            support=_as_tuple(said["support"]),
+            finite=all(name not in self.records[batch]["infinite"] for batch in self.batches),
+            **{flag: said[flag] for flag in _FLAGS},
+        )
+
+    def _dtype(self, name: str, said: Mapping[str, Any]) -> torch.dtype:
+        # Whole numbers have room for NaN where runs may fail; if none did, they are whole numbers.
+        dtype: torch.dtype = getattr(torch, said["dtype"])
+        room = not (dtype.is_floating_point or dtype.is_complex)
+        widened = room and self.store.arrays["values", name].dtype == "float64"
+        return torch.float64 if widened and self.some_failed else dtype
+
+    def _densities(self, group: str, name: str) -> Tensor | None:
+        key = (group, name)
+        return torch.from_numpy(self.store.read(key, self.batches)) if key in self.store.arrays else None
+
+    def _value(self, name: str, dtype: torch.dtype, *, stays: bool) -> Tensor:
+        store, batches, key = self.store, self.batches, ("values", name)
+        if store.arrays[key].shared:
+            node = store.layout.nodes[key]
+            if len({self.records[batch]["crc32"][node] for batch in batches}) == 1:
+                row = torch.from_numpy(store.read(key, batches[:1])[:1]).to(dtype)
+                return row.expand(len(batches) * store.batch_size, *row.shape[1:])
+        if stays:
+            return StoredTensor.of(StoredArray(store, key, batches), dtype)
+        return torch.from_numpy(store.read(key, batches)).to(dtype)
+
+
+def _tensors(store: Store, group: str) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, (_, array) in store.data(group).items()}
+
+
+def as_data(group: str, tensors: Mapping[str, Tensor]) -> dict[Key, tuple[tuple[str, ...], NDArray[Any]]]:
+    """Tensors without particles, as a store takes them."""
+    return {
+        (group, name): (tuple(f"{name}_dim_{i}" for i in range(tensor.dim())), _as_array(tensor))
+        for name, tensor in tensors.items()
+    }
+
+
+def _has_nan(value: Tensor) -> bool:
+    return value.is_floating_point() or value.is_complex()
+
+
+def _as_array(tensor: Tensor) -> NDArray[Any]:
+    """A tensor as an array of its dtype, or of one that NumPy has."""
+    tensor = tensor.detach().cpu().contiguous()
+    return np.asarray(tensor.float() if tensor.dtype == torch.bfloat16 else tensor)
+
+
+def _as_tuple(value: Any) -> Any:
+    """Lists of JSON as the tuples that they were."""
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value

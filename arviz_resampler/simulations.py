@@ -1,0 +1,272 @@
+"""Simulations in memory, or in a store: begun, gone on with, and shared among tasks.
+
+Knows calls, how particles are simulated, and stores; nothing of models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import inspect
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from arviz_resampler.calls import Call
+from arviz_resampler.draws.chooser import global_seed
+from arviz_resampler.errors import ArgumentError, ProgramWarning, StoreError, warn
+from arviz_resampler.opening import data_of, read, settings_of
+from arviz_resampler.particles.filling import Filling, check_identity, versions
+from arviz_resampler.particles.simulation import simulate
+from arviz_resampler.particles.stored import about, specs_of, to_attrs
+from arviz_resampler.particles.top_up import Cache
+from arviz_resampler.pipeline import Pipeline
+from arviz_resampler.storage import Store
+from arviz_resampler.workers import run_batches
+
+_LARGEST = 10_000  # particles of a batch, where nobody has said how many
+_LONG = 600.0  # seconds of a batch, which is what a kill costs
+
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class SimulationReport:
+    """What a call that fills a store has done, and what is left.
+
+    Attributes
+    ----------
+    path : str
+        Of the store.
+    num_batches : int
+        How many batches the store is to have.
+    done : int
+        How many it has.
+    missing : tuple of int
+        Numbers of the others.
+    written : int
+        How many this call has added.
+    seconds : float
+        How long that took.
+    """
+
+    path: str
+    num_batches: int
+    done: int
+    missing: tuple[int, ...]
+    written: int
+    seconds: float
+
+    def __str__(self) -> str:
+        left = f"{len(self.missing)} missing" if self.missing else "complete"
+        return (
+            f"{self.path}: {self.done} of {self.num_batches} batches ({left}); {self.written} written in "
+            f"{self.seconds:.3g} s"
+        )
+
+
+def as_shard(value: Any) -> tuple[int, int] | None:
+    """A share of the batches, such as "3/100": those whose number leaves 3 when divided by 100."""
+    if value is None:
+        return None
+    number, _, of = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if number.isdecimal() and of.isdecimal() and int(number) < int(of):
+        return int(number), int(of)
+    raise ArgumentError(
+        f'shard must be "i/n" with whole numbers, i from 0 to n - 1, as "3/100", got {value!r}'
+    )
+
+
+# ---------------------------------------------------------------- in memory
+
+
+def simulated(call: Call) -> tuple[Pipeline, Cache]:
+    """Particles in memory, and what they come from."""
+    seed = global_seed() if call.seed is None else call.seed
+    call.warn_thin()
+    options = {**call.options, "seed": seed, "batch_size": call.batch_size}
+    # Observed data without any predictive site has nothing to be compared with; it is kept as it is.
+    particles = simulate(
+        call.guide,
+        call.simulator,
+        call.num_particles,
+        predictive=call.predictive,
+        data_names=frozenset(call.observed),
+        **options,
+    )
+    return call.pipeline(particles, seed), Cache(call.guide, call.simulator, particles, options)
+
+
+def simulated_into(call: Call, path: Path) -> tuple[Pipeline, Cache]:
+    """Particles in a store, once all of them are there, and what they come from."""
+    store, filling, _ = fill(call, path)
+    particles, seed = read(store, list(range(store.num_batches))), filling.looked.seed
+    options = {**call.options, "seed": seed, "batch_size": store.batch_size}
+    return call.pipeline(particles, seed), Cache(filling.guide, call.simulator, particles, options)
+
+
+# ---------------------------------------------------------------- filling
+
+
+def fill(call: Call, path: Path, *, shard: str | None = None) -> tuple[Store, Filling, SimulationReport]:
+    """Simulate the batches that a store lacks, or those of a shard."""
+    start, share = time.perf_counter(), as_shard(shard)
+    if share is not None and call.seed is None:
+        raise ArgumentError("a shard needs random_seed=: each task would draw a seed of its own")
+    store, filling = begun(call, path)
+    with store.lock("all" if shard is None else shard):
+        i, n = share or (0, 1)
+        done = set(store.done())
+        pending = [batch for batch in range(i, store.num_batches, n) if batch not in done]
+        for batch, record in _shown(_written(store, filling, pending, call), store, len(done), call):
+            _warn_long(record["seconds"], batch)
+        missing = sorted(set(range(store.num_batches)) - set(store.done()))
+        if not missing and shard is None:
+            store.clean()
+    seconds, total = time.perf_counter() - start, store.num_batches
+    report = SimulationReport(
+        str(store.path), total, total - len(missing), tuple(missing), len(pending), seconds
+    )
+    return store, filling, report
+
+
+def begun(call: Call, path: Path) -> tuple[Store, Filling]:
+    """The store of a call, made where there is none, and what fills it."""
+    known = Store.open(path) if Store.is_store(path) else None
+    call = _completed(call, known)
+    filling = _tried(call)
+    pipeline = call.pipeline(filling.particles, filling.looked.seed)
+    if known is None:
+        size = filling.looked.batch_size
+        assert size is not None
+        known = Store.create(
+            path,
+            specs_of(filling.particles.columns, masks=filling.masks),
+            batch_size=size,
+            num_batches=call.num_particles // size,
+            attrs=to_attrs(
+                {
+                    **filling.identity(),
+                    **_notes(call),
+                    "settings": settings_of(pipeline, seeded=call.seed is not None),
+                }
+            ),
+            data=data_of(filling.particles, pipeline),
+        )
+    check_identity(known, filling)
+    wanted = call.num_particles // known.batch_size
+    if wanted < known.num_batches:
+        raise StoreError(
+            f"{known.path} has {known.num_batches * known.batch_size} particles, num_guide_samples="
+            f"{call.num_particles} is less: a store can only grow. Resampler.open takes all that it has"
+        )
+    return (known.grow(wanted) if wanted > known.num_batches else known), filling
+
+
+def _completed(call: Call, known: Store | None) -> Call:
+    """A call with the seed and the batch size of the store that there is, if it has none."""
+    if known is not None:
+        seed = about(known)["random_seed"] if call.seed is None else call.seed
+        call = replace(call, seed=seed, batch_size=call.batch_size or known.batch_size)
+        if call.batch_size != known.batch_size:
+            raise StoreError(
+                f"{known.path} has batch_size={known.batch_size}, this call batch_size={call.batch_size}: "
+                f"give the call that of the store, or another path"
+            )
+    size = call.batch_size or _default_size(call.num_particles)
+    if call.num_particles % size:
+        more = -(-call.num_particles // size) * size
+        raise ArgumentError(
+            f"num_guide_samples={call.num_particles} is no multiple of batch_size={size}, which a store "
+            f"needs: take {more}"
+        )
+    return replace(call, batch_size=size)
+
+
+def _default_size(num_particles: int) -> int:
+    """The largest number of particles of a batch that leaves no rest."""
+    size = next(size for size in range(min(num_particles, _LARGEST), 0, -1) if num_particles % size == 0)
+    if size < min(num_particles, _LARGEST) / 10:
+        more = -(-num_particles // 1000) * 1000
+        raise ArgumentError(
+            f"num_guide_samples={num_particles} has no divisor that is a good batch size: pass batch_size=, "
+            f"or take {more}"
+        )
+    return size
+
+
+def _tried(call: Call) -> Filling:
+    seed = global_seed() if call.seed is None else call.seed
+    assert call.batch_size is not None
+    call.warn_thin()
+    return Filling.tried(
+        call.guide,
+        call.simulator,
+        seed=seed,
+        batch_size=call.batch_size,
+        predictive=call.predictive,
+        data_names=frozenset(call.observed),
+        vectorize=call.options["vectorize"],
+        on_error=call.options["on_error"],
+    )
+
+
+def _written(
+    store: Store, filling: Filling, pending: list[int], call: Call
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Batches as they are written, and their records."""
+    task, workers = filling.in_store(store.path), call.options["workers"]
+    if workers is None:
+        yield from ((batch, task(batch)) for batch in pending)
+        return
+    for batch, record in run_batches(workers, task, pending, parts=filling.looked.programs()):
+        try:
+            store.record(batch)
+        except StoreError as error:
+            raise StoreError(
+                f"a worker has written batch {batch} where this process does not see it ({error}): "
+                f"{store.path} must be one directory for all of them"
+            ) from error
+        yield batch, record
+
+
+def _shown(
+    batches: Iterator[tuple[int, dict[str, Any]]], store: Store, done: int, call: Call
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Batches, with how many are done shown."""
+    yield from tqdm(
+        batches,
+        desc=f"Simulating into {store.path.name}",
+        unit="batch",
+        initial=done,
+        total=store.num_batches,
+        disable=not call.options["progressbar"],
+    )
+
+
+def _warn_long(seconds: float, batch: int) -> None:
+    if seconds > _LONG:
+        warn(
+            f"batch {batch} took {seconds / 60:.0f} min, which is what is lost when the process is killed: "
+            f"take a smaller batch_size for another store",
+            ProgramWarning,
+        )
+
+
+def _notes(call: Call) -> dict[str, Any]:
+    """What is kept for people: versions, and the source of the programs, which nothing executes."""
+    programs = {"guide": [p.program.fn for p in call.guide.parts(call.num_particles, 0)[:20]]}
+    programs["simulator"] = [] if call.simulator is None else [call.simulator.fn]
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    source = {role: list(dict.fromkeys(map(_source, fns))) for role, fns in programs.items()}
+    return {"versions": versions(), "created": created, "source": source}
+
+
+def _source(fn: Any) -> str:
+    with contextlib.suppress(OSError, TypeError):
+        return inspect.getsource(fn if inspect.isroutine(fn) else type(fn))
+    return repr(fn)

@@ -1,0 +1,528 @@
+"""Simulations in a store: begun, interrupted, gone on with, shared among tasks, and opened."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pandas as pd
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+import xarray as xr
+
+from arviz_resampler import (
+    ArgumentError,
+    DrawWarning,
+    Mixture,
+    ProgramError,
+    ProgramWarning,
+    Resampler,
+    StoreError,
+    StoreWarning,
+    family,
+)
+from arviz_resampler.particles import filling
+from arviz_resampler.particles.guides import Repeated
+
+
+def prior(scale):
+    def program():
+        return pyro.sample("mu", dist.Normal(0.0, scale)), pyro.sample("tau", dist.HalfNormal(scale))
+
+    return program
+
+
+def simulator():
+    mu, tau = prior(5.0)()
+    pyro.deterministic("design", torch.arange(3.0))
+    with pyro.plate("school", 4):
+        theta = pyro.sample("theta", dist.Normal(mu, tau))
+        pyro.deterministic("twice", 2 * theta)
+        pyro.sample("y", dist.Normal(theta, 10.0), obs=torch.arange(4.0))
+        pyro.sample("n", dist.Poisson(theta.exp().clamp(max=50.0)))
+
+
+def build(guide=None, sim=simulator, **options):
+    options = {"num_guide_samples": 1000, "batch_size": 100, "random_seed": 3, "progressbar": False} | options
+    return Resampler(prior(5.0) if guide is None else guide, sim, **options)
+
+
+def fill(store, guide=None, sim=simulator, **options):
+    options = {"num_guide_samples": 1000, "batch_size": 100, "random_seed": 3, "progressbar": False} | options
+    return Resampler.simulate(prior(5.0) if guide is None else guide, sim, store=store, **options)
+
+
+def content(path):
+    """All files of a store but what differs from run to run: seconds, and when it was made."""
+    found = {}
+    for file in sorted(path.rglob("*")):
+        if file.is_dir() or ".lock" in file.name:
+            continue
+        name = str(file.relative_to(path))
+        if name.startswith("records/"):
+            record = json.loads(file.read_text())
+            found[name] = record["crc32"], record["failed"], record["parts"]
+        elif name == "zarr.json":
+            root = json.loads(file.read_text())
+            found[name] = {**about(path), "created": ""}, root.pop("attributes"), root
+            found[name][1].pop("about")
+        else:
+            found[name] = file.read_bytes()
+    return found
+
+
+def about(path, **changed):
+    """What a store says of its particles; it says something else afterwards."""
+    root = json.loads((path / "zarr.json").read_text())
+    said = json.loads(root["attributes"]["about"])
+    root["attributes"]["about"] = json.dumps({**said, **changed})
+    if changed:
+        (path / "zarr.json").write_text(json.dumps(root))
+    return said
+
+
+def alike(one, other):
+    """Whether containers are the same but for the time when they were made."""
+    for tree in (one, other):
+        for group in tree.subtree:
+            group.attrs.pop("created_at", None)
+    return one.identical(other)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A store that nothing has interrupted."""
+    path = tmp_path_factory.mktemp("whole") / "particles.zarr"
+    build(store=path)
+    return path
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "particles.zarr")
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) and one[name].dtype == other[name].dtype for name in one)
+
+
+# ---------------------------------------------------------------- as in memory
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_store_has_the_draws_that_particles_in_memory_have(whole, opened):
+    memory, stored = build(), Resampler.open(whole) if opened else build(store=whole)
+    assert stored.sites == memory.sites
+    same(memory.sample(prior(3.0), 50), stored.sample(prior(3.0), 50))
+    for scheme in ("stable", "systematic"):
+        one, other = (
+            r.sample_prior_predictive(prior(3.0), 50, scheme=scheme, container="datatree")
+            for r in (memory, stored)
+        )
+        assert alike(one, other)
+
+
+@pytest.mark.filterwarnings("ignore:.* numbers are not reliable")
+def test_numbers_of_a_store_are_those_of_particles_in_memory(whole):
+    memory, stored = build(), Resampler.open(whole)
+    variants = {"wide": prior(4.0), "narrow": prior(3.0)}
+    here, there = (r.compare(variants, 100) for r in (memory, stored))
+    names = ["mu", "tau", "y"]
+    pd.testing.assert_frame_equal(here.summary(var_names=names), there.summary(var_names=names))
+    statistic = {"above": lambda ds: (ds.y > 5).mean("school")}
+    pd.testing.assert_frame_equal(
+        here.contrast("wide", "narrow", statistic), there.contrast("wide", "narrow", statistic)
+    )
+    one, other = (r.sensitivity(prior(3.0), var_names=names) for r in (memory, stored))
+    pd.testing.assert_frame_equal(one, other)
+    particles, weights = stored.weighted(prior(3.0))
+    expected, same_weights = memory.weighted(prior(3.0))
+    assert weights.identical(same_weights)
+    assert particles.load().identical(expected)
+
+
+def test_what_is_predicted_stays_on_disk_until_it_is_used(whole):
+    particles, _ = Resampler.open(whole).weighted(prior(3.0))
+    assert not particles["y"]._in_memory
+    assert not particles["y"].isel(particle=slice(5, 20))._in_memory
+    assert particles["mu"]._in_memory
+
+
+def test_a_model_that_mentions_what_is_predicted_is_scored_from_the_disk(whole):
+    def model():
+        mu, tau = prior(4.0)()
+        with pyro.plate("school", 4):
+            theta = pyro.sample("theta", dist.Normal(mu, tau))
+            pyro.sample("n", dist.Poisson((1.1 * theta).exp().clamp(max=60.0)))
+
+    memory, stored = build(), Resampler.open(whole)
+    np.testing.assert_array_equal(memory.weigh(model).log_ratio, stored.weigh(model).log_ratio)
+
+
+def test_a_tuner_on_a_store_shows_what_one_in_memory_shows(whole):
+    one, other = (
+        r.tune(prior, 100, scale=(2.0, 5.0)).update(scale=3.0) for r in (build(), Resampler.open(whole))
+    )
+    assert one.weights.ess == other.weights.ess
+
+
+def test_a_resampler_with_a_store_is_pickled_by_its_path(whole):
+    stored = Resampler.open(whole)
+    again = pickle.loads(pickle.dumps(stored))
+    same(stored.sample(prior(3.0), 50), again.sample(prior(3.0), 50))
+
+
+def test_plain_xarray_opens_a_store_and_writes_a_single_file(whole, tmp_path):
+    tree = xr.open_datatree(whole, engine="zarr")
+    values = build().pipeline.particles.columns
+    assert tree["values"]["y"].dims == ("particle", "school")
+    np.testing.assert_array_equal(tree["values"]["y"].values, values["y"].value)
+    np.testing.assert_array_equal(tree["values"]["design"].values, values["design"].value)
+    np.testing.assert_array_equal(tree["log_q"]["mu"].values, values["mu"].log_q)
+    tree.to_netcdf(tmp_path / "particles.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "particles.nc", group="values", engine="h5netcdf") as file:
+        np.testing.assert_array_equal(file["mu"].values, values["mu"].value)
+
+
+def test_an_opened_store_has_data_names_and_labels(tmp_path):
+    options = {
+        "coords": {"school": ["a", "b", "c", "d"], "design_dim_0": [0.1, np.nan, 1 / 3]},
+        "observed": {"y": np.array([1.0, 2.0, np.nan, 4.0])},
+        "constant_data": {"n": np.arange(4), "when": np.arange(3)},
+        "dims": {"when": ["design_dim_0"]},
+    }
+    made = build(store=tmp_path / "s", **options).sample_prior_predictive(
+        prior(4.0), 10, container="datatree"
+    )
+    found = Resampler.open(tmp_path / "s").sample_prior_predictive(prior(4.0), 10, container="datatree")
+    assert alike(made, found)
+    assert made["prior_predictive"]["school"].values.tolist() == ["a", "b", "c", "d"]
+
+
+LABELS = {
+    "days": np.array(["2024-01-01", "2024-01-02", "NaT", "2024-01-04"], "datetime64[s]"),
+    "spans": np.arange(4).astype("timedelta64[m]"),
+    "bytes": np.array([b"a", b"b", b"c", b"d"]),
+    "floats": np.array([0.1, np.nan, np.inf, 1 / 3]),
+    "truth": np.array([True, False, True, True]),
+    "objects": np.array([1, "b", None, 2.5], object),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labels_of_every_kind_are_kept(tmp_path, name):
+    made = build(store=tmp_path / "s", coords={"school": LABELS[name]}).pipeline.coords["school"]
+    found = Resampler.open(tmp_path / "s").pipeline.coords["school"]
+    assert found.dtype == made.dtype
+    np.testing.assert_array_equal(made, found)
+
+
+def test_data_that_do_not_fit_are_refused_before_anything_is_simulated(tmp_path):
+    for options in (
+        {"observed": {"y": np.zeros(3)}},
+        {"coords": {"school": ["a"]}},
+        {"dims": {"none": ["x"]}},
+    ):
+        with pytest.raises(ArgumentError):
+            build(store=tmp_path / "s", **options)
+    assert not (tmp_path / "s").exists()
+
+
+# ---------------------------------------------------------------- interrupted and gone on with
+
+
+def test_a_run_that_was_interrupted_goes_on_and_ends_with_the_same_bits(whole, tmp_path, monkeypatch):
+    path, write = tmp_path / "particles.zarr", filling.Filling.write
+
+    def interrupted(self, store, number):
+        if number == 4:
+            raise KeyboardInterrupt
+        return write(self, store, number)
+
+    monkeypatch.setattr(filling.Filling, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build(store=path)
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match=r"lacks 6 of 10 batches \(4, 5, 6, 7, 8, …\): go on with the call"):
+        Resampler.open(path)
+    build(store=path)
+    assert content(path) == content(whole)
+
+
+@pytest.mark.parametrize("lost", ["records/7.json", "values/y/c/7/0"])
+def test_a_batch_without_record_is_simulated_again_and_one_without_data_is_an_error(whole, copied, lost):
+    (copied / lost).unlink()
+    if lost.startswith("records"):
+        build(store=copied)
+        assert content(copied) == content(whole)
+    else:
+        with pytest.raises(StoreError, match=r"batch 7.*'y'"):
+            build(store=copied)
+
+
+def test_a_finished_store_is_not_simulated_again(copied, monkeypatch):
+    monkeypatch.delattr(filling.Filling, "write")
+    build(store=copied)
+
+
+def test_a_call_without_a_seed_takes_that_of_the_store(whole):
+    same(build(store=whole, random_seed=None).sample(prior(3.0), 20), build().sample(prior(3.0), 20))
+    same(build(store=whole, batch_size=None).sample(prior(3.0), 20), build().sample(prior(3.0), 20))
+
+
+def other_simulator():
+    simulator()
+    pyro.deterministic("more", torch.zeros(()))
+
+
+def test_a_store_of_other_particles_is_refused_by_what_differs(whole):
+    before = content(whole)
+    for options, message in (
+        ({"random_seed": 4}, "has random_seed=3, this call random_seed=4"),
+        ({"batch_size": 500}, "has batch_size=100, this call batch_size=500"),
+        ({"on_error": "mask"}, "has on_error='raise', this call on_error='mask'"),
+        ({"vectorize": False}, "has vectorize='auto', this call vectorize=False"),
+        ({"guide": [prior(5.0), prior(1.0)]}, r"has components=\[100\], this call components=\[50, 50\]"),
+        ({"sim": other_simulator}, "was simulated by other programs: site 'more' is in one of them only"),
+        ({"predictive": "n"}, "other programs: site 'n' has role 'predictive' now, and had 'latent'"),
+        ({"guide": prior(5.1)}, "other programs: from the same seed, site 'mu' is .* now, and was"),
+        ({"num_guide_samples": 500}, "has 1000 particles, num_guide_samples=500 is less"),
+    ):
+        with pytest.raises(StoreError, match=message):
+            build(store=whole, **options)
+    assert content(whole) == before
+
+
+def test_other_versions_and_another_text_of_the_programs_are_said_and_taken(copied):
+    about(copied, versions={**about(copied)["versions"], "torch": "1.0.0"}, source={})
+    with pytest.warns(StoreWarning, match=r"begun with other versions \(torch 1.0.0, now "):
+        build(store=copied)
+
+
+def test_draws_of_another_processor_are_the_same_to_three_digits_and_not_to_two(copied):
+    draws = about(copied)["first_draws"]
+    for change, refused in ((1.0005, False), (1.01, True)):
+        target = shutil.copytree(copied, copied.with_suffix(f".{refused}"))
+        moved = [[str(float(value) * change) for value in row] for row in draws["tau"]]
+        about(target, first_draws={**draws, "tau": moved})
+        if refused:
+            with pytest.raises(StoreError, match="site 'tau' is"):
+                build(store=target)
+        else:
+            build(store=target)
+
+
+def test_a_store_needs_whole_batches(tmp_path):
+    with pytest.raises(
+        ArgumentError, match=r"num_guide_samples=1050 is no multiple of batch_size=100.*take 1100"
+    ):
+        build(store=tmp_path / "s", num_guide_samples=1050)
+    with pytest.raises(ArgumentError, match=r"num_guide_samples=10007 has no divisor.*take 11000"):
+        build(store=tmp_path / "s", num_guide_samples=10_007, batch_size=None)
+    assert build(store=tmp_path / "s", batch_size=None).pipeline.particles.num_particles == 1000
+
+
+# ---------------------------------------------------------------- larger, and shared among tasks
+
+
+def test_a_larger_number_of_particles_makes_a_store_larger(whole, tmp_path):
+    path = tmp_path / "particles.zarr"
+    build(store=path, num_guide_samples=300)
+    build(store=path)
+    assert content(path) == content(whole)
+
+
+def test_tasks_fill_a_store_in_any_order_and_go_on_where_they_stopped(whole, tmp_path):
+    path = tmp_path / "particles.zarr"
+    report = fill(path, shard="2/3")
+    assert (report.num_batches, report.done, report.written) == (10, 3, 3)
+    assert report.missing == (0, 1, 3, 4, 6, 7, 9)
+    assert str(report).startswith(f"{path}: 3 of 10 batches (7 missing); 3 written in ")
+    assert fill(path, shard="2/3").written == 0
+    fill(path, shard="0/3")
+    last = fill(path)
+    assert last.missing == ()
+    assert "(complete); 3 written" in str(last)
+    assert content(path) == content(whole)
+
+
+@pytest.mark.parametrize("shard", ["0/0", "5/3", "3/3", "a/b", "1", "-1/3", "1/2/3", 3, ""])
+def test_a_shard_that_is_none_is_refused(tmp_path, shard):
+    with pytest.raises(ArgumentError, match='shard must be "i/n"'):
+        fill(tmp_path / "s", shard=shard)
+
+
+def test_shards_need_a_common_seed(tmp_path):
+    with pytest.raises(ArgumentError, match="a shard needs random_seed="):
+        fill(tmp_path / "s", shard="0/2", random_seed=None)
+
+
+def test_what_is_there_of_an_incomplete_store_is_taken_on_request(tmp_path):
+    fill(tmp_path / "s", shard="1/2")
+    with pytest.raises(StoreError, match="lacks 5 of 10 batches"):
+        Resampler.open(tmp_path / "s")
+    with pytest.warns(StoreWarning, match="lacks 5 of 10 batches, and is used without them"):
+        half = Resampler.open(tmp_path / "s", incomplete=True)
+    expected = build().pipeline.particles.columns["y"].value.reshape(10, 100, 4)[1::2].reshape(500, 4)
+    found = half.pipeline.particles.columns["y"].value
+    assert torch.equal(found.clone(), expected)
+    assert torch.equal(found[[3, 499, -1]], expected[[3, 499, -1]])
+
+
+def test_a_damaged_file_is_found_when_everything_is_read(copied):
+    file = copied / "values" / "y" / "c" / "3" / "0"
+    data = bytearray(file.read_bytes())
+    data[17] ^= 1
+    file.write_bytes(data)
+    Resampler.open(copied)
+    with pytest.raises(StoreError, match=r"batch 3.*'y'"):
+        Resampler.open(copied, check=True)
+
+
+def test_what_is_no_store_is_not_opened(tmp_path):
+    for path in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(StoreError):
+            Resampler.open(path)
+
+
+# ---------------------------------------------------------------- guides, and what may fail
+
+
+@pytest.mark.parametrize("spread", [True, False], ids=["mixture", "family"])
+def test_a_guide_of_several_programs_has_its_shares_in_each_batch(tmp_path, spread):
+    guide = Mixture([prior(5.0), prior(0.5)], [0.7, 0.3]) if spread else family(prior, scale=(0.5, 5.0))
+    stored = build(guide, store=tmp_path / "s", num_guide_samples=4000, batch_size=500)
+    memory = build(Repeated(guide, 500), num_guide_samples=4000, batch_size=500)
+    same(memory.sample(prior(1.0), 50), stored.sample(prior(1.0), 50))
+    opened = Resampler.open(tmp_path / "s")
+    assert opened.weigh(prior(0.5)).ess == memory.weigh(prior(0.5)).ess
+    assert stored.weigh(prior(0.5)).ess > 500
+    one, other = (r.simulate_one(1777) for r in (memory, stored))
+    same(one, other)
+
+
+def test_a_mixture_in_a_store_grows_without_changing(tmp_path):
+    guide = Mixture([prior(5.0), prior(0.5)])
+    build(guide, store=tmp_path / "a", num_guide_samples=400)
+    build(guide, store=tmp_path / "a")
+    build(guide, store=tmp_path / "b")
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def fragile():
+    mu, _ = prior(5.0)()
+    if mu > 5:
+        raise ValueError("too large")
+    pyro.sample("n", dist.Poisson(mu.exp()))
+    pyro.sample("y", dist.Normal(mu, 1.0))
+
+
+def rarely():
+    mu, _ = prior(5.0)()
+    if mu > 12:  # 0.8 % of particles
+        raise ValueError("too large")
+
+
+SINGLY = pytest.mark.filterwarnings("ignore:the simulator runs one particle at a time")
+FAILED = pytest.mark.filterwarnings("ignore:the run of .* particles failed:arviz_resampler.DrawWarning")
+
+
+@SINGLY
+def test_particles_that_fail_are_kept_and_counted(tmp_path):
+    with pytest.warns(DrawWarning, match=r"the run of \d+ of 1000 particles failed"):
+        stored = build(sim=fragile, store=tmp_path / "s", on_error="mask")
+    with pytest.warns(DrawWarning):
+        memory = build(sim=fragile, on_error="mask")
+    with pytest.warns(DrawWarning):
+        opened = Resampler.open(tmp_path / "s")
+    for other in (stored, opened):
+        pd.testing.assert_frame_equal(memory.failures, other.failures)
+        assert memory.weigh(prior(4.0)).failed_mass == other.weigh(prior(4.0)).failed_mass
+        one, two = (r.sample(prior(4.0), 100) for r in (memory, other))
+        assert all(torch.equal(one[name].nan_to_num(-1.0), two[name].nan_to_num(-1.0)) for name in one)
+        assert one["n"].dtype == two["n"].dtype
+    values = xr.open_zarr(tmp_path / "s", group="values", chunks=None)
+    failed = values["mu"].values > 5
+    assert (np.isnan(values["y"].values) == failed).all()
+    assert (np.isnan(values["n"].values) == failed).all()
+
+
+@SINGLY
+def test_whole_numbers_stay_whole_where_no_particle_fails(tmp_path):
+    def counts():
+        pyro.sample("k", dist.Categorical(torch.ones(3)))
+        prior(5.0)()
+
+    stored = build(sim=counts, store=tmp_path / "s", on_error="mask")
+    assert stored.sites["k"].dtype == "int64"
+    assert stored.sample(prior(4.0), 10)["k"].dtype == torch.int64
+    same(build(sim=counts, on_error="mask").sample(prior(4.0), 10), stored.sample(prior(4.0), 10))
+
+
+@SINGLY
+def test_a_failure_stops_a_run_that_does_not_keep_it_and_nothing_that_is_done_is_lost(tmp_path):
+    with pytest.raises(ProgramError, match=r"particle \d+ failed, at mu = .*simulate_one"):
+        build(sim=rarely, store=tmp_path / "s")
+    with pytest.raises(StoreError, match=r"lacks \d of 10 batches"):
+        Resampler.open(tmp_path / "s")
+
+
+@SINGLY
+def test_programs_that_always_fail_are_an_error_before_there_is_a_store(tmp_path):
+    def broken():
+        prior(5.0)()
+        raise ValueError("no")
+
+    with pytest.raises(ProgramError, match="no"):
+        build(sim=broken, store=tmp_path / "s", on_error="mask")
+    assert not (tmp_path / "s").exists()
+
+
+def test_sites_that_differ_between_batches_are_refused(tmp_path):
+    calls = iter(range(100))
+
+    def unsteady():
+        prior(5.0)()
+        if next(calls) > 12:
+            pyro.sample("extra", dist.Normal(0.0, 1.0))
+
+    with pytest.raises(ProgramError, match="site 'extra' is in some batches and not in others"):
+        build(sim=unsteady, store=tmp_path / "s")
+
+
+def test_parameters_that_start_at_random_are_the_same_in_all_batches_and_kept(tmp_path):
+    def guide():
+        at = pyro.param("at", lambda: torch.randn(()))
+        pyro.sample("x", dist.Normal(at, 0.01))
+
+    build(guide, None, store=tmp_path / "s", num_guide_samples=300)
+    opened = Resampler.open(tmp_path / "s")
+    x = opened.pipeline.particles.columns["x"].value
+    assert x.std() < 0.02
+    assert opened.weigh(guide).ess == pytest.approx(300)
+    same(opened.sample(guide, 20), build(guide, None, num_guide_samples=300).sample(guide, 20))
+
+
+def test_dims_of_two_sizes_and_names_that_no_folder_takes_are_kept(tmp_path):
+    def odd():
+        for name, size in (("a/b", 2), ("c", 3)):
+            with pyro.plate("part", size):
+                pyro.sample(name, dist.Normal(0.0, 1.0))
+        with pyro.plate("particle", 2):
+            pyro.sample("particle", dist.Normal(0.0, 1.0))
+
+    stored = build(odd, None, store=tmp_path / "s")
+    assert stored.sites == build(odd, None).sites
+    same(stored.sample(odd, 5), build(odd, None).sample(odd, 5))
+    with xr.open_zarr(tmp_path / "s", group="values", chunks=None) as values:
+        assert sorted(array.attrs["site"] for array in values.variables.values()) == ["a/b", "c", "particle"]
+
+
+def test_a_long_batch_is_said(tmp_path, monkeypatch):
+    clock = iter(range(0, 10**6, 700))
+    monkeypatch.setattr("arviz_resampler.particles.filling.time.perf_counter", lambda: next(clock))
+    with pytest.warns(ProgramWarning, match="batch 0 took 12 min, which is what is lost"):
+        build(store=tmp_path / "s", num_guide_samples=100)
