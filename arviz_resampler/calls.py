@@ -6,7 +6,7 @@ Knows guides, programs and how particles are simulated; nothing of models or sto
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -118,6 +118,10 @@ class Call:
             dims=as_dims(dims),
             partial=partial,
         )
+
+    def here(self) -> Call:
+        """The same for this process: an executor may be gone when the call is made again."""
+        return replace(self, options={**self.options, "workers": None})
 
     def warn_thin(self) -> None:
         """Say where the promise of a family is too low for some positions."""

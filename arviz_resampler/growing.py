@@ -10,20 +10,23 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import pandas as pd
 import xarray as xr
 from torch import Tensor
 
 from arviz_resampler.analysis.failures import failures
-from arviz_resampler.arguments import as_count, as_integer, as_positive
+from arviz_resampler.arguments import as_count, as_integer, as_positive, integer_or_none
+from arviz_resampler.calls import Call
 from arviz_resampler.errors import ArgumentError
 from arviz_resampler.particles.reach import Reach
 from arviz_resampler.particles.simulation import simulate_one
 from arviz_resampler.particles.top_up import Cache, TopUp
 from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.program import Program
+from arviz_resampler.simulations import extended
+from arviz_resampler.workers import Executors, Workers, as_workers
 
 _ONE_AT_A_TIME = threading.RLock()  # top-ups, of which each goes on from the particles that there are
 
@@ -34,11 +37,12 @@ class Growing:
     pipeline: Pipeline
     _cache: Cache | None
     _wanted: tuple[Program, xr.Dataset] | None
+    _call: Call | None
     _keeps: bool
 
     def __getstate__(self) -> dict[str, Any]:
         # Most programs do not pickle.
-        kept = {} if self._keeps else {"_cache": None, "_wanted": None}
+        kept = {} if self._keeps else {"_cache": None, "_wanted": None, "_call": None}
         return {**self.__dict__, **kept}
 
     def _programs(self) -> Cache:
@@ -46,7 +50,8 @@ class Growing:
         if self._cache is None:
             raise ArgumentError(
                 "a Resampler that was pickled, copied or opened has no programs to run: make it again, with "
-                "keep_programs=True, or with the call that made its store"
+                "keep_programs=True, or with the call that made its store, and top_ups= where models have "
+                "topped it up"
             )
         return self._cache
 
@@ -104,6 +109,7 @@ class Growing:
         *,
         at_most: int | None = None,
         simulator: Callable[[], Any] | None = None,
+        executor: Executors | None = None,
     ) -> TopUp:
         """Simulate more particles where a model is, until it has an effective sample size.
 
@@ -121,6 +127,8 @@ class Growing:
             How many particles may be added.
         simulator : callable, optional
             What extends the new particles; that of the Resampler if absent.
+        executor : concurrent.futures.Executor, callable or int, optional
+            What runs the batches, as of a Resampler; this process if absent.
 
         Returns
         -------
@@ -155,22 +163,22 @@ class Growing:
         >>> bool(resampler.weigh(prior(8.0, 0.5)).ess > 475)
         True
         """
-        start = time.perf_counter()
+        start, workers = time.perf_counter(), as_workers(executor)
         with _ONE_AT_A_TIME:
             count, cache = self._count(model, ess, at_most), self._programs()
             before = self.pipeline.score(model).weights.ess
             if count:
                 if simulator is not None:
                     cache = replace(cache, simulator=Program(simulator, "simulator"))
-                self._take(cache.topped_up(Program(model, "model", cache.particles.params), count))
+                program = Program(model, "model", cache.particles.params)
+                self._take(cache.topped_up(program, count, workers))
             after = self.pipeline.score(model).weights.ess
         return TopUp(count, before, after, time.perf_counter() - start)
 
     def _count(self, model: Model, ess: float, at_most: int | None) -> int:
         """How many particles a top-up adds."""
         most = None if at_most is None else as_count("at_most", at_most)
-        count = self.reach(model, ess).num_needed
-        return count if most is None else min(count, most)
+        return self._programs().whole_batches(self.reach(model, ess).num_needed, most)
 
     def _take(self, cache: Cache) -> None:
         """Go on with more particles."""
@@ -227,25 +235,73 @@ class Growing:
         self._wanted = program, latents
         return latents.copy(deep=True)
 
-    def extend(self, results: Mapping[str, Any] | xr.Dataset) -> TopUp:
-        """Add the particles that ``wanted`` has named, simulated elsewhere.
+    @overload
+    def extend(self, results: int, *, executor: Executors | None = None) -> None: ...
+
+    @overload
+    def extend(self, results: Mapping[str, Any] | xr.Dataset) -> TopUp: ...
+
+    def extend(
+        self, results: int | Mapping[str, Any] | xr.Dataset, *, executor: Executors | None = None
+    ) -> TopUp | None:
+        """Add particles: those that the guide draws next, or those that ``wanted`` has named.
 
         Parameters
         ----------
-        results : Dataset or mapping of str to array_like
-            All sites that the simulator adds, particles first or as the dim ``particle``; NaN for a run that
-            failed. Latents may be among them, and are compared.
+        results : int, Dataset or mapping of str to array_like
+            How many particles there are to be, which are then those of a Resampler that had as many from the
+            start. Or results of a simulation elsewhere: all sites that the simulator adds, particles first or
+            as the dim ``particle``; NaN for a run that failed. Latents may be among them, and are compared.
+        executor : concurrent.futures.Executor, callable or int, optional
+            What runs the batches of the guide, as of a Resampler; this process if absent.
 
         Returns
         -------
-        TopUp
-            What was done.
+        TopUp or None
+            What was done with results.
 
         Raises
         ------
         ArgumentError
-            If nothing was wanted, or a result is missing, of another shape, or of other particles.
+            If nothing was wanted, a result is missing, of another shape, or of other particles, or there
+            are more particles than the number says.
+        StoreError
+            If the store cannot be written.
+
+        Examples
+        --------
+        >>> import pyro, pyro.distributions as dist
+        >>> from arviz_resampler import Resampler
+        >>> def guide():
+        ...     pyro.sample("mu", dist.Normal(0.0, 1.0))
+        >>> resampler = Resampler(guide, num_guide_samples=1000, random_seed=0)
+        >>> resampler.extend(5000)
+        >>> resampler.weigh(guide).ess
+        5000.0
         """
+        if (number := integer_or_none(results)) is not None:
+            self._extend_to(as_count("num_guide_samples", number), as_workers(executor))
+            return None
+        return self._extend_by(results)
+
+    def _extend_to(self, num_particles: int, workers: Workers | None) -> None:
+        """Add the particles that the guide draws next."""
+        with _ONE_AT_A_TIME:
+            cache, call = self._programs(), self._call
+            assert call is not None
+            here = self.pipeline.particles.num_particles
+            if num_particles < here:
+                raise ArgumentError(
+                    f"num_guide_samples must be at least {here}, which there are, got {num_particles}"
+                )
+            if num_particles == here and cache.store is None:
+                return
+            call = replace(call, num_particles=num_particles, seed=self.pipeline.seed)
+            self._take(extended(call, cache, workers))
+            self._call = call
+
+    def _extend_by(self, results: Any) -> TopUp:
+        """Add the particles that were wanted."""
         start = time.perf_counter()
         if self._wanted is None:
             raise ArgumentError("nothing is wanted: call wanted first, and simulate what it returns")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arviz_resampler.errors import StoreError, StoreWarning, warn
+from arviz_resampler.particles.appending import with_mixture
 from arviz_resampler.particles.checks import warn_failed, warn_infinite
 from arviz_resampler.particles.gathering import warn_bad
 from arviz_resampler.particles.particles import Particles
@@ -57,10 +58,12 @@ def data_of(particles: Particles, pipeline: Pipeline) -> dict[Any, Any]:
     return found
 
 
-def read(store: Store, batches: list[int]) -> Particles:
+def read(store: Store, batches: list[int], *, check: bool = False) -> Particles:
     """The particles of some batches; says what is not as it should be with them."""
     records = store.records(batches)
-    particles = read_particles(store, batches, records)
+    if check:
+        store.check(batches)
+    particles = with_mixture(store, read_particles(store, batches, records), check=check)
     bad: dict[str, tuple[int, str]] = {}
     for record in records.values():
         for name, (count, text) in record["bad"].items():
@@ -91,12 +94,10 @@ def opened(path: str | os.PathLike[str], *, incomplete: bool, check: bool, progr
             f"no sample of the guide.",
             StoreWarning,
         )
-    if check:
-        store.check(batches)
     said = about(store)
     settings = said["settings"]
     return Pipeline(
-        read(store, batches),
+        read(store, batches, check=check),
         seed=said["random_seed"],
         seeded=settings["seeded"],
         partial=settings["partial"],

@@ -90,6 +90,8 @@ class Resampler(Growing):
     executor : concurrent.futures.Executor, callable or int, optional
         What runs the batches: an executor of processes, a callable that makes one, also in place of one that
         broke, or how many processes to start. The particles are the same for any.
+    top_ups : sequence of callable, optional
+        Models of the top-ups that the store has had, in their order, for further ones.
 
     Attributes
     ----------
@@ -149,6 +151,7 @@ class Resampler(Growing):
         progressbar: bool = True,
         store: str | os.PathLike[str] | None = None,
         executor: Executors | None = None,
+        top_ups: Sequence[Model] = (),
     ) -> None:
         call = Call.checked(
             guide,
@@ -168,8 +171,11 @@ class Resampler(Growing):
             progressbar=progressbar,
             executor=executor,
         )
-        self._keeps, self._wanted = keep_programs, None
-        self.pipeline, self._cache = simulated(call) if store is None else simulated_into(call, store)
+        self._keeps, self._wanted, self._call = keep_programs, None, call.here()
+        if store is None:
+            self.pipeline, self._cache = simulated(call)
+        else:
+            self.pipeline, self._cache = simulated_into(call, store, top_ups)
 
     @classmethod
     def open(
@@ -222,7 +228,7 @@ class Resampler(Growing):
         """
         found = cls.__new__(cls)
         pipeline = opened(store, incomplete=incomplete, check=check, progressbar=progressbar)
-        vars(found).update(pipeline=pipeline, _keeps=False, _wanted=None, _cache=None)
+        vars(found).update(pipeline=pipeline, _keeps=False, _wanted=None, _cache=None, _call=None)
         return found
 
     @staticmethod

@@ -8,13 +8,12 @@ from __future__ import annotations
 import contextlib
 import datetime
 import inspect
+import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-from tqdm.auto import tqdm
 
 from arviz_resampler.calls import Call
 from arviz_resampler.draws.chooser import global_seed
@@ -24,12 +23,16 @@ from arviz_resampler.particles.filling import Filling, check_identity, versions
 from arviz_resampler.particles.simulation import simulate
 from arviz_resampler.particles.stored import about, specs_of, to_attrs
 from arviz_resampler.particles.top_up import Cache
-from arviz_resampler.pipeline import Pipeline
+from arviz_resampler.pipeline import Model, Pipeline
+from arviz_resampler.programs.program import Program
+from arviz_resampler.progress import shown
 from arviz_resampler.storage import Store
-from arviz_resampler.workers import run_batches
+from arviz_resampler.workers import Workers, run_batches
 
 _LARGEST = 10_000  # particles of a batch, where nobody has said how many
 _LONG = 600.0  # seconds of a batch, which is what a kill costs
+
+_log = logging.getLogger(__name__)
 
 Path = str | os.PathLike[str]
 
@@ -98,15 +101,40 @@ def simulated(call: Call) -> tuple[Pipeline, Cache]:
         data_names=frozenset(call.observed),
         **options,
     )
-    return call.pipeline(particles, seed), Cache(call.guide, call.simulator, particles, options)
+    cache = Cache(call.guide, call.simulator, particles, {**options, "workers": None})
+    return call.pipeline(particles, seed), cache
 
 
-def simulated_into(call: Call, path: Path) -> tuple[Pipeline, Cache]:
-    """Particles in a store, once all of them are there, and what they come from."""
+def simulated_into(call: Call, path: Path, top_ups: Sequence[Model] = ()) -> tuple[Pipeline, Cache | None]:
+    """Particles in a store, once all of them are there, and what they come from.
+
+    None where models have topped the store up that are not among ``top_ups``.
+    """
     store, filling, _ = fill(call, path)
     particles, seed = read(store, list(range(store.num_batches))), filling.looked.seed
-    options = {**call.options, "seed": seed, "batch_size": store.batch_size}
-    return call.pipeline(particles, seed), Cache(filling.guide, call.simulator, particles, options)
+    options = {**call.options, "seed": seed, "batch_size": store.batch_size, "workers": None}
+    cache = Cache(filling.guide, call.simulator, particles, options, store)
+    added = about(store).get("added", [])
+    if len(top_ups) > len(added):
+        raise ArgumentError(
+            f"top_ups has {len(top_ups)} models, but the store was topped up {len(added)} times"
+        )
+    models = [
+        (Program(model, "model", particles.params), each["num_particles"])
+        for model, each in zip(top_ups, added, strict=False)
+    ]
+    whole = len(top_ups) == len(added)
+    return call.pipeline(particles, seed), cache.with_models(models) if whole else None
+
+
+def extended(call: Call, cache: Cache, workers: Workers | None) -> Cache:
+    """The cache of a call for more particles, which has those that a cache has."""
+    if cache.store is None:
+        return cache.with_more(call.num_particles, workers)
+    call = replace(call, options={**call.options, "workers": workers}, batch_size=cache.store.batch_size)
+    found = simulated_into(call, cache.store.path)[1]
+    assert found is not None
+    return found
 
 
 # ---------------------------------------------------------------- filling
@@ -120,11 +148,21 @@ def fill(call: Call, path: Path, *, shard: str | None = None) -> tuple[Store, Fi
     store, filling = begun(call, path)
     with store.lock("all" if shard is None else shard):
         i, n = share or (0, 1)
-        done = set(store.done())
+        done = _done(store)
         pending = [batch for batch in range(i, store.num_batches, n) if batch not in done]
-        for batch, record in _shown(_written(store, filling, pending, call), store, len(done), call):
+        written = _written(store, filling, pending, call)
+        for batch, record in shown(
+            written,
+            f"Simulating into {store.path}",
+            total=store.num_batches,
+            done=len(done),
+            quiet=not call.options["progressbar"],
+        ):
+            _log.info("batch %d written, %.3g s", batch, record["seconds"])
             _warn_long(record["seconds"], batch)
         missing = sorted(set(range(store.num_batches)) - set(store.done()))
+        if not missing:
+            store = store.changed(num_batches=store.num_batches)
         if not missing and shard is None:
             store.clean()
     seconds, total = time.perf_counter() - start, store.num_batches
@@ -158,13 +196,44 @@ def begun(call: Call, path: Path) -> tuple[Store, Filling]:
             data=data_of(filling.particles, pipeline),
         )
     check_identity(known, filling)
-    wanted = call.num_particles // known.batch_size
-    if wanted < known.num_batches:
+    return _with_room(known, call.num_particles), filling
+
+
+def _with_room(store: Store, num_particles: int) -> Store:
+    """A store with room for so many particles of its guide, which others see once they are there."""
+    added = _added(store)
+    of_guide = store.num_batches * store.batch_size - added
+    if num_particles < of_guide:
         raise StoreError(
-            f"{known.path} has {known.num_batches * known.batch_size} particles, num_guide_samples="
-            f"{call.num_particles} is less: a store can only grow. Resampler.open takes all that it has"
+            f"{store.path} has {of_guide} particles, num_guide_samples={num_particles} is less: a store can "
+            f"only grow. Resampler.open takes all that it has"
         )
-    return (known.grow(wanted) if wanted > known.num_batches else known), filling
+    if added and num_particles > of_guide:
+        raise StoreError(
+            f"{store.path} was topped up, so the {of_guide} particles of its guide cannot become "
+            f"{num_particles}: top it up once more, or use another path"
+        )
+    return store.with_room((num_particles + added) // store.batch_size)
+
+
+def _done(store: Store) -> set[int]:
+    """Batches that need not be simulated; what a killed top-up has left does not count."""
+    known = Store.open(store.path)
+    known.forget(
+        batch for batch in known.surplus() if batch >= store.num_batches or store.record(batch)["component"]
+    )
+    done = set(store.done())
+    for batch in sorted(set(range(known.num_batches)) - done):
+        if (known.num_batches - batch) * store.batch_size <= _added(store):
+            raise StoreError(
+                f"{store.path} lacks batch {batch} of a top-up, which the guide does not draw: begin another "
+                f"store, or put the batch back"
+            )
+    return done
+
+
+def _added(store: Store) -> int:
+    return sum(each["num_particles"] for each in about(store).get("added", []))
 
 
 def _completed(call: Call, known: Store | None) -> Call:
@@ -219,7 +288,7 @@ def _written(
     store: Store, filling: Filling, pending: list[int], call: Call
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Batches as they are written, and their records."""
-    task, workers = filling.in_store(store.path), call.options["workers"]
+    task, workers = filling.into(store), call.options["workers"]
     if workers is None:
         yield from ((batch, task(batch)) for batch in pending)
         return
@@ -232,20 +301,6 @@ def _written(
                 f"{store.path} must be one directory for all of them"
             ) from error
         yield batch, record
-
-
-def _shown(
-    batches: Iterator[tuple[int, dict[str, Any]]], store: Store, done: int, call: Call
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Batches, with how many are done shown."""
-    yield from tqdm(
-        batches,
-        desc=f"Simulating into {store.path.name}",
-        unit="batch",
-        initial=done,
-        total=store.num_batches,
-        disable=not call.options["progressbar"],
-    )
 
 
 def _warn_long(seconds: float, batch: int) -> None:

@@ -12,7 +12,7 @@ import arviz_resampler
 PACKAGE = Path(arviz_resampler.__file__).parent
 FILES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
 # Everybody may import these, and they import at most each other.
-GROUND = {"_version", "arguments", "errors", "frozen", "printed", "sites"}
+GROUND = {"_version", "arguments", "errors", "frozen", "printed", "progress", "sites"}
 MAY_IMPORT = {
     "mapping": set(),
     "densities": {"mapping"},
@@ -30,8 +30,8 @@ MAY_IMPORT = {
     "tuning": {"particles", "pipeline", "plots", "programs", "scoring", "weights"},
     "calls": {"particles", "pipeline", "programs", "tuning", "workers"},
     "opening": {"particles", "pipeline", "storage"},
-    "simulations": {"calls", "draws", "opening", "particles", "pipeline", "storage", "workers"},
-    "growing": {"analysis", "particles", "pipeline", "programs"},
+    "simulations": {"calls", "draws", "opening", "particles", "pipeline", "programs", "storage", "workers"},
+    "growing": {"analysis", "calls", "particles", "pipeline", "programs", "simulations", "workers"},
     "resampler": {
         "analysis",
         "calls",
@@ -128,7 +128,8 @@ def test_no_files_import_each_other_in_a_circle():
 
 # Public classes, most of whose lines are their documentation.
 LONGER = {
-    "resampler.py": 580,
+    "growing.py": 380,
+    "resampler.py": 590,
     "weights/weights.py": 445,
 }
 

@@ -1,8 +1,10 @@
 """Simulations in a store: begun, interrupted, gone on with, shared among tasks, and opened."""
 
 import json
+import multiprocessing
 import pickle
 import shutil
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -526,3 +528,245 @@ def test_a_long_batch_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("arviz_resampler.particles.filling.time.perf_counter", lambda: next(clock))
     with pytest.warns(ProgramWarning, match="batch 0 took 12 min, which is what is lost"):
         build(store=tmp_path / "s", num_guide_samples=100)
+
+
+# ---------------------------------------------------------------- growing
+
+
+@pytest.mark.parametrize(
+    "options", [{"batch_size": None}, {"batch_size": 300}, {"vectorize": False}], ids=str
+)
+def test_particles_in_memory_are_extended_to_those_of_a_larger_run(options):
+    few, many = (build(num_guide_samples=n, **options) for n in (700, 1600))
+    assert few.extend(1600) is None
+    same(few.sample(prior(3.0), 50), many.sample(prior(3.0), 50))
+    np.testing.assert_array_equal(few.weigh(prior(3.0)).log_ratio, many.weigh(prior(3.0)).log_ratio)
+    one, other = (r.simulate_one(1500) for r in (few, many))
+    same(one, other)
+    few.extend(1600)
+    with pytest.raises(
+        ArgumentError, match="num_guide_samples must be at least 1600, which there are, got 10"
+    ):
+        few.extend(10)
+
+
+@SINGLY
+@FAILED
+def test_failures_of_an_extension_have_their_numbers():
+    few, many = (build(sim=fragile, num_guide_samples=n, on_error="mask") for n in (250, 600))
+    few.extend(600)
+    pd.testing.assert_frame_equal(few.failures, many.failures)
+
+
+def test_particles_of_several_programs_are_extended_in_a_store_alone(tmp_path):
+    guide = Mixture([prior(5.0), prior(0.5)])
+    with pytest.raises(ArgumentError, match="cannot be extended in memory"):
+        build(guide).extend(2000)
+    stored = build(guide, store=tmp_path / "s", num_guide_samples=400)
+    stored.extend(1000)
+    build(guide, store=tmp_path / "t")
+    assert content(tmp_path / "s") == content(tmp_path / "t")
+
+
+def test_a_store_is_extended_to_that_of_a_larger_run(whole, tmp_path):
+    stored = build(store=tmp_path / "s", num_guide_samples=300)
+    stored.extend(1000)
+    assert content(tmp_path / "s") == content(whole)
+    same(stored.sample(prior(3.0), 50), build().sample(prior(3.0), 50))
+
+
+def test_an_extension_that_is_interrupted_leaves_the_store_and_goes_on(whole, tmp_path, monkeypatch):
+    stored, write = build(store=tmp_path / "s", num_guide_samples=300), filling.Filling.write
+
+    def interrupted(self, store, number):
+        if number == 6:
+            raise KeyboardInterrupt
+        return write(self, store, number)
+
+    monkeypatch.setattr(filling.Filling, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stored.extend(1000)
+    monkeypatch.undo()
+    for resampler in (stored, Resampler.open(tmp_path / "s")):
+        assert resampler.pipeline.particles.num_particles == 300
+    assert xr.open_zarr(tmp_path / "s", group="values", chunks=None).sizes["particle"] == 300
+    written = []
+
+    def noted(self, store, number):
+        written.append(number)
+        return write(self, store, number)
+
+    monkeypatch.setattr(filling.Filling, "write", noted)
+    stored.extend(1000)
+    assert written == [6, 7, 8, 9]
+    assert content(tmp_path / "s") == content(whole)
+
+
+def test_a_resampler_without_programs_is_not_extended(whole):
+    with pytest.raises(ArgumentError, match="opened has no programs to run"):
+        Resampler.open(whole).extend(2000)
+
+
+def far(mean):
+    def program():
+        pyro.sample("mu", dist.Normal(mean, 1.0))
+        pyro.sample("tau", dist.HalfNormal(1.0))
+
+    return program
+
+
+@pytest.fixture
+def topped(tmp_path):
+    """A store that was topped up by one model, and particles in memory that were."""
+    stored, memory = build(store=tmp_path / "s"), build()
+    for resampler in (stored, memory):
+        resampler.top_up(far(12.0), ess=400)
+    return tmp_path / "s", stored, memory
+
+
+def test_a_top_up_in_a_store_is_whole_batches_of_the_particles_that_one_in_memory_has(topped):
+    path, stored, memory = topped
+    n = stored.pipeline.particles.num_particles
+    assert n % 100 == 0
+    assert 0 <= n - memory.pipeline.particles.num_particles < 100
+    for name in ("mu", "y"):
+        here, there = (r.pipeline.particles.columns[name].value.clone() for r in (memory, stored))
+        assert torch.equal(here, there[: len(here)])
+    assert stored.weigh(far(12.0)).ess > 400
+    opened = Resampler.open(path, check=True)
+    for model in (far(12.0), prior(3.0)):
+        np.testing.assert_array_equal(stored.weigh(model).log_ratio, opened.weigh(model).log_ratio)
+        same(stored.sample(model, 50), opened.sample(model, 50))
+    assert xr.open_zarr(path, group="values", chunks=None).sizes["particle"] == n
+
+
+def test_a_store_goes_on_being_topped_up_once_its_models_are_given(topped):
+    path, stored, _ = topped
+    for resampler in (stored, build(store=path, top_ups=[far(12.0)])):
+        again = shutil.copytree(path, path.with_name("again"))
+        build(store=again, top_ups=[far(12.0)]).top_up(far(-12.0), ess=300)
+        assert resampler.top_up(far(-12.0), ess=300).num_added % 100 == 0
+        assert content(again) == content(path)
+        break
+    opened = Resampler.open(path)
+    for model in (far(12.0), far(-12.0), prior(4.0)):
+        assert opened.weigh(model).ess > 290
+    with pytest.raises(ArgumentError, match="top_ups= where models have topped it up"):
+        build(store=path, top_ups=[far(12.0)]).top_up(far(20.0))
+    with pytest.raises(ProgramError, match="has another density at"):
+        build(store=path, top_ups=[far(12.0), far(-11.0)]).top_up(far(20.0))
+    with pytest.raises(ArgumentError, match="top_ups has 3 models, but the store was topped up 2 times"):
+        build(store=path, top_ups=[far(12.0)] * 3)
+
+
+def test_a_store_that_was_topped_up_is_not_extended(topped):
+    path, stored, _ = topped
+    for call in (lambda: stored.extend(3000), lambda: build(store=path, num_guide_samples=2000)):
+        with pytest.raises(
+            StoreError, match="was topped up, so the 1000 particles of its guide cannot become"
+        ):
+            call()
+
+
+@pytest.mark.parametrize("step", ["append", "settle"])
+def test_a_top_up_that_is_interrupted_leaves_the_store(tmp_path, monkeypatch, step, whole):
+    stored = build(store=tmp_path / "s")
+    broken = shutil.copytree(tmp_path / "s", tmp_path / "t")
+    victim = build(store=broken)
+
+    def interrupted(self, *args, **kwargs):
+        raise KeyboardInterrupt
+
+    target = "changed" if step == "settle" else "create"
+    monkeypatch.setattr(f"arviz_resampler.storage.Store.{target}", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        victim.top_up(far(12.0), ess=400)
+    monkeypatch.undo()
+    assert Resampler.open(broken).pipeline.particles.num_particles == 1000
+    for resampler, path in ((stored, tmp_path / "s"), (victim, broken)):
+        resampler.top_up(far(-12.0), ess=300)
+        Resampler.open(path, check=True)
+    assert content(tmp_path / "s") == content(broken)
+    other = shutil.copytree(whole, tmp_path / "u")
+    grown = build(store=other)
+    monkeypatch.setattr(f"arviz_resampler.storage.Store.{target}", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        grown.top_up(far(12.0), ess=400)
+    monkeypatch.undo()
+    grown.extend(1500)
+    build(store=tmp_path / "v", num_guide_samples=1500)
+    found = {name: file for name, file in content(other).items() if not name.startswith("mixtures")}
+    assert found == content(tmp_path / "v")
+
+
+def test_a_top_up_of_a_store_takes_at_least_a_batch(whole, tmp_path):
+    stored = build(store=shutil.copytree(whole, tmp_path / "s"))
+    with pytest.raises(ArgumentError, match="at_most=99 is less than a batch of the store"):
+        stored.top_up(far(12.0), at_most=99)
+    assert stored.top_up(far(12.0), at_most=199).num_added == 100
+
+
+def test_results_of_simulations_elsewhere_are_added_to_a_store(whole, tmp_path):
+    stored = build(store=shutil.copytree(whole, tmp_path / "s"))
+    wanted = stored.wanted(far(12.0), ess=300)
+    assert wanted.sizes["particle"] % 100 == 0
+    theta = wanted["mu"].expand_dims(school=4, axis=1).astype("float32")
+    results = wanted.assign(theta=theta, y=theta + 1, n=(theta * 0).astype("float32"), twice=2 * theta)
+    results["design"] = ("particle", "design_dim_0"), np.tile(np.arange(3, dtype="float32"), (len(theta), 1))
+    stored.extend(results)
+    opened = Resampler.open(tmp_path / "s")
+    assert opened.weigh(far(12.0)).ess > 290
+    same(stored.sample(far(12.0), 20), opened.sample(far(12.0), 20))
+
+
+def test_a_missing_batch_of_a_top_up_is_not_drawn_from_the_guide(topped):
+    path, _, _ = topped
+    (path / "records" / "11.json").unlink()
+    with pytest.raises(StoreError, match="lacks batch 11 of a top-up, which the guide does not draw"):
+        build(store=path)
+
+
+# ---------------------------------------------------------------- workers
+
+
+def test_particles_are_the_same_whoever_runs_the_batches(whole, tmp_path):
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        memory = build(executor=pool)
+        build(store=tmp_path / "s", executor=pool)
+        mixture = build(Mixture([prior(5.0), prior(0.5)]), executor=pool)
+    same(memory.sample(prior(3.0), 50), build().sample(prior(3.0), 50))
+    assert content(tmp_path / "s") == content(whole)
+    same(mixture.sample(prior(3.0), 50), build(Mixture([prior(5.0), prior(0.5)])).sample(prior(3.0), 50))
+
+
+class Elsewhere(Executor):
+    """Runs calls here, once it has changed the folder that they find."""
+
+    def __init__(self, before):
+        self.before = before
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        future.set_result(fn(*args, **kwargs))
+        self.before()
+        return future
+
+
+def test_workers_that_write_elsewhere_are_noticed(tmp_path):
+    path = tmp_path / "s"
+
+    def hide():
+        for record in path.glob("records/*.json"):
+            record.unlink()
+
+    with pytest.raises(
+        StoreError, match=r"where this process does not see it.*must be one directory for all"
+    ):
+        build(store=path, executor=Elsewhere(hide))
+
+
+def test_an_executor_is_checked_before_anything_runs(tmp_path):
+    for executor in (0, "two", ThreadPoolExecutor(1)):
+        with pytest.raises(ArgumentError):
+            build(store=tmp_path / "s", executor=executor)
+    assert not (tmp_path / "s").exists()

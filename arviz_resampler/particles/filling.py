@@ -125,11 +125,12 @@ class Filling:
         singly = [[len(rows), *flags] for i in sorted(gathered.singly) for rows, flags in gathered.singly[i]]
         notes = notes_of(columns, gathered.failed)
         notes |= {"bad": gathered.bad, "parts": singly, "joint": [list(sites) for sites in joint]}
+        notes["component"] = 0
         return columns, notes
 
-    def in_store(self, path: Path) -> Callable[[int], dict[str, Any]]:
+    def into(self, store: Store) -> Callable[[int], dict[str, Any]]:
         """What writes a batch by its number, in any process, and gives its record."""
-        return _Task(path, self)
+        return _Task(store.path, store.num_batches, self)
 
     def write(self, store: Store, number: int) -> dict[str, Any]:
         """Draw a batch and write it; its record."""
@@ -164,11 +165,12 @@ class _Task:
     """The batches of a store."""
 
     path: Path
+    num_batches: int
     filling: Filling
 
     def __call__(self, number: int) -> dict[str, Any]:
         """Draw a batch and write it; its record."""
-        return self.filling.write(Store.open(self.path), number)
+        return self.filling.write(Store.open(self.path).with_room(self.num_batches), number)
 
 
 def _parts(guide: Guide, number: int, seed: int, batch_size: int) -> list[Any]:

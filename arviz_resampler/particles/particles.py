@@ -38,6 +38,14 @@ class Ran(NamedTuple):
         guide, simulator = (_united(rows for rows, singly in batches if singly[i]) for i in (0, 1))
         return cls(start, guide, simulator, params)
 
+    def followed_by(self, other: Ran) -> Ran:
+        """The same for the particles that come after these, some of which may be the last of these again."""
+        guide, simulator = (
+            _united(sorted({*mine, *theirs}, key=lambda rows: rows.start))
+            for mine, theirs in ((self.guide, other.guide), (self.simulator, other.simulator))
+        )
+        return self._replace(guide=guide, simulator=simulator)
+
 
 def _united(ranges: Iterable[range]) -> tuple[range, ...]:
     """Ranges in order, those that follow each other as one."""

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from arviz_resampler.mapping.streams import generators_kept
 from arviz_resampler.particles.checks import (
@@ -33,6 +32,7 @@ from arviz_resampler.particles.particles import Particles, Ran
 from arviz_resampler.programs.columns import CachedSite, select
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
 from arviz_resampler.programs.runner import Runner
+from arviz_resampler.progress import shown
 from arviz_resampler.workers import Workers, run_batches
 
 
@@ -67,7 +67,7 @@ def simulate(
         predictive = structured(looked.few(masks=on_error == "mask")[0], predictive, data_names)
     quiet = not progressbar or len(batches) == 1
     drawn = _drawn(looked, batches, workers)
-    for number, run, batch in tqdm(drawn, desc="Simulating", unit="batch", total=len(batches), disable=quiet):
+    for number, run, batch in shown(drawn, "Simulating", total=len(batches), quiet=quiet):
         if run is not None and not gathered.columns:
             predictive = structured(run, predictive, data_names)
         part, start, _ = batches[number]

@@ -5,6 +5,7 @@ Knows records and the store; nothing of programs.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -121,7 +122,7 @@ def read_particles(store: Store, batches: Sequence[int], records: Mapping[int, R
         _tensors(store, "data"),
         n,
         failed if failures else None,
-        _ran(size, [records[batch]["parts"] for batch in batches], params, mixture=said["mixture"]),
+        _ran(size, [records[batch] for batch in batches], params, mixture=said["mixture"]),
         tuple(joint),
         params,
         failures,
@@ -129,20 +130,19 @@ def read_particles(store: Store, batches: Sequence[int], records: Mapping[int, R
 
 
 def _ran(
-    size: int,
-    each: Sequence[Sequence[tuple[int, bool, bool]]],
-    params: Mapping[str, Tensor],
-    *,
-    mixture: bool,
+    size: int, records: Sequence[Record], params: Mapping[str, Tensor], *, mixture: bool
 ) -> tuple[Ran, ...]:
-    """Who drew the particles, from the parts of each batch: one program, or several in turn."""
-    if not mixture:
-        flags = [(range(i * size, (i + 1) * size), (p[0][1], p[0][2])) for i, p in enumerate(each)]
-        return (Ran.of(0, flags, params),)
-    found, start = [], 0
-    for n, guide, simulator in (part for parts in each for part in parts):
-        found.append(Ran.of(start, [(range(start, start + n), (guide, simulator))], params))
-        start += n
+    """Who drew the particles: one program and those of top-ups, or the parts of each batch in turn."""
+    found: list[Ran] = []
+    numbers = itertools.count()
+    for of, each in itertools.groupby(records, key=lambda record: record["component"]):
+        flags = []
+        for record, number in zip(each, numbers, strict=False):  # takes no number once the group has ended
+            starts = itertools.accumulate((part[0] for part in record["parts"]), initial=number * size)
+            for start, (n, *singly) in zip(starts, record["parts"], strict=False):
+                flags.append((range(start, start + n), tuple(singly)))
+        groups = [[flag] for flag in flags] if mixture and not of else [flags]
+        found += [Ran.of(group[0][0].start, group, params) for group in groups]
     return tuple(found)
 
 
@@ -180,7 +180,10 @@ class _Kept(NamedTuple):
 
     def _densities(self, group: str, name: str) -> Tensor | None:
         key = (group, name)
-        return torch.from_numpy(self.store.read(key, self.batches)) if key in self.store.arrays else None
+        lacking = any([group, name] in self.records[batch].get("lacks", ()) for batch in self.batches)
+        if key not in self.store.arrays or lacking:
+            return None
+        return torch.from_numpy(self.store.read(key, self.batches))
 
     def _value(self, name: str, dtype: torch.dtype, *, stays: bool) -> Tensor:
         store, batches, key = self.store, self.batches, ("values", name)

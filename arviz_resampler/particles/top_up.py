@@ -5,7 +5,7 @@ Knows guides and how particles are simulated; nothing of weights or draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from arviz_resampler.errors import ArgumentError, MismatchError, ProgramError, quoted
+from arviz_resampler.mapping.streams import BLOCK
+from arviz_resampler.particles.appending import append, settle
 from arviz_resampler.particles.guides import (
     Blocks,
     Evaluate,
@@ -25,13 +27,15 @@ from arviz_resampler.particles.guides import (
     regrouped,
     untouched,
 )
+from arviz_resampler.particles.joining import check_axes, flags_of, from_place, joined
 from arviz_resampler.particles.log_q import evaluator, with_blocks
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.particles.reach import Reach
 from arviz_resampler.particles.simulation import simulate
-from arviz_resampler.programs.columns import CachedSite, Columns, select
+from arviz_resampler.programs.columns import Columns, select
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
-from arviz_resampler.sites import Site
+from arviz_resampler.storage import Store
+from arviz_resampler.workers import Workers
 
 _LOOKED_AT = 16  # particles that show whether the guide has changed
 
@@ -75,12 +79,66 @@ class Cache:
         They.
     options : mapping
         How programs are run: ``seed``, ``batch_size``, ``vectorize``, ``on_error``, ``progressbar``.
+    store : Store or None
+        Where the particles are kept.
     """
 
     guide: Guide
     simulator: Program | None
     particles: Particles
     options: Mapping[str, Any]
+    store: Store | None = None
+
+    def whole_batches(self, count: int, at_most: int | None) -> int:
+        """How many particles are added where so many are wanted: a store takes whole batches."""
+        if self.store is None or not count:
+            return count if at_most is None else min(count, at_most)
+        size = self.store.batch_size
+        if at_most is not None and at_most < size:
+            raise ArgumentError(
+                f"at_most={at_most} is less than a batch of the store, which has {size} particles: a store "
+                f"takes whole batches"
+            )
+        most = -(-count // size) if at_most is None else min(-(-count // size), at_most // size)
+        return most * size
+
+    @plain_tensors()
+    @untouched_params()
+    def with_more(self, num_particles: int, workers: Workers | None) -> Cache:
+        """The cache with the particles that the guide draws next, up to some number."""
+        n, size = self.particles.num_particles, self.options["batch_size"] or BLOCK
+        if not isinstance(self.guide, Single):
+            raise ArgumentError(
+                "particles of several programs, or that were topped up, cannot be extended in memory, where "
+                "each program has a share of all: keep them in a store, where it has a share of each batch, "
+                "or use top_up"
+            )
+        first = n // size * size  # a part of a block is drawn with the whole
+        columns = self.particles.columns
+        options = {**self.options, "workers": workers, "data_names": frozenset()}
+        options["predictive"] = frozenset(name for name, c in columns.items() if c.site.role == "predictive")
+        drawn = simulate(self.guide, self.simulator, num_particles - first, first=first, **options)
+        new = from_place(drawn, n - first)
+        whole_columns = {name: joined(name, c, new.columns, None) for name, c in columns.items()}
+        failures = {**self.particles.failures, **{n + i: what for i, what in new.failures.items()}}
+        whole = replace(
+            self.particles,
+            columns=whole_columns,
+            num_particles=num_particles,
+            failed=flags_of(self.particles, new),
+            ran=(self.particles.ran[0].followed_by(drawn.ran[0]),),
+            failures=failures,
+        )
+        return replace(self, particles=whole)
+
+    def with_models(self, models: Sequence[tuple[Program, int]]) -> Cache:
+        """The cache of a store whose particles were topped up by models before, with how many each."""
+        n = self.particles.num_particles - sum(count for _, count in models)
+        cache = self
+        for model, count in models:
+            guide = ToppedUp(cache.guide, n, self._latents_of(model), count, self._extends())
+            cache, n = replace(cache, guide=guide), n + count
+        return cache
 
     @plain_tensors()
     @untouched_params()
@@ -99,11 +157,11 @@ class Cache:
 
     @plain_tensors()
     @untouched_params()
-    def topped_up(self, model: Program, count: int) -> Cache:
+    def topped_up(self, model: Program, count: int, workers: Workers | None = None) -> Cache:
         """The cache with new particles from a model, whose number :meth:`reach` has told."""
         model = self._latents_of(model)
         try:
-            new = self._draw(model, self._extends(), count)
+            new = self._draw(model, self._extends(), count, workers=workers)
         except ArgumentError as error:  # of predictive sites, which nobody else has named
             raise MismatchError(f"model and simulator do not draw what the particles have: {error}") from None
         return self._with(model, new, self._extends())
@@ -165,8 +223,9 @@ class Cache:
     def _with(self, model: Program, new: Particles, simulator: Program | None) -> Cache:
         particles, n, count = self.particles, self.particles.num_particles, new.num_particles
         self._check(new)
-        columns = {name: _joined(name, c, new.columns) for name, c in particles.columns.items()}
-        failed = _flags(particles, new)
+        store = self._appended(new)
+        columns = {name: joined(name, c, new.columns, store) for name, c in particles.columns.items()}
+        failed = flags_of(particles, new)
         after = self.guide.blocks(self._evaluate(new.columns, count, new.failed), n)
         met = {name for sites in after for name in sites}
         self._check_left({name for sites in self._blocks() for name in sites} - met)
@@ -186,7 +245,23 @@ class Cache:
             params={**particles.params, **new.params},
             failures={**particles.failures, **{n + i: what for i, what in new.failures.items()}},
         )
-        return replace(self, guide=ToppedUp(self.guide, n, model, count, simulator), particles=whole)
+        if store is not None:
+            name = str(getattr(model.fn, "__name__", type(model.fn).__name__))
+            store = settle(store, columns, joint, {"name": name, "num_particles": count})
+        guide = ToppedUp(self.guide, n, model, count, simulator)
+        return replace(self, guide=guide, particles=whole, store=store)
+
+    def _appended(self, new: Particles) -> Store | None:
+        """The store with new particles, if there is one."""
+        if self.store is None:
+            return None
+        known = self.particles.columns.keys()
+        ordered = {name: new.columns[name] for name in known if name in new.columns}
+        component, guide = 1, self.guide
+        while isinstance(guide, ToppedUp):
+            component, guide = component + 1, guide.guide
+        masks = self.options["on_error"] == "mask"
+        return append(self.store, replace(new, columns=ordered), component=component, masks=masks)
 
     # ---------------------------------------------------------------- what there is
 
@@ -220,10 +295,18 @@ class Cache:
         params = {id(p.program): ran.params for p, ran in zip(parts, particles.ran, strict=True)}
         return evaluator(columns, n, self.options["vectorize"], params, lost)
 
-    def _draw(self, model: Program, simulator: Program | None, n: int, seed: int | None = None) -> Particles:
+    def _draw(
+        self,
+        model: Program,
+        simulator: Program | None,
+        n: int,
+        *,
+        seed: int | None = None,
+        workers: Workers | None = None,
+    ) -> Particles:
         """Draws of a model: new particles, with a seed of their own none of these."""
         predictive = self._predictive if simulator is not None else frozenset()
-        options = {**self.options, "predictive": predictive, "data_names": frozenset()}
+        options = {**self.options, "predictive": predictive, "data_names": frozenset(), "workers": workers}
         first = self.particles.num_particles if seed is None else 0
         options["seed"] = options["seed"] if seed is None else seed
         return simulate(Single(model), simulator, n, first=first, **options)
@@ -238,7 +321,7 @@ class Cache:
             )
         for name, new in drawn.columns.items():
             if name in columns and new.reason is None:
-                _check_axes(name, columns[name].site, new.site)
+                check_axes(name, columns[name].site, new.site)
         unknown = [n for n, c in drawn.columns.items() if n not in columns and c.reason != "deterministic"]
         if unknown:
             raise MismatchError(f"model and simulator draw {quoted(unknown)}, which no other particle has")
@@ -254,52 +337,3 @@ class Cache:
             raise MismatchError(
                 f"the model does not draw {quoted(left)}, which the guide draws: draw it in the model, too"
             )
-
-
-def _check_axes(name: str, old: Site, new: Site) -> None:
-    """Refuse new values whose axes are others, or in another order."""
-    moved = any(dim in old.dims and old.dims.index(dim) != place for place, dim in enumerate(new.dims))
-    if new.discrete != old.discrete:
-        kinds = ("discrete", "continuous") if new.discrete else ("continuous", "discrete")
-        raise MismatchError(
-            f"site {name!r} is {kinds[0]} in what is to be added, but {kinds[1]} in the particles"
-        )
-    if new.shape != old.shape or moved:
-        found, wanted = (f"{site.dims} of sizes {site.shape}" for site in (new, old))
-        raise MismatchError(
-            f"site {name!r} has dims {found} in what is to be added, but {wanted} in the particles: write it "
-            f"with the same plates in the same order"
-        )
-
-
-def _joined(name: str, old: CachedSite, new: Columns) -> CachedSite:
-    """A site of all particles."""
-    if name not in new:
-        raise MismatchError(f"site {name!r} of the particles is not among what model and simulator draw")
-    other = new[name]
-
-    def both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
-        return None if first is None or second is None else torch.cat([first, second])
-
-    # Whole numbers have no NaN, so where runs failed they are none; torch widens what is put beside them.
-    value = torch.cat([old.value, other.value])
-    return replace(
-        old,
-        value=value,
-        site=replace(old.site, dtype=str(value.dtype).removeprefix("torch.")),
-        log_q=both(old.log_q, other.log_q),
-        log_conditional=both(old.log_conditional, other.log_conditional),
-        support=old.support if old.support == other.support else None,
-        finite=old.finite and other.finite,
-    )
-
-
-def _flags(old: Particles, new: Particles) -> Tensor | None:
-    """Which particles failed."""
-    if old.failed is None and new.failed is None:
-        return None
-    parts = [
-        p.failed if p.failed is not None else torch.zeros(p.num_particles, dtype=torch.bool)
-        for p in (old, new)
-    ]
-    return torch.cat(parts)

@@ -135,9 +135,12 @@ class Store:
 
     def done(self) -> list[int]:
         """Numbers of the batches that have a record, sorted."""
+        return [batch for batch in self._recorded() if batch < self.num_batches]
+
+    def _recorded(self) -> list[int]:
         try:
             found = map(records.batch_of, os.listdir(self.path / WORKSHOP))
-            return sorted(batch for batch in found if batch is not None and batch < self.num_batches)
+            return sorted(batch for batch in found if batch is not None)
         except OSError as error:
             raise StoreError(f"{self.path}: its records cannot be listed: {reason(error)}") from error
 
@@ -283,17 +286,32 @@ class Store:
         except OSError as error:
             raise StoreError(f"{self.path} cannot be cleaned: {reason(error)}") from error
 
-    def grow(self, num_batches: int) -> Store:
-        """The same store with room for more batches."""
+    def with_room(self, num_batches: int) -> Store:
+        """The same store for who writes more batches, which others see once it has :meth:`changed`."""
         if num_batches < self.num_batches:
             raise ArgumentError(
                 f"{self.path} has {self.num_batches} batches, which cannot become {num_batches}"
             )
-        return self._replaced(replace(self.layout, num_batches=num_batches))
+        return replace(self, layout=replace(self.layout, num_batches=num_batches))
 
-    def update_attrs(self, attrs: Mapping[str, Any]) -> Store:
-        """The same store with other attributes of the caller."""
-        return self._replaced(replace(self.layout, attrs=dict(attrs)))
+    def changed(self, *, num_batches: int | None = None, attrs: Mapping[str, Any] | None = None) -> Store:
+        """The same store with more batches, or with other attributes of the caller."""
+        layout = self.layout if num_batches is None else self.with_room(num_batches).layout
+        return self._replaced(layout if attrs is None else replace(layout, attrs=dict(attrs)))
+
+    def surplus(self) -> list[int]:
+        """Numbers of the batches beyond the last one that have a record: of a growth that was interrupted."""
+        return [batch for batch in self._recorded() if batch >= self.num_batches]
+
+    def forget(self, batches: Iterable[int]) -> None:
+        """Have batches be missing, those beyond the last one among them."""
+        try:
+            for batch in batches:
+                (self.path / records.record_name(batch)).unlink(missing_ok=True)
+                for chunks in self._chunks.values():
+                    (self.path / chunks.name(batch)).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self.path}: a batch cannot be removed: {reason(error)}") from error
 
     def _replaced(self, layout: Layout) -> Store:
         """The same store with other metadata. What the root's say is true, so they are the switch."""

@@ -286,7 +286,7 @@ def test_a_write_that_fails_at_any_step_leaves_the_batch_missing(make, monkeypat
 
 def test_a_store_grows(make):
     store, values = make()
-    longer = store.grow(6)
+    longer = store.changed(num_batches=6)
     assert (longer.num_batches, longer.attrs, longer.done()) == (6, store.attrs, [0, 1, 2, 3])
     for number in (5, 4):
         longer.write(number, batch_of(ARRAYS, 5, number), {})
@@ -295,14 +295,14 @@ def test_a_store_grows(make):
     np.testing.assert_array_equal(longer.read(Y, range(6)), expected)
     with xr.open_zarr(store.path, group="values") as dataset:
         np.testing.assert_array_equal(dataset["y"].values, expected)
-    assert longer.grow(6) == longer
+    assert longer.changed(num_batches=6) == longer
     with pytest.raises(errors.ArgumentError, match="has 6 batches, which cannot become 5"):
-        longer.grow(5)
+        longer.changed(num_batches=5)
 
 
 def test_a_store_that_has_grown_is_the_one_that_was_made_so(make, files_of):
     store, _ = make(done=2)
-    store.grow(7)
+    store.changed(num_batches=7)
     other, _ = make(done=2, num=7, name="other.zarr")
     assert files_of(store.path) == files_of(other.path)
 
@@ -321,14 +321,14 @@ def test_a_growth_that_is_interrupted_leaves_the_old_store_or_the_new_one(make, 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            store.grow(6)
+            store.changed(num_batches=6)
     again = Store.open(store.path)
     assert again.num_batches == num
     again.check(again.done())
     with xr.open_zarr(store.path, group="values") as dataset:
         np.testing.assert_array_equal(dataset["y"].values[:20], values[Y])
         assert dataset.sizes["particle"] == 5 * num or (step > 5 and dataset.sizes["particle"] == 20)
-    assert again.grow(6).num_batches == 6
+    assert again.changed(num_batches=6).num_batches == 6
     with xr.open_zarr(store.path, group="values") as dataset:
         assert dataset.sizes["particle"] == 30
 
@@ -345,12 +345,12 @@ def test_records_of_more_batches_than_the_store_has_do_not_count(make):
 
 def test_attributes_are_replaced(make):
     store, _ = make()
-    again = store.update_attrs({"versions": {"torch": "3"}})
+    again = store.changed(attrs={"versions": {"torch": "3"}})
     assert again.attrs == {"versions": {"torch": "3"}}
     assert again.layout.arrays == store.layout.arrays
     assert again.done() == store.done()
     with pytest.raises(errors.StoreError, match="attributes 'num_batches' are the store's own"):
-        store.update_attrs({"num_batches": 9})
+        store.changed(attrs={"num_batches": 9})
 
 
 def test_a_change_of_metadata_that_fails_is_said(make, monkeypatch):
@@ -361,5 +361,5 @@ def test_a_change_of_metadata_that_fails_is_said(make, monkeypatch):
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(errors.StoreError, match="cannot be changed: Read-only file system"):
-        store.grow(9)
+        store.changed(num_batches=9)
     assert list(store.path.rglob("*.partial")) == []

@@ -1,0 +1,91 @@
+"""Particles of a top-up in a store: their batches, and the density of the mixture that all are drawn from.
+
+A killed top-up leaves the store as it was: what it has written is seen once the root says so.
+Knows records and the store; nothing of programs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from arviz_resampler.particles.particles import Particles
+from arviz_resampler.particles.stored import about, notes_of, to_arrays, to_attrs
+from arviz_resampler.programs.columns import CachedSite, Columns
+from arviz_resampler.storage import ArraySpec, Store
+
+_FOLDER = "mixtures"
+
+
+def append(store: Store, new: Particles, *, component: int, masks: bool) -> Store:
+    """The store with batches of new particles, which nobody else sees yet."""
+    size, first = store.batch_size, store.num_batches
+    more = store.with_room(first + new.num_particles // size)
+    more.forget(store.surplus())
+    (ran,) = new.ran
+    for i in range(new.num_particles // size):
+        rows = slice(i * size, (i + 1) * size)
+        columns = {name: _rows(column, rows) for name, column in new.columns.items()}
+        failed = {j - rows.start: what for j, what in new.failures.items() if rows.start <= j < rows.stop}
+        number = (first + i) * size
+        singly = [any(number in each for each in ranges) for ranges in (ran.guide, ran.simulator)]
+        notes = {"bad": {}, "joint": [], "parts": [[size, *singly]], "component": component}
+        arrays = to_arrays(columns, masks=masks)
+        # What was simulated elsewhere has values alone.
+        lacks = [key for key in store.arrays if key[0] != "values" and key not in arrays]
+        arrays |= {key: np.full(size, np.nan, store.arrays[key].dtype) for key in lacks}
+        more.write(first + i, arrays, {**notes_of(columns, failed), **notes, "lacks": lacks})
+    return more
+
+
+def _rows(column: CachedSite, rows: slice) -> CachedSite:
+    """A site of some particles."""
+    log_q, log_conditional = (t if t is None else t[rows] for t in (column.log_q, column.log_conditional))
+    finite = log_q is None or bool(torch.isfinite(log_q).all())
+    return replace(
+        column, value=column.value[rows], log_q=log_q, log_conditional=log_conditional, finite=finite
+    )
+
+
+def settle(store: Store, columns: Columns, joint: Sequence[Sequence[str]], added: Mapping[str, Any]) -> Store:
+    """The store once its densities are those of the mixture, which makes the new batches part of it."""
+    said = about(store)
+    said["added"] = [*said.get("added", []), dict(added)]
+    path = store.path / _FOLDER / str(len(said["added"]))
+    shutil.rmtree(path, ignore_errors=True)  # of a top-up that was killed
+    path.parent.mkdir(exist_ok=True)
+    log_q = {("log_q", name): c.log_q for name, c in columns.items() if c.from_guide and c.log_q is not None}
+    mixture = Store.create(
+        path,
+        {key: ArraySpec((), "float64", ()) for key in log_q},
+        batch_size=store.batch_size,
+        num_batches=store.num_batches,
+        attrs=to_attrs({"joint": [list(sites) for sites in joint]}),
+    )
+    for i in range(store.num_batches):
+        rows = slice(i * store.batch_size, (i + 1) * store.batch_size)
+        mixture.write(i, {key: t[rows].double().contiguous().numpy() for key, t in log_q.items()}, {})
+    return store.changed(num_batches=store.num_batches, attrs=to_attrs(said))
+
+
+def with_mixture(store: Store, particles: Particles, *, check: bool = False) -> Particles:
+    """Particles of a store with the densities that top-ups have left them, if there were any."""
+    added = about(store).get("added", [])
+    if not added:
+        return particles
+    mixture = Store.open(store.path / _FOLDER / str(len(added)))
+    batches = range(mixture.num_batches)
+    mixture.records(batches)
+    if check:
+        mixture.check(batches)
+    columns = dict(particles.columns)
+    for group, name in mixture.arrays:
+        log_q = torch.from_numpy(mixture.read((group, name), batches))
+        columns[name] = replace(columns[name], log_q=log_q, finite=bool(torch.isfinite(log_q).all()))
+    joint = tuple(tuple(sites) for sites in about(mixture)["joint"])
+    return replace(particles, columns=columns, joint=joint)

@@ -1,0 +1,88 @@
+"""Particles put behind others: values, densities and flags of all of them. Knows records and the store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from arviz_resampler.errors import MismatchError
+from arviz_resampler.particles.disk import StoredArray, StoredTensor
+from arviz_resampler.particles.particles import Particles
+from arviz_resampler.programs.columns import CachedSite, Columns
+from arviz_resampler.sites import Site
+from arviz_resampler.storage import Store
+
+
+def joined(name: str, old: CachedSite, new: Columns, store: Store | None) -> CachedSite:
+    """A site of all particles."""
+    if name not in new:
+        raise MismatchError(f"site {name!r} of the particles is not among what model and simulator draw")
+    other = new[name]
+
+    def both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+        return None if first is None or second is None else torch.cat([first, second])
+
+    # Whole numbers have no NaN, so where runs failed they are none; torch widens what is put beside them.
+    if isinstance(old.value, StoredTensor) and store is not None:
+        dtype = torch.promote_types(old.value.dtype, other.value.dtype)
+        value: Tensor = StoredTensor.of(StoredArray(store, ("values", name), range(store.num_batches)), dtype)
+    else:
+        value = torch.cat([old.value, other.value])
+    return replace(
+        old,
+        value=value,
+        site=replace(old.site, dtype=str(value.dtype).removeprefix("torch.")),
+        log_q=both(old.log_q, other.log_q),
+        log_conditional=both(old.log_conditional, other.log_conditional),
+        support=old.support if old.support == other.support else None,
+        finite=old.finite and other.finite,
+    )
+
+
+def from_place(particles: Particles, start: int) -> Particles:
+    """Particles from some place on."""
+    columns = {
+        name: replace(
+            column,
+            value=column.value[start:],
+            log_q=None if column.log_q is None else column.log_q[start:],
+            log_conditional=None if column.log_conditional is None else column.log_conditional[start:],
+        )
+        for name, column in particles.columns.items()
+    }
+    return replace(
+        particles,
+        columns=columns,
+        num_particles=particles.num_particles - start,
+        failed=None if particles.failed is None else particles.failed[start:],
+        failures={i - start: what for i, what in particles.failures.items() if i >= start},
+    )
+
+
+def flags_of(old: Particles, new: Particles) -> Tensor | None:
+    """Which particles failed."""
+    if old.failed is None and new.failed is None:
+        return None
+    parts = [
+        p.failed if p.failed is not None else torch.zeros(p.num_particles, dtype=torch.bool)
+        for p in (old, new)
+    ]
+    return torch.cat(parts)
+
+
+def check_axes(name: str, old: Site, new: Site) -> None:
+    """Refuse new values whose axes are others, or in another order."""
+    moved = any(dim in old.dims and old.dims.index(dim) != place for place, dim in enumerate(new.dims))
+    if new.discrete != old.discrete:
+        kinds = ("discrete", "continuous") if new.discrete else ("continuous", "discrete")
+        raise MismatchError(
+            f"site {name!r} is {kinds[0]} in what is to be added, but {kinds[1]} in the particles"
+        )
+    if new.shape != old.shape or moved:
+        found, wanted = (f"{site.dims} of sizes {site.shape}" for site in (new, old))
+        raise MismatchError(
+            f"site {name!r} has dims {found} in what is to be added, but {wanted} in the particles: write it "
+            f"with the same plates in the same order"
+        )
