@@ -130,9 +130,10 @@ soak: $(STAMP) ## Use resamplers in 8 threads for 10 minutes, and see that bits 
 	@# One arena of memory: glibc fills one for each thread, over many minutes.
 	MALLOC_ARENA_MAX=1 PYTHONPATH=scripts $(BIN)/python -m soak $(ARGS)
 
-bench: $(STAMP) ## Measure speed and memory beside Pyro, and what guides cover, and write the pages: some minutes
+bench: $(STAMP) ## Measure speed and memory beside Pyro, and what guides cover, and stores, and write the pages: some minutes
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/covering.py --page docs/_figures/covering.md
+	$(BIN)/python benchmarks/large.py --page docs/_figures/large.md
 
 clean: ## Remove virtual environments, caches and the demo's pictures
 	rm -rf .venv* build demo dist docs/howto/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis

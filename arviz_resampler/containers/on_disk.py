@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-_MOST = 1 << 26  # bytes of rows that are read at a time, of which columns are kept
+_MOST = 1 << 28  # bytes of rows that are read at a time, of which columns are kept
 
 
 class Rows(Protocol):
@@ -50,7 +50,8 @@ class _OnDisk(BackendArray):
         numbers = range(self.shape[0])[first] if isinstance(first, slice) else first.tolist()
         step = max(1, _MOST // max(1, self.dtype.itemsize * math.prod(self.shape[1:])))
         starts = range(0, max(1, len(numbers)), step)
-        return np.concatenate([_columns(self._some(numbers[i : i + step]), others) for i in starts])
+        parts = [_columns(self._some(numbers[i : i + step]), others) for i in starts]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _some(self, numbers: range | list[int]) -> NDArray[Any]:
         """Whole rows, in one go where they follow each other."""
@@ -59,7 +60,7 @@ class _OnDisk(BackendArray):
         else:
             values = self._rows[list(numbers)]
         values = values.float() if str(values.dtype) == "torch.bfloat16" else values
-        return np.asarray(values.clone())
+        return np.asarray(values)
 
 
 def _columns(rows: NDArray[Any], others: list[Any]) -> NDArray[Any]:

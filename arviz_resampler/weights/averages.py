@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from arviz_resampler.errors import WeightError, WeightWarning, warn
@@ -12,6 +14,8 @@ from arviz_resampler.weights.normalize import Floats, dot, of_particles
 from arviz_resampler.weights.verdict import Judgement
 
 RELIABLE = 30.0  # effective particles of an error that can be believed
+MOST = 1 << 28  # bytes of values that are looked at together
+_ROWS = 128  # particles whose values stay in the cache of a processor while they are looked at
 
 
 def particle_values(values: ArrayLike, weights: Floats) -> Floats:
@@ -54,10 +58,54 @@ def mean(weights: Floats, values: Floats) -> tuple[float, float, float]:
 
 def means(weights: Floats, values: ArrayLike) -> tuple[Floats, Floats, Floats]:
     """Weighted means, their standard errors and effective particles, of values of shape (N, ...)."""
+    if getattr(values, "nbytes", 0) > MOST and weights.any():
+        return _means_by_parts(weights, values)
     array = particle_values(values, weights)
     columns = np.reshape(array, (len(array), -1)).T
     found = np.array([mean(weights, column) for column in columns]).reshape(*array.shape[1:], 3)
     return found[..., 0], found[..., 1], found[..., 2]
+
+
+def _means_by_parts(weights: Floats, values: Any) -> tuple[Floats, Floats, Floats]:
+    """The same for values that are read once, some particles at a time.
+
+    The influences are summed by powers of the distance from the first particle: values that are all equal
+    have a distance of exactly zero.
+    """
+    n, shape = len(weights), np.shape(values)[1:]
+    of_particles("values", np.broadcast_to(np.zeros((), values.dtype), np.shape(values)), n)
+    top, width = float(weights.max()), max(1, math.prod(shape))
+    sums = torch.zeros(4, 3, width, dtype=torch.float64)  # by power of the distance, and of the weight
+    powers = torch.from_numpy(np.stack([weights / top, (weights / top) ** 2, (weights / top) ** 4]))
+    first, length = int(np.argmax(weights > 0)), max(1, n * MOST // (4 * max(1, values.nbytes)))
+    center = torch.from_numpy(np.array(values[first : first + 1], np.float64).reshape(-1))
+    for start in range(0, n, length):
+        w = weights[start : start + length]
+        if w.any():
+            part = np.asarray(values[start : start + length])
+            array = torch.from_numpy((part if part.flags.writeable else part.copy()).reshape(len(w), -1))
+            for i in range(0, len(w), _ROWS):
+                distance = array[i : i + _ROWS].double() - center
+                u = powers[:, start + i : start + i + len(distance)]
+                if not bool(u[0].all()):
+                    distance[u[0] == 0] = 0.0
+                power = distance.clone()
+                for k in range(4):
+                    sums[k] += u @ power
+                    power *= distance
+    total = powers.sum(1)
+    shift = sums[0, 0] * top
+    squares = sums[1, 1] - 2 * shift * sums[0, 1] + shift**2 * total[1]
+    fourths = sums[3, 2] - 4 * shift * sums[2, 2] + 6 * shift**2 * sums[1, 2] - 4 * shift**3 * sums[0, 2]
+    fourths += shift**4 * total[2]
+    constant = sums[1, 1] == 0
+    known = constant & (center != 0) & (center != 1)
+    mcse = torch.where(constant, torch.where(known, 0.0, math.nan), top * squares.clamp(min=0).sqrt())
+    count = float(np.count_nonzero(weights))
+    n_effective = torch.where(constant, torch.where(known, count, 0.0), squares**2 / fourths)
+    found = (t.numpy().reshape(shape) for t in (center + shift, mcse, n_effective.nan_to_num(0.0)))
+    mean, error, effective = found
+    return mean, error, effective
 
 
 def quantiles(weights: Floats, values: ArrayLike, q: Floats) -> tuple[Floats, Floats]:

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from arviz_resampler import ArgumentError, WeightError
+from arviz_resampler.weights import averages
+
+
+@pytest.mark.parametrize("most", [1, 700, 10**6])
+def test_means_by_parts_are_those_of_all_at_once(monkeypatch, most):
+    rng = np.random.default_rng(0)
+    weights = rng.exponential(size=500)
+    weights[::7] = 0.0
+    weights[:50] = 0.0  # a part without weight
+    weights /= weights.sum()
+    values = rng.normal(3.0, 2.0, size=(500, 4, 3)).astype(np.float32)
+    values[:, 0, 0], values[:, 0, 1], values[:, 1, 1] = 1.0, 0.0, 5.0
+    values[0, 2, 2], values[7, 3, 0] = np.nan, np.inf  # of particles without weight
+    whole = averages.means(weights, values)
+    monkeypatch.setattr(averages, "MOST", most)
+    for found, expected in zip(averages.means(weights, values), whole, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_what_is_no_value_of_each_particle_is_refused_by_parts_too(monkeypatch):
+    monkeypatch.setattr(averages, "MOST", 1)
+    with pytest.raises(ArgumentError, match=r"the 4 particles as the first axis, got shape \(3, 2\)"):
+        averages.means(np.full(4, 0.25), np.zeros((3, 2)))
+    with pytest.raises(ArgumentError, match="dtype"):
+        averages.means(np.full(2, 0.5), np.array([["a"], ["b"]]))
+    with pytest.raises(WeightError, match="nothing to average"):
+        averages.means(np.zeros(3), np.zeros((3, 2)))
