@@ -273,7 +273,7 @@ class _Leave(torch.autograd.Function):
 
     @staticmethod
     def forward(*_: Any) -> Any:
-        raise RuntimeError("there is no map to leave")
+        raise AssertionError("there is no map to leave")
 
     @staticmethod
     def setup_context(*_: Any) -> None:

@@ -67,16 +67,17 @@ def create(path: Path, layout: Layout, data: Mapping[Key, NDArray[Any]]) -> None
 
 def _check_free(target: Path, path: Path) -> None:
     """Refuse a path where something is that is no store."""
-    if not target.parent.is_dir():
+    # Those of os.path are False where Path's raise, as for a name that is too long.
+    if not os.path.isdir(target.parent):
         raise StoreError(f"{path} cannot be made: the directory {target.parent} does not exist")
-    if target.is_dir():
+    if os.path.isdir(target):
         found = sorted(os.listdir(target))
         if found:
             raise StoreError(
                 f"{path} is a directory that is no store of particles and not empty (it holds {found[0]!r}): "
                 f"give another path"
             )
-    elif target.exists():
+    elif os.path.exists(target):
         raise StoreError(f"{path} is a file, not a store of particles: give another path")
 
 
@@ -100,9 +101,9 @@ def data_name(layout: Layout, key: Key) -> str:
 
 def open_layout(path: Path) -> Layout:
     """What is in a store, from its root's metadata alone."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise StoreError(
-            f"{path} is no store of particles: it is {'a file' if path.exists() else 'not there'}"
+            f"{path} is no store of particles: it is {'a file' if os.path.exists(path) else 'not there'}"
         )
     try:
         root = json.loads(read(path, ROOT))

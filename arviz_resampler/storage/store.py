@@ -246,7 +246,8 @@ class Store:
 
     def _of(self, key: Key) -> Chunks:
         if key not in self._chunks:
-            raise ArgumentError(f"{self.path} has no {named(key)}: it has {quoted(self._chunks)}")
+            known = ", ".join(map(named, sorted(self._chunks))) or "none"
+            raise ArgumentError(f"{self.path} has no {named(key)}: it has {known}")
         return self._chunks[key]
 
     def _check_batches(self, batches: Iterable[int]) -> None:

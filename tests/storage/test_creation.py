@@ -135,6 +135,15 @@ def test_a_directory_that_takes_nothing_is_said_and_left_as_it_was(tmp_path, mon
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("length", [240, 300])  # too long with what is added while it is made, and by itself
+def test_a_name_that_is_too_long_is_said(tmp_path, length):
+    path = tmp_path / ("x" * length)
+    with pytest.raises(errors.StoreError, match="cannot be made: File name too long"):
+        create(path)
+    with pytest.raises(errors.StoreError, match="it is not there"):
+        Store.open(path)
+
+
 def test_a_link_to_a_place_for_stores_is_followed(tmp_path):
     (tmp_path / "scratch").mkdir()
     (tmp_path / "s").symlink_to(tmp_path / "scratch" / "s")
