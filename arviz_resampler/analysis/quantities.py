@@ -20,7 +20,7 @@ from arviz_resampler.errors import ArgumentError, DrawWarning, quoted, suggestio
 
 Statistic = Callable[[xr.Dataset], xr.DataArray]
 
-_TRIED = 4  # particles that a statistic is asked for one by one
+_TRIED = 16  # particles that a statistic is asked for one by one
 
 
 def split_statistic(statistic: Any) -> tuple[Any, Mapping[str, Statistic]]:
@@ -124,7 +124,7 @@ def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
 def _applied(function: Statistic, dataset: xr.Dataset) -> Any:
     """A statistic of all particles; of a large dataset by parts, where it takes each particle by itself."""
     n = dataset.sizes[PARTICLE]
-    length = max(1, n * MOST // max(1, dataset.nbytes))
+    length = max(_TRIED, n * MOST // max(1, dataset.nbytes))
     if length >= n:
         return function(dataset.copy())  # what it assigns is its own
 
@@ -132,7 +132,8 @@ def _applied(function: Statistic, dataset: xr.Dataset) -> Any:
         return function(dataset.isel({PARTICLE: rows}))
 
     first = of(slice(0, length))
-    few = [slice(0, (length + 1) // 2), *(slice(i, i + 1) for i in range(min(length, _TRIED)))]
+    single = (i * length // _TRIED for i in range(_TRIED))
+    few = [slice(0, length // 2), *(slice(i, i + 1) for i in single)]
     if not all(_agrees(of(rows), first, rows) for rows in few):
         return function(dataset.copy())
     rest = [of(slice(i, i + length)) for i in range(length, n, length)]

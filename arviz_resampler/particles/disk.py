@@ -105,6 +105,8 @@ class StoredTensor(Tensor):
         """Some rows."""
         store, key, batches = self._array
         numbers = index.cpu().numpy().astype(np.int64)
+        if len(numbers) and not -len(self) <= numbers.min() <= numbers.max() < len(self):
+            raise IndexError(f"rows from {numbers.min()} to {numbers.max()} of a tensor with {len(self)}")
         rows = np.where(numbers < 0, numbers + len(self), numbers) + self._rows.start
         which, size = np.asarray(batches, np.int64), store.batch_size
         return torch.from_numpy(store.rows(key, which[rows // size] * size + rows % size)).to(self.dtype)
