@@ -495,6 +495,30 @@ def test_sites_that_differ_between_batches_are_refused(tmp_path):
         build(sim=unsteady, store=tmp_path / "s")
 
 
+def test_a_shape_that_differs_is_named_with_its_batch(tmp_path):
+    calls = iter(range(100))
+
+    def growing():
+        prior(5.0)()
+        pyro.sample("x", dist.Normal(torch.zeros(3 if next(calls) > 12 else 2), 1.0).to_event(1))
+
+    with pytest.raises(
+        ProgramError, match=r"site 'x' has shape \(3,\) and dtype float32 in batch \d, \(2,\)"
+    ):
+        build(sim=growing, store=tmp_path / "s")
+
+
+@SINGLY
+@FAILED
+@pytest.mark.parametrize("in_store", [False, True])
+def test_a_batch_in_which_all_fail_is_kept_like_any_other(tmp_path, in_store):
+    options = {"batch_size": 1, "num_guide_samples": 40, "on_error": "mask"}
+    found = build(sim=fragile, **options, **({"store": tmp_path / "s"} if in_store else {}))
+    drawn = found.sample(prior(5.0), 30)
+    assert len(found.failures) == int((found.pipeline.particles.columns["mu"].value > 5).sum()) > 0
+    assert torch.equal(drawn["y"].isnan(), drawn["mu"] > 5)
+
+
 def test_parameters_that_start_at_random_are_the_same_in_all_batches_and_kept(tmp_path):
     def guide():
         at = pyro.param("at", lambda: torch.randn(()))

@@ -121,6 +121,7 @@ class Filling:
         check_same(
             {name: column.site for name, column in known.items()},
             {n: replace(c.site, dtype=dtypes.get(n, c.site.dtype)) for n, c in columns.items()},
+            f"batch {number}",
         )
         singly = [[len(rows), *flags] for i in sorted(gathered.singly) for rows, flags in gathered.singly[i]]
         notes = notes_of(columns, gathered.failed)

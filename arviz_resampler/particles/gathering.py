@@ -105,7 +105,7 @@ def _store(
                 here[start : start + n] = new
 
 
-def check_same(known: Mapping[str, Site], sites: Mapping[str, Site]) -> None:
+def check_same(known: Mapping[str, Site], sites: Mapping[str, Site], where: str = "one batch") -> None:
     """Refuse a batch whose sites are others than those of the first."""
     if known.keys() != sites.keys():
         raise ProgramError(
@@ -115,7 +115,7 @@ def check_same(known: Mapping[str, Site], sites: Mapping[str, Site]) -> None:
     for name, site in sites.items():
         if site != known[name]:
             raise ProgramError(
-                f"site {name!r} has shape {site.shape} and dtype {site.dtype} in one batch, "
+                f"site {name!r} has shape {site.shape} and dtype {site.dtype} in {where}, "
                 f"{known[name].shape} and {known[name].dtype} in another: every particle must have the same"
             )
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from arviz_resampler.errors import ProgramError
 from arviz_resampler.mapping.streams import generators_kept
 from arviz_resampler.particles.checks import (
     Batch,
@@ -73,6 +74,8 @@ def simulate(
         part, start, _ = batches[number]
         gathered.add(batch, start, part)
         del run, batch
+    if len(gathered.failed) == num_particles:
+        raise ProgramError(f"every particle failed: {gathered.failed[0]}")
     gathered.check()
     columns, failed, joint = finished(gathered, guide, looked, predictive, vectorize)
     warn_failed(gathered.failed, num_particles, first)

@@ -73,6 +73,7 @@ class Runner:
         self._reason = ""
         self._lean = True
         self._said_loose = False
+        self._seen: dict[str, SiteRun] | None = None  # by a look
         self._said = False
         self._states: list[tuple[Any, Any]] = []  # of generators after the first particles
 
@@ -87,7 +88,8 @@ class Runner:
         if self.program.role == "guide":  # other random numbers at the same values change no density
             again = self._first(seed, replay, attempt, _drawn(found, 1))
             self._check_loose(fallback.differs(_densities(found), _densities(again)) != "")
-        return merge_masked(found)
+        self._seen = merge_masked(found)
+        return self._seen
 
     def settle(self, seed: int, replay: Columns) -> None:
         """Run one particle at a time in all batches if a few particles cannot be mapped."""
@@ -219,7 +221,7 @@ class Runner:
             runs.append(merge_masked(handler.found))
             if i == 0:
                 self._say(time.perf_counter() - start)
-        found = stack_samples(self.program.role, runs, failed, streams.first)
+        found = stack_samples(self.program.role, runs, failed, streams.first, self._seen)
         return SampledRun(found, failed, given is None)
 
     def _progress(self, particles: range) -> Iterator[int]:

@@ -17,15 +17,24 @@ from arviz_resampler.programs.runs import Invalid, ScoredRun, SiteRun
 
 
 def stack_samples(
-    role: str, runs: Sequence[dict[str, SiteRun]], failed: Mapping[int, str], first: int
+    role: str,
+    runs: Sequence[dict[str, SiteRun]],
+    failed: Mapping[int, str],
+    first: int,
+    like: dict[str, SiteRun] | None = None,
 ) -> dict[str, SiteRun]:
-    """One record for each site of all runs."""
+    """One record for each site of all runs; where all have failed, of the sites of another run."""
     # The first that went as it should says what dtypes there are.
     good = [i for i in range(len(runs)) if i not in failed]
     whole = next((i for i in good if all(site.bad is None for site in runs[i].values())), None)
     whole = good[0] if whole is None and good else whole
     if whole is None:
-        raise ProgramError(f"every particle failed: {failed[0]}")
+        if like is None:
+            raise ProgramError(f"every particle failed: {failed[0]}")
+        return {
+            name: _one_site(role, found, [r.get(name) for r in runs], failed, first)
+            for name, found in like.items()
+        }
     stacked = {}
     for i, run in enumerate(runs):
         odd = runs[whole].keys() ^ run.keys()
