@@ -52,6 +52,8 @@ def mean(weights: Floats, values: Floats) -> tuple[float, float, float]:
         known = constant not in {0.0, 1.0}
         return constant, 0.0 if known else math.nan, float(len(seen)) if known else 0.0
     found = dot(weights, values)
+    if not math.isfinite(found):
+        return found, math.nan, 0.0
     mcse, n_effective = standard_error(weights * (values - found))
     return found, mcse or math.nan, n_effective
 

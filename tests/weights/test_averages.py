@@ -29,3 +29,9 @@ def test_what_is_no_value_of_each_particle_is_refused_by_parts_too(monkeypatch):
         averages.means(np.full(2, 0.5), np.array([["a"], ["b"]]))
     with pytest.raises(WeightError, match="nothing to average"):
         averages.means(np.zeros(3), np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize(("values", "mean"), [([1.0, np.inf, 2.0], np.inf), ([1.0, np.inf, -np.inf], np.nan)])
+def test_a_mean_of_infinite_values_has_no_error(values, mean):
+    found, mcse, n_effective = averages.means(np.full(3, 1 / 3), np.array(values))
+    np.testing.assert_array_equal([found, mcse, n_effective], [mean, np.nan, 0.0])
