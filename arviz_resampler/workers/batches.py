@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 3  # of a batch whose worker dies
 _DIED = {"KilledWorker", "WorkerCrashedError"}  # errors of dask and ray, by name since neither is imported
+_QUIET = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 _log = logging.getLogger(__name__)
 
 
@@ -165,8 +166,8 @@ class _Run:
         return []
 
     def _say(self, warned: Warned) -> None:
-        """Issue a warning of a worker, unless another worker had the same."""
-        if (warned.category, warned.text) in self._said:
+        """Issue a warning of a worker, unless another worker had the same, or Python keeps its kind quiet."""
+        if (warned.category, warned.text) in self._said or issubclass(warned.category, _QUIET):
             return
         self._said.add((warned.category, warned.text))
         if issubclass(warned.category, ResamplerWarning):

@@ -212,6 +212,7 @@ def test_what_workers_warn_of_is_said_once_and_at_the_line(pool):
     def task(batch):
         warn("weights are odd", WeightWarning)
         warnings.warn(f"even: {batch % 2 == 0}", RuntimeWarning, stacklevel=1)
+        warnings.warn("for developers", DeprecationWarning, stacklevel=1)
         return batch
 
     line = task.__code__.co_firstlineno + 2
