@@ -24,6 +24,7 @@ from arviz_resampler.particles.guides import Guide, as_guide
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.pipeline import Pipeline
 from arviz_resampler.programs.program import Program
+from arviz_resampler.programs.runner import beside
 from arviz_resampler.tuning.family_guide import FamilyGuide
 from arviz_resampler.workers import as_workers
 
@@ -135,7 +136,7 @@ class Call:
             seed=seed,
             seeded=self.seed is not None,
             partial=self.partial,
-            vectorize=self.options["vectorize"],
+            vectorize=beside(self.options["vectorize"], self.simulator),
             progressbar=self.options["progressbar"],
             observed=self.observed,
             constant=self.constant,

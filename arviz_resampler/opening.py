@@ -27,6 +27,7 @@ def settings_of(pipeline: Pipeline, *, seeded: bool) -> dict[str, Any]:
     return {
         "seeded": seeded,
         "partial": bool(pipeline.partial),
+        "vectorize": pipeline.vectorize,
         "dims": {name: list(dims) for name, dims in pipeline.dims.items()},
         "coords": {dim: _labels_to_json(labels) for dim, labels in pipeline.coords.items()},
     }
@@ -101,7 +102,7 @@ def opened(path: str | os.PathLike[str], *, incomplete: bool, check: bool, progr
         seed=said["random_seed"],
         seeded=settings["seeded"],
         partial=settings["partial"],
-        vectorize=said["vectorize"],
+        vectorize=settings["vectorize"],
         progressbar=progressbar,
         observed={name: array for name, (_, array) in store.data("observed_data").items()},
         constant={name: array for name, (_, array) in store.data("constant_data").items()},

@@ -62,7 +62,8 @@ class Resampler(Growing):
         has random numbers of its own.
     vectorize : bool or "auto", default "auto"
         Whether programs are mapped over particles. What cannot be mapped, as a branch on a value, runs
-        one particle at a time, with a warning; True refuses it instead, False never maps.
+        one particle at a time, with a warning; True refuses it instead. False never maps the simulator;
+        without one, neither guide nor models.
     on_error : {"raise", "mask"}
         Treatment of a particle whose run raises. "mask" keeps it and its weight, its predictive
         values NaN; the fraction of a model's mass that failed is part of the verdict.

@@ -29,7 +29,7 @@ from arviz_resampler.particles.simulation import finished, structured
 from arviz_resampler.particles.stored import about, notes_of, to_arrays, to_json
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.program import Program, plain_tensors
-from arviz_resampler.programs.runner import Runner
+from arviz_resampler.programs.runner import Runner, beside
 from arviz_resampler.storage import Store
 
 _SHOWN = 8  # values that are kept of each of a few particles
@@ -51,7 +51,9 @@ class Filling:
     predictive : frozenset of str
         Sites that are simulated whatever they are in the guide.
     options : mapping
-        How programs are run: ``vectorize``, ``on_error``.
+        How the guide is run: ``vectorize``, ``on_error``.
+    vectorize : bool or "auto"
+        How the simulator is.
     """
 
     guide: Guide
@@ -59,6 +61,7 @@ class Filling:
     particles: Particles
     predictive: frozenset[str]
     options: Mapping[str, Any]
+    vectorize: bool | str
 
     @classmethod
     @plain_tensors()
@@ -76,21 +79,22 @@ class Filling:
     ) -> Filling:
         """Try guide and simulator on a few particles."""
         names = predictive | data_names
-        options: dict[str, Any] = {"vectorize": vectorize, "on_error": on_error, "progressbar": False}
+        singly: dict[str, Any] = {"vectorize": vectorize, "on_error": on_error, "progressbar": False}
+        options = {**singly, "vectorize": beside(vectorize, simulator)}
         guide = guide if isinstance(guide, Single) else Repeated(guide, batch_size)
         parts = drawers(_parts(guide, 0, seed, batch_size), 0, batch_size, names, options)
-        replayed = None if simulator is None else Runner(simulator, batch_size, names, **options)
+        replayed = None if simulator is None else Runner(simulator, batch_size, names, **singly)
         looked = Looked.at(parts, replayed, seed=seed, batch_size=batch_size, masks=on_error == "mask")
         run, batch = looked.few(masks=on_error == "mask")
         predictive = structured(run, predictive, data_names)
         gathered = Gathered(len(next(iter(batch.columns.values())).value), 0)
         gathered.add(batch, 0, 0)
         gathered.failed = {}  # dtypes are those without a failure
-        columns, _, joint = finished(gathered, guide, looked, predictive, vectorize)
+        columns, _, joint = finished(gathered, guide, looked, predictive, options["vectorize"])
         particles = Particles(
             columns, gathered.data, gathered.num_particles, joint=joint, params=looked.params[0]
         )
-        return cls(guide, looked, particles, predictive, options)
+        return cls(guide, looked, particles, predictive, options, vectorize)
 
     @property
     def masks(self) -> bool:
@@ -151,7 +155,7 @@ class Filling:
         looked, columns = self.looked, self.particles.columns
         return {
             "random_seed": looked.seed,
-            "vectorize": self.options["vectorize"],
+            "vectorize": self.vectorize,
             "on_error": self.options["on_error"],
             "mixture": not isinstance(self.guide, Single),
             "components": [part.num_particles for part in looked.parts],

@@ -32,7 +32,7 @@ from arviz_resampler.particles.looking import Looked, drawers
 from arviz_resampler.particles.particles import Particles, Ran
 from arviz_resampler.programs.columns import CachedSite, select
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
-from arviz_resampler.programs.runner import Runner
+from arviz_resampler.programs.runner import Runner, beside
 from arviz_resampler.progress import shown
 from arviz_resampler.workers import Workers, run_batches
 
@@ -60,7 +60,8 @@ def simulate(
     """
     options: dict[str, Any] = {"vectorize": vectorize, "on_error": on_error, "progressbar": progressbar}
     end, names = first + num_particles, predictive | data_names
-    parts = drawers(guide.parts(num_particles, seed), first, end, names, options)
+    mapped = beside(vectorize, simulator)
+    parts = drawers(guide.parts(num_particles, seed), first, end, names, {**options, "vectorize": mapped})
     replayed = None if simulator is None else Runner(simulator, end, names, **options)
     looked = Looked.at(parts, replayed, seed=seed, batch_size=batch_size, masks=on_error == "mask")
     batches, gathered = looked.batches(), Gathered(num_particles, first)
@@ -77,7 +78,7 @@ def simulate(
     if len(gathered.failed) == num_particles:
         raise ProgramError(f"every particle failed: {gathered.failed[0]}")
     gathered.check()
-    columns, failed, joint = finished(gathered, guide, looked, predictive, vectorize)
+    columns, failed, joint = finished(gathered, guide, looked, predictive, mapped)
     warn_failed(gathered.failed, num_particles, first)
     warn_infinite(columns, num_particles)
     ran = tuple(

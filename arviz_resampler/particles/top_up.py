@@ -34,6 +34,7 @@ from arviz_resampler.particles.reach import Reach
 from arviz_resampler.particles.simulation import simulate
 from arviz_resampler.programs.columns import Columns, select
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
+from arviz_resampler.programs.runner import beside
 from arviz_resampler.storage import Store
 from arviz_resampler.workers import Workers
 
@@ -293,7 +294,7 @@ class Cache:
         particles = self.particles
         parts = self.guide.parts(particles.num_particles, self.options["seed"])
         params = {id(p.program): ran.params for p, ran in zip(parts, particles.ran, strict=True)}
-        return evaluator(columns, n, self.options["vectorize"], params, lost)
+        return evaluator(columns, n, beside(self.options["vectorize"], self.simulator), params, lost)
 
     def _draw(
         self,

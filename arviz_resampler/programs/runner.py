@@ -26,6 +26,11 @@ from arviz_resampler.programs.stacking import stack_samples
 _TRIED = 5  # particles of a try-out, and how often one is tried
 
 
+def beside(vectorize: bool | str, simulator: Program | None) -> bool | str:
+    """Whether to map guide and models, where the simulator is what runs one particle at a time."""
+    return "auto" if vectorize is False and simulator is not None else vectorize
+
+
 class SampledRun(NamedTuple):
     """A batch of particles: their sites, and those whose run failed."""
 

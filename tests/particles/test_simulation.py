@@ -65,8 +65,47 @@ def test_the_first_batches_do_not_depend_on_how_many_there_are(size):
 
 
 def test_particles_that_run_one_at_a_time_do_not_depend_on_batches():
-    whole, parts = (simulate(50, random_seed=4, vectorize=False, batch_size=size) for size in (None, 7))
+    def program():
+        x = prior()()
+        pyro.sample("k", dist.Poisson(x.exp()))
+        pyro.deterministic("noise", torch.randn(2))
+
+    options = {"num_guide_samples": 50, "random_seed": 4, "vectorize": False, "progressbar": False}
+    whole, parts = (values(Resampler(program, batch_size=size, **options)) for size in (None, 7))
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_simulator_alone_runs_one_particle_at_a_time_where_it_is_not_to_be_mapped():
+    ran = {"guide": 0, "simulator": 0, "model": 0}
+
+    def counted(name, program):
+        def run():
+            ran[name] += 1
+            return program()
+
+        return run
+
+    def simulator():
+        pyro.sample("y", dist.Normal(prior()(), 1.0))
+
+    cache = Resampler(
+        counted("guide", prior()),
+        counted("simulator", simulator),
+        num_guide_samples=50,
+        random_seed=4,
+        vectorize=False,
+        progressbar=False,
+    )
+    cache.weigh(counted("model", prior(1.0)))
+    assert ran["simulator"] >= 50
+    assert max(ran["guide"], ran["model"]) < 10
+    assert torch.equal(
+        values(cache)["x"], values(Resampler(prior(), num_guide_samples=50, random_seed=4))["x"]
+    )
+    alone = Resampler(counted("guide", prior()), num_guide_samples=50, vectorize=False, progressbar=False)
+    assert ran["guide"] >= 50
+    alone.weigh(counted("model", prior(1.0)))
+    assert ran["model"] >= 50
 
 
 @pytest.mark.parametrize("size", [1, 10, 33])

@@ -676,6 +676,7 @@ def test_linear_algebra_that_failed_is_not_hidden_by_what_comes_after(vectorize)
         cache.weigh(model)
 
 
+@SAID
 def test_whole_numbers_of_particles_that_failed_are_missing():
     def program():
         x = pyro.sample("x", dist.Normal(0.0, 1.0))
