@@ -65,8 +65,10 @@ class StoredTensor(Tensor):
                 return args[0] if func in {Tensor.detach, Tensor.cpu} else func(*args, **kwargs)
         if func is Tensor.__getitem__ and isinstance(args[0], cls):
             return args[0].part(args[1])
-        if func is Tensor.index_select and isinstance(args[0], cls) and args[1] == 0:
-            return args[0].rows(args[2])
+        if func is Tensor.index_select and len(args) == 3 and isinstance(args[0], cls) and args[1] == 0:
+            return args[0].rows(args[2].reshape(-1))
+        if isinstance(kwargs.get("out", args and args[0]), cls) and (_changes(func) or "out" in kwargs):
+            raise TypeError("values in a store are read-only: change a clone() of them")
         return func(*_loaded(args), **{name: _loaded(value) for name, value in kwargs.items()})
 
     @classmethod
@@ -105,9 +107,9 @@ class StoredTensor(Tensor):
         """Some rows."""
         store, key, batches = self._array
         numbers = index.cpu().numpy().astype(np.int64)
-        if len(numbers) and not -len(self) <= numbers.min() <= numbers.max() < len(self):
-            raise IndexError(f"rows from {numbers.min()} to {numbers.max()} of a tensor with {len(self)}")
-        rows = np.where(numbers < 0, numbers + len(self), numbers) + self._rows.start
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self):
+            raise IndexError(f"rows have numbers from 0 to {len(self) - 1}")
+        rows = numbers + self._rows.start
         which, size = np.asarray(batches, np.int64), store.batch_size
         return torch.from_numpy(store.rows(key, which[rows // size] * size + rows % size)).to(self.dtype)
 
@@ -115,13 +117,24 @@ class StoredTensor(Tensor):
         """What an index stands for; a slice is not read."""
         if isinstance(index, slice) and index.step in (None, 1):
             return StoredTensor.of(self._array, self.dtype, self._rows[index])
-        if isinstance(index, int):
-            return self.rows(torch.tensor([index]))[0]
-        if isinstance(index, list):
-            index = torch.tensor(index, dtype=torch.int64)
-        if isinstance(index, Tensor) and index.dim() == 1:
-            return self.rows(index.nonzero()[:, 0] if index.dtype == torch.bool else index)
+        if isinstance(index, int | np.integer | list | Tensor | np.ndarray) and _is_of_rows(index):
+            numbers = torch.arange(len(self))[
+                index
+            ]  # torch knows what is asked for, and refuses what is none
+            return self.rows(numbers.reshape(-1)).reshape(*numbers.shape, *self.shape[1:])
         return self.load()[index]
+
+
+def _is_of_rows(index: Any) -> bool:
+    """Whether an index without slices says nothing of other axes."""
+    array = np.asarray(index)
+    return array.dtype != bool or array.ndim == 1
+
+
+def _changes(func: Callable[..., Any]) -> bool:
+    """Whether a function of torch changes its first argument."""
+    name = getattr(func, "__name__", "")
+    return name in ("__set__", "__setitem__") or (name[-1:] == "_" and name[-2:] != "__")
 
 
 def _loaded(value: Any) -> Any:

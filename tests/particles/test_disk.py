@@ -6,8 +6,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from arviz_resampler.particles.disk import StoredArray, StoredTensor
 from arviz_resampler.storage import ArraySpec, Store
@@ -73,36 +71,6 @@ def test_rows_are_read_alone_and_a_slice_by_its_batches(store, values, reads):
     assert reads == [("rows", 3), ("read", 2)]
 
 
-ENDS = st.tuples(st.integers(0, 30), st.integers(0, 30))
-
-
-@settings(deadline=None, max_examples=60)
-@given(ENDS, st.lists(st.integers(-3, 4), max_size=5), st.data())
-def test_an_index_stands_for_what_it_stands_for_in_memory(store, values, ends, rows, data):
-    start, stop = ends
-    tensor, plain = stored(store)[start:stop], torch.from_numpy(values)[start:stop]
-    assert torch.equal(tensor.clone(), plain)
-    rows = [row for row in rows if -len(plain) <= row < len(plain)]
-    assert torch.equal(tensor[rows], plain[rows])
-    assert torch.equal(tensor[torch.tensor(rows, dtype=torch.int64)], plain[rows])
-    mask = torch.tensor([data.draw(st.booleans()) for _ in range(len(plain))], dtype=torch.bool)
-    assert torch.equal(tensor[mask], plain[mask])
-    for index in (slice(None, None, 2), (slice(0, 2), 1), (..., 0), None):
-        assert torch.equal(tensor[index], plain[index])
-    if len(plain):
-        assert torch.equal(tensor[-1], plain[-1])
-        assert torch.equal(tensor[0], plain[0])
-
-
-def test_a_row_that_there_is_not_is_an_error(store):
-    for tensor in (stored(store), stored(store)[3:9]):
-        for index in (len(tensor), -len(tensor) - 1):
-            with pytest.raises(IndexError):
-                tensor[index]
-            with pytest.raises(IndexError):
-                tensor[[0, index]]
-
-
 def test_all_else_is_done_with_the_values(store, values):
     tensor, plain = stored(store), torch.from_numpy(values)
     assert torch.equal(tensor + 1, plain + 1)
@@ -131,9 +99,85 @@ def test_values_have_another_dtype_than_they_are_stored_in_where_that_is_asked(s
     assert tensor[0].tolist() == values[0].tolist()
 
 
-def test_a_copy_is_itself_and_a_pickle_has_the_path(store, values):
-    tensor = stored(store)[4:9]
-    assert copy.deepcopy(tensor) is tensor
-    data = pickle.dumps(tensor)
-    assert len(data) < 2000
-    assert torch.equal(pickle.loads(data).clone(), torch.from_numpy(values[4:9]))
+# ---------------------------------------------------------------- as in memory
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Values in a store, and in memory."""
+    path = tmp_path_factory.mktemp("disk") / "s"
+    values = np.random.default_rng(1).normal(size=(60, 3)).astype("float32")
+    store = Store.create(
+        path, {KEY: ArraySpec((3,), "float32", ("a",))}, batch_size=10, num_batches=6, attrs={}
+    )
+    for number in range(6):
+        store.write(number, {KEY: values[number * 10 : (number + 1) * 10]}, {})
+    return StoredTensor.of(StoredArray(store, KEY, range(6)), torch.float32), torch.from_numpy(values)
+
+
+SLICES = [slice(None), slice(13, 52), slice(-4, None), slice(20, 30), slice(7, 7)]
+INDICES = [
+    *(0, -1, 5, 38, -39, -60, 59, 60, -61, True, False, None, np.int64(4), torch.tensor(3)),
+    *(slice(2, 9), slice(None, None, 2), slice(-3, None), slice(5, 2)),
+    *([1, 2], [-1, -2], [True, False], [], [True] * 60, [True, False, True] * 13, np.array([1, 2])),
+    *(torch.tensor([3, 4]), torch.tensor([-1]), torch.tensor([60]), torch.tensor([-61]), torch.tensor([1.5])),
+    *(torch.arange(60) > 20, torch.ones(7, dtype=torch.bool), torch.tensor([[1, 2], [3, 4]])),
+    *((1, 2), (slice(3, 9), 1), (..., 2), (torch.tensor([1, 2]), torch.tensor([0, 2]))),
+]
+
+
+def outcome(call):
+    try:
+        found = call()
+    except Exception as error:
+        return type(error)
+    return found.load() if isinstance(found, StoredTensor) else found
+
+
+def alike(one, other):
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    return one == other
+
+
+@pytest.mark.parametrize("rows", SLICES, ids=str)
+@pytest.mark.parametrize("index", INDICES, ids=str)
+def test_an_index_stands_for_what_it_stands_for_in_memory(pair, rows, index):
+    stored, memory = (tensor[rows] for tensor in pair)
+    assert isinstance(stored, StoredTensor)
+    assert alike(outcome(lambda: stored[index]), outcome(lambda: memory[index]))
+
+
+@pytest.mark.parametrize("index", [[0, 59, 3], [], [60], [-1]], ids=str)
+def test_rows_are_chosen_by_the_numbers_that_there_are(pair, index):
+    index = torch.tensor(index, dtype=torch.int64)
+    for select in (
+        lambda x: x.index_select(0, index),
+        lambda x: x.index_select(dim=0, index=index),
+        lambda x: torch.index_select(x, 0, index),
+        lambda x: x.index_select(0, index[:1].reshape(())) if len(index) else x[:0],
+    ):
+        assert alike(*(outcome(lambda x=x, select=select: select(x)) for x in pair))
+
+
+def test_copies_read_the_same_rows(pair):
+    stored, memory = pair
+    for again in (copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x)), torch.clone, torch.cat):
+        found = again([stored[15:40]] if again is torch.cat else stored[15:40])
+        assert torch.equal(found[3:9].clone(), memory[18:24])
+    summed = (torch.func.vmap(torch.sum)(tensor) for tensor in pair)
+    assert torch.equal(*summed)
+
+
+def test_nothing_changes_what_is_in_a_store(pair):
+    stored, memory = pair
+    for change in (
+        lambda: stored.add_(1),
+        lambda: stored.__setitem__(0, 5.0),
+        lambda: torch.add(memory, 1, out=stored),
+        lambda: setattr(stored, "data", memory),
+        stored.requires_grad_,
+    ):
+        with pytest.raises(TypeError, match="values in a store are read-only"):
+            change()
+    assert torch.equal(stored.clone(), memory)
