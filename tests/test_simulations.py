@@ -469,6 +469,25 @@ def test_whole_numbers_stay_whole_where_no_particle_fails(tmp_path):
 def test_a_failure_stops_a_run_that_does_not_keep_it_and_nothing_that_is_done_is_lost(tmp_path):
     with pytest.raises(ProgramError, match=r"particle \d+ failed, at mu = .*simulate_one"):
         build(sim=rarely, store=tmp_path / "s")
+@SINGLY
+@FAILED
+def test_complex_numbers_stay_complex_where_a_particle_fails(tmp_path):
+    def program():
+        mu, tau = prior(5.0)()
+        if mu > 5:
+            raise ValueError("too large")
+        pyro.deterministic("c", torch.complex(mu, tau))
+
+    options = {"sim": program, "on_error": "mask", "predictive": "c"}
+    memory, stored = (build(store=path, **options) for path in (None, tmp_path / "s"))
+    columns = memory.pipeline.particles.columns
+    mu, c = columns["mu"].value, columns["c"].value
+    assert torch.equal(c.isnan(), mu > 5)
+    assert torch.equal(c.imag[mu <= 5], columns["tau"].value[mu <= 5])
+    there = stored.pipeline.particles.columns["c"].value.clone()
+    assert torch.equal(torch.view_as_real(there).nan_to_num(), torch.view_as_real(c).nan_to_num())
+
+
     with pytest.raises(StoreError, match=r"lacks \d of 10 batches"):
         Resampler.open(tmp_path / "s")
 

@@ -206,7 +206,8 @@ def mark_failed(columns: dict[str, CachedSite], failed: Collection[int], num_par
         if column.site.role != "predictive":
             continue
         # There is no NaN in whole numbers.
-        value = column.value.clone() if column.value.is_floating_point() else column.value.double()
+        has_nan = column.value.is_floating_point() or column.value.is_complex()
+        value = column.value.clone() if has_nan else column.value.double()
         value[flags.to(value.device)] = torch.nan
         site = replace(column.site, dtype=str(value.dtype).removeprefix("torch."))
         columns[name] = replace(column, value=value, site=site)
