@@ -27,6 +27,7 @@ from arviz_resampler import (
 )
 from arviz_resampler.particles import filling
 from arviz_resampler.particles.guides import Repeated
+from arviz_resampler.storage import Store
 
 
 def prior(scale):
@@ -785,6 +786,32 @@ def test_particles_are_the_same_whoever_runs_the_batches(whole, tmp_path):
 
 class Elsewhere(Executor):
     """Runs calls here, once it has changed the folder that they find."""
+
+@pytest.mark.parametrize("change", ["extend", "top_up"])
+def test_a_resampler_does_not_top_up_a_store_that_another_has_changed(whole, tmp_path, change):
+    path = shutil.copytree(whole, tmp_path / "s")
+    one, other = build(store=path), build(store=path)
+    wanted = other.wanted(far(-12.0), ess=300)
+    one.extend(1500) if change == "extend" else one.top_up(far(12.0), ess=400)
+    before, ess = content(path), one.weigh(far(12.0)).ess
+    theta = wanted["mu"].expand_dims(school=4, axis=1).astype("float32")
+    results = wanted.assign(theta=theta, y=theta, n=theta * 0, twice=2 * theta)
+    results["design"] = ("particle", "design_dim_0"), np.tile(np.arange(3, dtype="float32"), (len(theta), 1))
+    for add in (lambda: other.top_up(far(-12.0), ess=300), lambda: other.extend(results)):
+        with pytest.raises(StoreError, match="has other particles than this Resampler: it was extended or"):
+            add()
+    assert content(path) == before
+    assert Resampler.open(path, check=True).weigh(far(12.0)).ess == ess
+
+
+def test_a_store_that_is_being_written_is_not_topped_up(whole, tmp_path):
+    stored = build(store=shutil.copytree(whole, tmp_path / "s"))
+    with (
+        Store.open(tmp_path / "s").lock(),
+        pytest.raises(StoreError, match="is being written by process"),
+    ):
+        stored.top_up(far(12.0), ess=300)
+
 
     def __init__(self, before):
         self.before = before

@@ -5,14 +5,15 @@ Knows guides and how particles are simulated; nothing of weights or draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from arviz_resampler.errors import ArgumentError, MismatchError, ProgramError, quoted
+from arviz_resampler.errors import ArgumentError, MismatchError, ProgramError, StoreError, quoted
 from arviz_resampler.mapping.streams import BLOCK
 from arviz_resampler.particles.appending import append, settle
 from arviz_resampler.particles.guides import (
@@ -161,11 +162,14 @@ class Cache:
     def topped_up(self, model: Program, count: int, workers: Workers | None = None) -> Cache:
         """The cache with new particles from a model, whose number :meth:`reach` has told."""
         model = self._latents_of(model)
-        try:
-            new = self._draw(model, self._extends(), count, workers=workers)
-        except ArgumentError as error:  # of predictive sites, which nobody else has named
-            raise MismatchError(f"model and simulator do not draw what the particles have: {error}") from None
-        return self._with(model, new, self._extends())
+        with self._alone():
+            try:
+                new = self._draw(model, self._extends(), count, workers=workers)
+            except ArgumentError as error:  # of predictive sites, which nobody else has named
+                raise MismatchError(
+                    f"model and simulator do not draw what the particles have: {error}"
+                ) from None
+            return self._with(model, new, self._extends())
 
     @plain_tensors()
     @untouched_params()
@@ -191,7 +195,8 @@ class Cache:
             lost.nonzero()[:, 0].tolist(), "NaN in the results of a simulation elsewhere"
         )
         new = replace(new, columns=columns, failed=lost if lost.any() else None, failures=failures)
-        return self._with(self._latents_of(model), new, None)
+        with self._alone():
+            return self._with(self._latents_of(model), new, None)
 
     def missing(self, new: Particles) -> list[str]:
         """Sites that a simulation adds to what a model has drawn."""
@@ -251,6 +256,20 @@ class Cache:
             store = settle(store, columns, joint, {"name": name, "num_particles": count})
         guide = ToppedUp(self.guide, n, model, count, simulator)
         return replace(self, guide=guide, particles=whole, store=store)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The right to add to the store, if there is one, which holds the particles that these are."""
+        if self.store is None:
+            yield
+            return
+        with self.store.lock():
+            if Store.open(self.store.path).layout != self.store.layout:
+                raise StoreError(
+                    f"{self.store.path} has other particles than this Resampler: it was extended or topped "
+                    f"up since. Make the Resampler again, by the call for what the store has now"
+                )
+            yield
 
     def _appended(self, new: Particles) -> Store | None:
         """The store with new particles, if there is one."""
