@@ -300,6 +300,21 @@ def test_a_store_of_other_particles_is_refused_by_what_differs(whole):
     assert content(whole) == before
 
 
+def test_a_store_with_other_data_of_its_programs_is_refused(tmp_path):
+    def with_data(data):
+        def program():
+            pyro.sample("y", dist.Normal(prior(5.0)()[0], 1.0), obs=torch.tensor(data))
+
+        return program
+
+    for data in (1.0, float("nan")):
+        path = tmp_path / str(data)
+        build(sim=with_data(data), store=path)
+        build(sim=with_data(data), store=path)
+        with pytest.raises(StoreError, match="has other data at site 'y' than the obs= of this call"):
+            build(sim=with_data(2.0), store=path)
+
+
 def test_other_versions_and_another_text_of_the_programs_are_said_and_taken(copied):
     about(copied, versions={**about(copied)["versions"], "torch": "1.0.0"}, source={})
     with pytest.warns(StoreWarning, match=r"begun with other versions \(torch 1.0.0, now "):

@@ -26,7 +26,7 @@ from arviz_resampler.particles.guides import Guide, Repeated, Single
 from arviz_resampler.particles.looking import Looked, drawers
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.particles.simulation import finished, structured
-from arviz_resampler.particles.stored import about, notes_of, to_arrays, to_json
+from arviz_resampler.particles.stored import about, as_data, notes_of, to_arrays, to_json
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.program import Program, plain_tensors
 from arviz_resampler.programs.runner import Runner, beside
@@ -224,6 +224,13 @@ def check_identity(store: Store, filling: Filling) -> None:
                 f"{store.path} was simulated by other programs: from the same seed, site {name!r} is "
                 f"{_listed(values)} now, and was {_listed(there['first_draws'][name])}. A program, or a "
                 f"value that it reads, has changed: use another path"
+            )
+    for name, (_, kept) in store.data("data").items():
+        now = filling.particles.data.get(name)
+        if now is None or not np.array_equal(kept, as_data("", {name: now})["", name][1], equal_nan=True):
+            raise StoreError(
+                f"{store.path} has other data at site {name!r} than the obs= of this call: give the call "
+                f"those of the store, or another path"
             )
     changed = {n: (there["versions"][n], v) for n, v in versions().items() if there["versions"].get(n) != v}
     if changed:
