@@ -220,7 +220,7 @@ def _done(store: Store) -> set[int]:
     """Batches that need not be simulated; what a killed top-up has left does not count."""
     known = Store.open(store.path)
     known.forget(
-        batch for batch in known.surplus() if batch >= store.num_batches or store.record(batch)["component"]
+        batch for batch in known.surplus() if batch < store.num_batches and store.record(batch)["component"]
     )
     done = set(store.done())
     for batch in sorted(set(range(known.num_batches)) - done):

@@ -662,6 +662,34 @@ def test_an_extension_that_is_interrupted_leaves_the_store_and_goes_on(whole, tm
     assert content(tmp_path / "s") == content(whole)
 
 
+def test_a_script_that_was_killed_while_it_extends_goes_on_where_it_stopped(whole, tmp_path, monkeypatch):
+    def script():
+        build(store=tmp_path / "s", num_guide_samples=300).extend(1000)
+
+    written, write = [], filling.Filling.write
+
+    def noted(self, store, number):
+        if number == 6 and written[-1:] == [5]:
+            raise KeyboardInterrupt
+        written.append(number)
+        return write(self, store, number)
+
+    monkeypatch.setattr(filling.Filling, "write", noted)
+    with pytest.raises(KeyboardInterrupt):
+        script()
+    written.append(None)
+    script()
+    assert written == [0, 1, 2, 3, 4, 5, None, 6, 7, 8, 9]
+    assert content(tmp_path / "s") == content(whole)
+
+
+def test_fewer_particles_of_a_guide_do_not_remove_those_of_a_task_that_writes_more(tmp_path):
+    build(store=tmp_path / "s", num_guide_samples=300)
+    fill(tmp_path / "s", shard="4/5")
+    assert build(store=tmp_path / "s", num_guide_samples=300).pipeline.particles.num_particles == 300
+    assert fill(tmp_path / "s", shard="4/5").written == 0
+
+
 def test_a_resampler_without_programs_is_not_extended(whole):
     with pytest.raises(ArgumentError, match="opened has no programs to run"):
         Resampler.open(whole).extend(2000)
