@@ -470,22 +470,6 @@ def test_particles_that_fail_are_kept_and_counted(tmp_path):
 
 
 @SINGLY
-def test_whole_numbers_stay_whole_where_no_particle_fails(tmp_path):
-    def counts():
-        pyro.sample("k", dist.Categorical(torch.ones(3)))
-        prior(5.0)()
-
-    stored = build(sim=counts, store=tmp_path / "s", on_error="mask")
-    assert stored.sites["k"].dtype == "int64"
-    assert stored.sample(prior(4.0), 10)["k"].dtype == torch.int64
-    same(build(sim=counts, on_error="mask").sample(prior(4.0), 10), stored.sample(prior(4.0), 10))
-
-
-@SINGLY
-def test_a_failure_stops_a_run_that_does_not_keep_it_and_nothing_that_is_done_is_lost(tmp_path):
-    with pytest.raises(ProgramError, match=r"particle \d+ failed, at mu = .*simulate_one"):
-        build(sim=rarely, store=tmp_path / "s")
-@SINGLY
 @FAILED
 def test_complex_numbers_stay_complex_where_a_particle_fails(tmp_path):
     def program():
@@ -504,6 +488,22 @@ def test_complex_numbers_stay_complex_where_a_particle_fails(tmp_path):
     assert torch.equal(torch.view_as_real(there).nan_to_num(), torch.view_as_real(c).nan_to_num())
 
 
+@SINGLY
+def test_whole_numbers_stay_whole_where_no_particle_fails(tmp_path):
+    def counts():
+        pyro.sample("k", dist.Categorical(torch.ones(3)))
+        prior(5.0)()
+
+    stored = build(sim=counts, store=tmp_path / "s", on_error="mask")
+    assert stored.sites["k"].dtype == "int64"
+    assert stored.sample(prior(4.0), 10)["k"].dtype == torch.int64
+    same(build(sim=counts, on_error="mask").sample(prior(4.0), 10), stored.sample(prior(4.0), 10))
+
+
+@SINGLY
+def test_a_failure_stops_a_run_that_does_not_keep_it_and_nothing_that_is_done_is_lost(tmp_path):
+    with pytest.raises(ProgramError, match=r"particle \d+ failed, at mu = .*simulate_one"):
+        build(sim=rarely, store=tmp_path / "s")
     with pytest.raises(StoreError, match=r"lacks \d of 10 batches"):
         Resampler.open(tmp_path / "s")
 
@@ -747,6 +747,19 @@ def test_a_store_goes_on_being_topped_up_once_its_models_are_given(topped):
         build(store=path, top_ups=[far(12.0)] * 3)
 
 
+@pytest.mark.parametrize("spread", [True, False], ids=["mixture", "family"])
+def test_particles_of_several_programs_are_topped_up_in_a_store(tmp_path, spread):
+    guide = Mixture([prior(5.0), prior(0.5)], [0.7, 0.3]) if spread else family(prior, scale=(0.5, 5.0))
+    options = {"store": tmp_path / "s", "num_guide_samples": 2000, "batch_size": 500}
+    stored = build(guide, **options)
+    stored.top_up(far(12.0), ess=400)
+    build(guide, **options, top_ups=[far(12.0)]).top_up(far(-12.0), ess=400)
+    opened = Resampler.open(tmp_path / "s", check=True)
+    for model in (far(12.0), far(-12.0)):
+        assert opened.weigh(model).ess > 380
+        assert np.exp(opened.weigh(model).log_ratio).mean() == pytest.approx(1.0, abs=0.1)
+
+
 def test_a_store_that_was_topped_up_is_not_extended(topped):
     path, stored, _ = topped
     for call in (lambda: stored.extend(3000), lambda: build(store=path, num_guide_samples=2000)):
@@ -785,6 +798,32 @@ def test_a_top_up_that_is_interrupted_leaves_the_store(tmp_path, monkeypatch, st
     build(store=tmp_path / "v", num_guide_samples=1500)
     found = {name: file for name, file in content(other).items() if not name.startswith("mixtures")}
     assert found == content(tmp_path / "v")
+
+
+@pytest.mark.parametrize("change", ["extend", "top_up"])
+def test_a_resampler_does_not_top_up_a_store_that_another_has_changed(whole, tmp_path, change):
+    path = shutil.copytree(whole, tmp_path / "s")
+    one, other = build(store=path), build(store=path)
+    wanted = other.wanted(far(-12.0), ess=300)
+    one.extend(1500) if change == "extend" else one.top_up(far(12.0), ess=400)
+    before, ess = content(path), one.weigh(far(12.0)).ess
+    theta = wanted["mu"].expand_dims(school=4, axis=1).astype("float32")
+    results = wanted.assign(theta=theta, y=theta, n=theta * 0, twice=2 * theta)
+    results["design"] = ("particle", "design_dim_0"), np.tile(np.arange(3, dtype="float32"), (len(theta), 1))
+    for add in (lambda: other.top_up(far(-12.0), ess=300), lambda: other.extend(results)):
+        with pytest.raises(StoreError, match="has other particles than this Resampler: it was extended or"):
+            add()
+    assert content(path) == before
+    assert Resampler.open(path, check=True).weigh(far(12.0)).ess == ess
+
+
+def test_a_store_that_is_being_written_is_not_topped_up(whole, tmp_path):
+    stored = build(store=shutil.copytree(whole, tmp_path / "s"))
+    with (
+        Store.open(tmp_path / "s").lock(),
+        pytest.raises(StoreError, match="is being written by process"),
+    ):
+        stored.top_up(far(12.0), ess=300)
 
 
 def test_a_top_up_of_a_store_takes_at_least_a_batch(whole, tmp_path):
@@ -829,32 +868,6 @@ def test_particles_are_the_same_whoever_runs_the_batches(whole, tmp_path):
 
 class Elsewhere(Executor):
     """Runs calls here, once it has changed the folder that they find."""
-
-@pytest.mark.parametrize("change", ["extend", "top_up"])
-def test_a_resampler_does_not_top_up_a_store_that_another_has_changed(whole, tmp_path, change):
-    path = shutil.copytree(whole, tmp_path / "s")
-    one, other = build(store=path), build(store=path)
-    wanted = other.wanted(far(-12.0), ess=300)
-    one.extend(1500) if change == "extend" else one.top_up(far(12.0), ess=400)
-    before, ess = content(path), one.weigh(far(12.0)).ess
-    theta = wanted["mu"].expand_dims(school=4, axis=1).astype("float32")
-    results = wanted.assign(theta=theta, y=theta, n=theta * 0, twice=2 * theta)
-    results["design"] = ("particle", "design_dim_0"), np.tile(np.arange(3, dtype="float32"), (len(theta), 1))
-    for add in (lambda: other.top_up(far(-12.0), ess=300), lambda: other.extend(results)):
-        with pytest.raises(StoreError, match="has other particles than this Resampler: it was extended or"):
-            add()
-    assert content(path) == before
-    assert Resampler.open(path, check=True).weigh(far(12.0)).ess == ess
-
-
-def test_a_store_that_is_being_written_is_not_topped_up(whole, tmp_path):
-    stored = build(store=shutil.copytree(whole, tmp_path / "s"))
-    with (
-        Store.open(tmp_path / "s").lock(),
-        pytest.raises(StoreError, match="is being written by process"),
-    ):
-        stored.top_up(far(12.0), ess=300)
-
 
     def __init__(self, before):
         self.before = before

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.particles.stored import about, notes_of, to_arrays, to_attrs
 from arviz_resampler.programs.columns import CachedSite, Columns
-from arviz_resampler.storage import ArraySpec, Store
+from arviz_resampler.storage import ArraySpec, Key, Store
 
 _FOLDER = "mixtures"
 
@@ -36,11 +37,18 @@ def append(store: Store, new: Particles, *, component: int, masks: bool) -> Stor
         singly = [any(number in each for each in ranges) for ranges in (ran.guide, ran.simulator)]
         notes = {"bad": {}, "joint": [], "parts": [[size, *singly]], "component": component}
         arrays = to_arrays(columns, masks=masks)
+        # The guide of the store may be a mixture, whose densities are float64, and those of some sites joint.
+        arrays = {key: _as_in(store, key, array) for key, array in arrays.items() if key in store.arrays}
         # What was simulated elsewhere has values alone.
         lacks = [key for key in store.arrays if key[0] != "values" and key not in arrays]
         arrays |= {key: np.full(size, np.nan, store.arrays[key].dtype) for key in lacks}
         more.write(first + i, arrays, {**notes_of(columns, failed), **notes, "lacks": lacks})
     return more
+
+
+def _as_in(store: Store, key: Key, array: NDArray[Any]) -> NDArray[Any]:
+    """Values as they are, and densities in the dtype that a store has for them."""
+    return array if key[0] == "values" else array.astype(store.arrays[key].dtype)
 
 
 def _rows(column: CachedSite, rows: slice) -> CachedSite:
