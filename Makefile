@@ -23,7 +23,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage browser dist doctest docs readme lint spelling types format picture robustness fuzz honesty soak bench clean
+.PHONY: help install demo test coverage browser dist doctest docs readme lint spelling types format picture robustness fuzz honesty soak kill bench clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -130,7 +130,10 @@ soak: $(STAMP) ## Use resamplers in 8 threads for 10 minutes, and see that bits 
 	@# One arena of memory: glibc fills one for each thread, over many minutes.
 	MALLOC_ARENA_MAX=1 PYTHONPATH=scripts $(BIN)/python -m soak $(ARGS)
 
-bench: $(STAMP) ## Measure speed and memory beside Pyro, and what guides cover, and stores, and write the pages: some minutes
+kill: $(STAMP) ## Kill processes that write stores 50 times in each of five ways, and compare what they leave, bit by bit: some minutes; ARGS="--kills 10 --seed 1" for others
+	PYTHONPATH=scripts $(BIN)/python -m kill $(ARGS)
+
+bench: $(STAMP) ## Measure speed and memory beside Pyro, what guides cover, and stores, and write the pages: some minutes
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/covering.py --page docs/_figures/covering.md
 	$(BIN)/python benchmarks/large.py --page docs/_figures/large.md
