@@ -64,7 +64,7 @@ def read(store: Store, batches: list[int], *, check: bool = False) -> Particles:
     records = store.records(batches)
     if check:
         store.check(batches)
-    particles = with_mixture(store, read_particles(store, batches, records), check=check)
+    particles = with_mixture(store, read_particles(store, batches, records), batches, check=check)
     bad: dict[str, tuple[int, str]] = {}
     for record in records.values():
         for name, (count, text) in record["bad"].items():

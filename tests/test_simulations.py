@@ -846,6 +846,18 @@ def test_results_of_simulations_elsewhere_are_added_to_a_store(whole, tmp_path):
     same(stored.sample(far(12.0), 20), opened.sample(far(12.0), 20))
 
 
+@pytest.mark.filterwarnings("ignore:.* lacks 1 of 14 batches")
+@pytest.mark.parametrize("missing", [2, 12])
+def test_what_is_there_of_a_store_that_was_topped_up_keeps_its_densities(topped, missing):
+    path, stored, _ = topped
+    keep = np.arange(stored.pipeline.particles.num_particles) // 100 != missing
+    expected = [stored.weigh(model).log_ratio[keep] for model in (far(12.0), prior(3.0))]
+    (path / "records" / f"{missing}.json").unlink()
+    opened = Resampler.open(path, incomplete=True, check=True)
+    for model, log_ratio in zip((far(12.0), prior(3.0)), expected, strict=True):
+        np.testing.assert_array_equal(opened.weigh(model).log_ratio, log_ratio)
+
+
 def test_a_missing_batch_of_a_top_up_is_not_drawn_from_the_guide(topped):
     path, _, _ = topped
     (path / "records" / "11.json").unlink()

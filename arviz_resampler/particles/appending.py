@@ -81,13 +81,14 @@ def settle(store: Store, columns: Columns, joint: Sequence[Sequence[str]], added
     return store.changed(num_batches=store.num_batches, attrs=to_attrs(said))
 
 
-def with_mixture(store: Store, particles: Particles, *, check: bool = False) -> Particles:
-    """Particles of a store with the densities that top-ups have left them, if there were any."""
+def with_mixture(
+    store: Store, particles: Particles, batches: Sequence[int], *, check: bool = False
+) -> Particles:
+    """Particles of some batches with the densities that top-ups have left them, if there were any."""
     added = about(store).get("added", [])
     if not added:
         return particles
     mixture = Store.open(store.path / _FOLDER / str(len(added)))
-    batches = range(mixture.num_batches)
     mixture.records(batches)
     if check:
         mixture.check(batches)
