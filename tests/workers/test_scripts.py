@@ -97,6 +97,16 @@ def test_an_interrupt_ends_a_run_and_its_processes(tmp_path):
     assert not any(exists(int(path.name)) for path in folder.iterdir())
 
 
+def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path):
+    script = start(SLEEPING, tmp_path, str(tmp_path))
+    wait_for(lambda: len(spawned(script.pid)) == 2)
+    pids = spawned(script.pid)
+    wait_for(lambda: all((tmp_path / str(pid)).exists() for pid in pids))
+    script.kill()
+    script.communicate(timeout=30)
+    wait_for(lambda: not any(map(exists, pids)))
+
+
 def test_ctrl_c_in_a_terminal_is_quiet_while_workers_start(tmp_path):
     script = start(SLEEPING, tmp_path, str(tmp_path), start_new_session=True)
     wait_for(lambda: len(spawned(script.pid)) == 2)
