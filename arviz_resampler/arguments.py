@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import operator
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
@@ -89,6 +90,17 @@ def as_integer(name: str, value: Any, low: int, high: int, what: str) -> int:
 def as_count(name: str, value: Any) -> int:
     """A number of things."""
     return as_integer(name, value, 1, _MAX, "a positive integer")
+
+
+def as_path(name: str, value: Any) -> str:
+    """A path that the system takes."""
+    try:
+        path = os.fspath(value)
+    except TypeError:
+        path = None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise ArgumentError(f"{name} must be a path, a str or a pathlib.Path, got {value!r}")
+    return path
 
 
 def as_probability(name: str, value: Any) -> float:

@@ -19,6 +19,7 @@ from arviz_resampler.analysis.sensitivity import power_scaling
 from arviz_resampler.arguments import (
     as_count,
     as_name,
+    as_path,
     as_probability,
     as_seed,
     as_variants,
@@ -176,7 +177,7 @@ class Resampler(Growing):
         if store is None:
             self.pipeline, self._cache = simulated(call)
         else:
-            self.pipeline, self._cache = simulated_into(call, store, top_ups)
+            self.pipeline, self._cache = simulated_into(call, as_path("store", store), top_ups)
 
     @classmethod
     def open(
@@ -207,6 +208,8 @@ class Resampler(Growing):
 
         Raises
         ------
+        ArgumentError
+            If it is no path.
         StoreError
             If there is no store, batches are missing, or what is there is not as it was written.
 
@@ -228,7 +231,9 @@ class Resampler(Growing):
         True
         """
         found = cls.__new__(cls)
-        pipeline = opened(store, incomplete=incomplete, check=check, progressbar=progressbar)
+        pipeline = opened(
+            as_path("store", store), incomplete=incomplete, check=check, progressbar=progressbar
+        )
         vars(found).update(pipeline=pipeline, _keeps=False, _wanted=None, _cache=None, _call=None)
         return found
 
@@ -282,7 +287,7 @@ class Resampler(Growing):
         (1, 3)
         ()
         """
-        return fill(Call.checked(guide, simulator, **options), store, shard=shard)[2]
+        return fill(Call.checked(guide, simulator, **options), as_path("store", store), shard=shard)[2]
 
     @property
     def sites(self) -> dict[str, Site]:

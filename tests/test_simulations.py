@@ -402,9 +402,21 @@ def test_a_damaged_file_is_found_when_everything_is_read(copied):
 
 
 def test_what_is_no_store_is_not_opened(tmp_path):
-    for path in (tmp_path, tmp_path / "nothing"):
+    for path in (tmp_path, tmp_path / "nothing", tmp_path / ("x" * 300)):
         with pytest.raises(StoreError):
             Resampler.open(path)
+
+
+@pytest.mark.parametrize("path", [b"bytes", 5, [], "", "x\0y"])
+def test_what_is_no_path_is_no_place_for_a_store(path):
+    for call in (Resampler.open, fill, lambda path: build(store=path)):
+        with pytest.raises(ArgumentError, match="store must be a path"):
+            call(path)
+
+
+def test_a_name_that_is_too_long_cannot_be_made(tmp_path):
+    with pytest.raises(StoreError, match="cannot be made: File name too long"):
+        build(store=tmp_path / ("x" * 300))
 
 
 # ---------------------------------------------------------------- guides, and what may fail
