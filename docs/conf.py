@@ -77,6 +77,7 @@ numpydoc_xref_aliases = {
     "number": "numbers.Real",
     "mapping": "collections.abc.Mapping",
     "ndarray": "numpy.ndarray",
+    "path_like": "os.PathLike",
     "sequence": "collections.abc.Sequence",
     "Tensor": "torch.Tensor",
 }
