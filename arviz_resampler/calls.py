@@ -5,6 +5,7 @@ Knows guides, programs and how particles are simulated; nothing of models or sto
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,7 @@ from arviz_resampler.arguments import (
     as_optional,
     as_seed,
 )
-from arviz_resampler.errors import ArgumentError
+from arviz_resampler.errors import ArgumentError, quoted, suggestion
 from arviz_resampler.particles.guides import Guide, as_guide
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.pipeline import Pipeline
@@ -119,6 +120,25 @@ class Call:
             dims=as_dims(dims),
             partial=partial,
         )
+
+    @classmethod
+    def of(cls, guide: Any, simulator: Callable[[], Any] | None, **options: Any) -> Call:
+        """The arguments of a call that takes options by name.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such option, or one that is needed is missing.
+        """
+        known = list(inspect.signature(cls.checked).parameters)[2:]
+        for name in options.keys() - set(known):
+            raise ArgumentError(
+                f"there is no option {name!r} of a simulation; there are {quoted(known)}."
+                f"{suggestion(name, known)}"
+            )
+        if "num_guide_samples" not in options:
+            raise ArgumentError("num_guide_samples is missing: say how many particles there are to be")
+        return cls.checked(guide, simulator, **options)
 
     def here(self) -> Call:
         """The same for this process: an executor may be gone when the call is made again."""

@@ -13,10 +13,16 @@ import sysconfig
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 
 _STANDARD = sysconfig.get_paths()["stdlib"] + os.sep
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_OURS = (_HERE, os.path.abspath(contextlib.__file__))
+# What stands between frames of the package: context managers that decorate, and bars that iterate.
+_BETWEEN = [os.path.abspath(contextlib.__file__)]
+_BETWEEN += [
+    os.path.dirname(found.origin) + os.sep for found in [find_spec("tqdm")] if found and found.origin
+]
+_OURS = (_HERE, *_BETWEEN)
 
 
 class ResamplerError(Exception):
@@ -91,7 +97,6 @@ def warn(message: str, category: type[ResamplerWarning]) -> None:
     """Issue a warning that points at the first line outside this package."""
     level = 2
     frame = sys._getframe(1)
-    # A context manager that decorates a function of the package stands between its frames.
     while frame.f_back is not None and os.path.abspath(frame.f_code.co_filename).startswith(_OURS):
         frame = frame.f_back
         level += 1

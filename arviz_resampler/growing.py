@@ -282,6 +282,10 @@ class Growing:
         if (number := integer_or_none(results)) is not None:
             self._extend_to(as_count("num_guide_samples", number), as_workers(executor))
             return None
+        if not isinstance(results, Mapping):
+            raise ArgumentError(
+                f"extend takes a number of particles, or results by the names of sites, got {results!r}"
+            )
         return self._extend_by(results)
 
     def _extend_to(self, num_particles: int, workers: Workers | None) -> None:

@@ -287,7 +287,7 @@ class Resampler(Growing):
         (1, 3)
         ()
         """
-        return fill(Call.checked(guide, simulator, **options), as_path("store", store), shard=shard)[2]
+        return fill(Call.of(guide, simulator, **options), as_path("store", store), shard=shard)[2]
 
     @property
     def sites(self) -> dict[str, Site]:

@@ -17,7 +17,8 @@ from typing import Any
 
 from arviz_resampler.calls import Call
 from arviz_resampler.draws.chooser import global_seed
-from arviz_resampler.errors import ArgumentError, ProgramWarning, StoreError, warn
+from arviz_resampler.errors import ArgumentError, ProgramWarning, StoreError, StoreWarning, quoted, warn
+from arviz_resampler.mapping.streams import BLOCK
 from arviz_resampler.opening import data_of, read, settings_of
 from arviz_resampler.particles.filling import Filling, check_identity, versions
 from arviz_resampler.particles.simulation import simulate
@@ -163,7 +164,8 @@ def fill(call: Call, path: Path, *, shard: str | None = None) -> tuple[Store, Fi
         missing = sorted(set(range(store.num_batches)) - set(store.done()))
         if not missing:
             store = store.changed(num_batches=store.num_batches)
-        if not missing and shard is None:
+    if not missing:
+        with contextlib.suppress(StoreError), store.lock():  # while nobody else writes
             store.clean()
     seconds, total = time.perf_counter() - start, store.num_batches
     report = SimulationReport(
@@ -196,6 +198,7 @@ def begun(call: Call, path: Path) -> tuple[Store, Filling]:
             data=data_of(filling.particles, pipeline),
         )
     check_identity(known, filling)
+    _warn_changed(known, call)
     return _with_room(known, call.num_particles), filling
 
 
@@ -257,8 +260,9 @@ def _completed(call: Call, known: Store | None) -> Call:
 
 
 def _default_size(num_particles: int) -> int:
-    """The largest number of particles of a batch that leaves no rest."""
-    size = next(size for size in range(min(num_particles, _LARGEST), 0, -1) if num_particles % size == 0)
+    """The largest number of particles of a batch that leaves no rest, of whole blocks if there is one."""
+    sizes = [size for size in range(min(num_particles, _LARGEST), 0, -1) if num_particles % size == 0]
+    size = next((size for size in sizes if size % BLOCK == 0), sizes[0])
     if size < min(num_particles, _LARGEST) / 10:
         more = -(-num_particles // 1000) * 1000
         raise ArgumentError(
@@ -275,6 +279,7 @@ def _tried(call: Call) -> Filling:
     return Filling.tried(
         call.guide,
         call.simulator,
+        num_particles=call.num_particles,
         seed=seed,
         batch_size=call.batch_size,
         predictive=call.predictive,
@@ -322,6 +327,19 @@ def _notes(call: Call) -> dict[str, Any]:
 
 
 def _source(fn: Any) -> str:
+    """The text of a program, empty where there is none."""
     with contextlib.suppress(OSError, TypeError):
         return inspect.getsource(fn if inspect.isroutine(fn) else type(fn))
-    return repr(fn)
+    return ""
+
+
+def _warn_changed(store: Store, call: Call) -> None:
+    """Say that the text of a program is another one than when the store was begun."""
+    there, here = about(store)["source"], _notes(call)["source"]
+    changed = [role for role, text in here.items() if there.get(role, text) != text]
+    if changed:
+        warn(
+            f"{store.path} was begun with another text of {quoted(changed)}. The first draws are the same; "
+            f"if others are not, its batches do not go together: use another path then",
+            StoreWarning,
+        )

@@ -3,7 +3,9 @@
 import json
 import multiprocessing
 import pickle
+import random
 import shutil
+import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
@@ -45,6 +47,24 @@ def simulator():
         pyro.deterministic("twice", 2 * theta)
         pyro.sample("y", dist.Normal(theta, 10.0), obs=torch.arange(4.0))
         pyro.sample("n", dist.Poisson(theta.exp().clamp(max=50.0)))
+
+
+def fragile():
+    mu, _ = prior(5.0)()
+    if mu > 5:
+        raise ValueError("too large")
+    pyro.sample("n", dist.Poisson(mu.exp()))
+    pyro.sample("y", dist.Normal(mu, 1.0))
+
+
+def rarely():
+    mu, _ = prior(5.0)()
+    if mu > 12:  # 0.8 % of particles
+        raise ValueError("too large")
+
+
+SINGLY = pytest.mark.filterwarnings("ignore:the simulator runs one particle at a time")
+FAILED = pytest.mark.filterwarnings("ignore:the run of .* particles failed:arviz_resampler.DrawWarning")
 
 
 def build(guide=None, sim=simulator, **options):
@@ -282,12 +302,95 @@ def other_simulator():
     pyro.deterministic("more", torch.zeros(()))
 
 
+@SINGLY
+def test_a_run_that_a_failure_has_stopped_goes_on_with_failures_kept(tmp_path):
+    with pytest.raises(ProgramError, match="on_error='mask'"):
+        build(sim=rarely, store=tmp_path / "s")
+    done = sorted(path.name for path in (tmp_path / "s" / "records").glob("*.json"))
+    with pytest.warns(DrawWarning, match="particles failed"):
+        found = build(sim=rarely, store=tmp_path / "s", on_error="mask")
+    assert 0 < len(done) < 10
+    assert len(found.failures) > 0
+
+
+def categories():
+    prior(5.0)()
+    pyro.sample("k", dist.Categorical(torch.ones(3)))
+
+
+@pytest.mark.parametrize(("first", "second"), [("raise", "mask"), ("mask", "raise")])
+def test_whole_numbers_that_are_predicted_have_room_for_nan_or_not(tmp_path, first, second):
+    build(sim=categories, store=tmp_path / "s", on_error=first)
+    with pytest.raises(
+        StoreError, match=f"was begun with on_error='{first}', which matters for whole numbers"
+    ):
+        build(sim=categories, store=tmp_path / "s", on_error=second)
+
+
+def test_every_part_of_a_guide_is_compared(tmp_path):
+    build(Mixture([prior(5.0), prior(0.5)]), store=tmp_path / "s")
+    with pytest.raises(StoreError, match="site 'mu' of part 1 of the guide is"):
+        build(Mixture([prior(5.0), prior(0.6)]), store=tmp_path / "s")
+
+
+def test_another_text_of_a_program_is_said(tmp_path):
+    def one():
+        prior(5.0)()
+
+    def other():
+        prior(5.0)()  # the same
+
+    build(sim=one, store=tmp_path / "s")
+    with pytest.warns(
+        StoreWarning, match="was begun with another text of 'simulator'. The first draws are the same"
+    ):
+        build(sim=other, store=tmp_path / "s")
+
+
+def test_batches_of_whole_blocks_are_taken_where_there_are_any(tmp_path):
+    for n, size in ((40_960, 8192), (50_000, 10_000), (12, 12)):
+        fill(tmp_path / str(n), sim=None, num_guide_samples=n, batch_size=None)
+        assert Resampler.open(tmp_path / str(n)).pipeline.particles.columns["mu"].value.shape == (n,)
+        assert len(list((tmp_path / str(n) / "records").glob("*.json"))) == n // size
+
+
+def test_an_option_that_there_is_not_is_named(tmp_path):
+    with pytest.raises(
+        ArgumentError, match=r"there is no option 'batchsize' of a simulation.*mean 'batch_size'"
+    ):
+        fill(tmp_path / "s", batchsize=3)
+    with pytest.raises(ArgumentError, match="num_guide_samples is missing"):
+        Resampler.simulate(prior(5.0), store=tmp_path / "s")
+    for wrong in (1000.0, "2000", None, [1, 2]):
+        with pytest.raises(ArgumentError, match="extend takes a number of particles, or results"):
+            build().extend(wrong)
+
+
+def test_other_threads_that_draw_change_no_particle(tmp_path):
+    stop = threading.Event()
+
+    def draw():
+        while not stop.is_set():
+            random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        build(store=tmp_path / "s", num_guide_samples=400, batch_size=40)
+        found = build(num_guide_samples=400, batch_size=40)
+        found.weigh(prior(3.0))
+    finally:
+        stop.set()
+        thread.join()
+    same(found.sample(prior(3.0), 50), build(num_guide_samples=400, batch_size=40).sample(prior(3.0), 50))
+    same(found.sample(prior(3.0), 50), Resampler.open(tmp_path / "s").sample(prior(3.0), 50))
+
+
 def test_a_store_of_other_particles_is_refused_by_what_differs(whole):
     before = content(whole)
     for options, message in (
         ({"random_seed": 4}, "has random_seed=3, this call random_seed=4"),
         ({"batch_size": 500}, "has batch_size=100, this call batch_size=500"),
-        ({"on_error": "mask"}, "has on_error='raise', this call on_error='mask'"),
         ({"vectorize": False}, "has vectorize='auto', this call vectorize=False"),
         ({"guide": [prior(5.0), prior(1.0)]}, r"has components=\[100\], this call components=\[50, 50\]"),
         ({"sim": other_simulator}, "was simulated by other programs: site 'more' is in one of them only"),
@@ -441,24 +544,6 @@ def test_a_mixture_in_a_store_grows_without_changing(tmp_path):
     build(guide, store=tmp_path / "a")
     build(guide, store=tmp_path / "b")
     assert content(tmp_path / "a") == content(tmp_path / "b")
-
-
-def fragile():
-    mu, _ = prior(5.0)()
-    if mu > 5:
-        raise ValueError("too large")
-    pyro.sample("n", dist.Poisson(mu.exp()))
-    pyro.sample("y", dist.Normal(mu, 1.0))
-
-
-def rarely():
-    mu, _ = prior(5.0)()
-    if mu > 12:  # 0.8 % of particles
-        raise ValueError("too large")
-
-
-SINGLY = pytest.mark.filterwarnings("ignore:the simulator runs one particle at a time")
-FAILED = pytest.mark.filterwarnings("ignore:the run of .* particles failed:arviz_resampler.DrawWarning")
 
 
 @SINGLY
@@ -770,6 +855,29 @@ def test_particles_of_several_programs_are_topped_up_in_a_store(tmp_path, spread
     for model in (far(12.0), far(-12.0)):
         assert opened.weigh(model).ess > 380
         assert np.exp(opened.weigh(model).log_ratio).mean() == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:the model draws random numbers outside its sites")
+def test_parameters_of_a_model_that_start_at_random_are_kept_with_its_particles(tmp_path):
+    def model():
+        at = pyro.param("at", lambda: torch.randn(()) + 12.0)
+        pyro.sample("mu", dist.Normal(at, 1.0))
+        pyro.sample("tau", dist.HalfNormal(1.0))
+
+    stored = build(store=tmp_path / "s")
+    stored.top_up(model, ess=300)
+    opened, again = Resampler.open(tmp_path / "s"), build(store=tmp_path / "s", top_ups=[model])
+    assert stored.weigh(model).ess == opened.weigh(model).ess == again.weigh(model).ess
+    assert again.top_up(far(-12.0), ess=200).num_added > 0
+
+
+def test_the_densities_of_a_mixture_that_are_damaged_are_an_error_of_their_own(topped):
+    path, _, _ = topped
+    (path / "mixtures" / "1" / "records" / "3.json").unlink()
+    with pytest.raises(
+        StoreError, match="the densities of its mixture cannot be read, which nothing makes again"
+    ):
+        Resampler.open(path)
 
 
 def test_a_store_that_was_topped_up_is_not_extended(topped):

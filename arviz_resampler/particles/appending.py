@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from arviz_resampler.errors import StoreError
 from arviz_resampler.particles.particles import Particles
-from arviz_resampler.particles.stored import about, notes_of, to_arrays, to_attrs
-from arviz_resampler.programs.columns import CachedSite, Columns
+from arviz_resampler.particles.stored import about, as_data, notes_of, tensors, to_arrays, to_attrs
+from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.storage import ArraySpec, Key, Store
 
 _FOLDER = "mixtures"
@@ -60,20 +61,27 @@ def _rows(column: CachedSite, rows: slice) -> CachedSite:
     )
 
 
-def settle(store: Store, columns: Columns, joint: Sequence[Sequence[str]], added: Mapping[str, Any]) -> Store:
+def settle(store: Store, particles: Particles, added: Mapping[str, Any]) -> Store:
     """The store once its densities are those of the mixture, which makes the new batches part of it."""
     said = about(store)
     said["added"] = [*said.get("added", []), dict(added)]
-    path = store.path / _FOLDER / str(len(said["added"]))
-    shutil.rmtree(path, ignore_errors=True)  # of a top-up that was killed
-    path.parent.mkdir(exist_ok=True)
-    log_q = {("log_q", name): c.log_q for name, c in columns.items() if c.from_guide and c.log_q is not None}
+    folder = store.path / _FOLDER
+    folder.mkdir(exist_ok=True)
+    path = folder / str(len(said["added"]))
+    for left in [path, *folder.glob(".*.partial")]:  # of a top-up that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    log_q = {
+        ("log_q", name): column.log_q
+        for name, column in particles.columns.items()
+        if column.from_guide and column.log_q is not None
+    }
     mixture = Store.create(
         path,
         {key: ArraySpec((), "float64", ()) for key in log_q},
         batch_size=store.batch_size,
         num_batches=store.num_batches,
-        attrs=to_attrs({"joint": [list(sites) for sites in joint]}),
+        attrs=to_attrs({"joint": [list(sites) for sites in particles.joint]}),
+        data=as_data("params", particles.params),
     )
     for i in range(store.num_batches):
         rows = slice(i * store.batch_size, (i + 1) * store.batch_size)
@@ -88,13 +96,21 @@ def with_mixture(
     added = about(store).get("added", [])
     if not added:
         return particles
-    mixture = Store.open(store.path / _FOLDER / str(len(added)))
-    mixture.records(batches)
-    if check:
-        mixture.check(batches)
     columns = dict(particles.columns)
-    for group, name in mixture.arrays:
-        log_q = torch.from_numpy(mixture.read((group, name), batches))
-        columns[name] = replace(columns[name], log_q=log_q, finite=bool(torch.isfinite(log_q).all()))
-    joint = tuple(tuple(sites) for sites in about(mixture)["joint"])
-    return replace(particles, columns=columns, joint=joint)
+    try:
+        mixture = Store.open(store.path / _FOLDER / str(len(added)))
+        mixture.records(batches)
+        if check:
+            mixture.check(batches)
+        for group, name in mixture.arrays:
+            log_q = torch.from_numpy(mixture.read((group, name), batches))
+            columns[name] = replace(columns[name], log_q=log_q, finite=bool(torch.isfinite(log_q).all()))
+        joint, params = about(mixture)["joint"], tensors(mixture, "params")
+    except StoreError as error:
+        raise StoreError(
+            f"{store.path} was topped up, and the densities of its mixture cannot be read, which nothing "
+            f"makes again: restore {_FOLDER} from a copy, or begin another store ({error})"
+        ) from error
+    models = len(added)
+    ran = [*particles.ran[:-models], *(each._replace(params=params) for each in particles.ran[-models:])]
+    return replace(particles, columns=columns, joint=tuple(map(tuple, joint)), ran=tuple(ran), params=params)

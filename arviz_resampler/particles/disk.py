@@ -21,6 +21,10 @@ _ABOUT = {
 }
 
 
+class ReadOnlyError(TypeError):
+    """Values in a store were to be changed."""
+
+
 class StoredArray(NamedTuple):
     """An array of a store, and the batches that count."""
 
@@ -68,7 +72,7 @@ class StoredTensor(Tensor):
         if func is Tensor.index_select and len(args) == 3 and isinstance(args[0], cls) and args[1] == 0:
             return args[0].rows(args[2].reshape(-1))
         if isinstance(kwargs.get("out", args and args[0]), cls) and (_changes(func) or "out" in kwargs):
-            raise TypeError("values in a store are read-only: change a clone() of them")
+            raise ReadOnlyError("values in a store are read-only: change a clone() of them")
         return func(*_loaded(args), **{name: _loaded(value) for name, value in kwargs.items()})
 
     @classmethod

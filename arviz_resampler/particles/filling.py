@@ -23,10 +23,10 @@ from arviz_resampler._version import __version__
 from arviz_resampler.errors import StoreError, StoreWarning, quoted, warn
 from arviz_resampler.particles.gathering import Gathered, check_same
 from arviz_resampler.particles.guides import Guide, Repeated, Single
-from arviz_resampler.particles.looking import Looked, drawers
+from arviz_resampler.particles.looking import Looked, drawers, shown
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.particles.simulation import finished, structured
-from arviz_resampler.particles.stored import about, as_data, notes_of, to_arrays, to_json
+from arviz_resampler.particles.stored import about, as_data, notes_of, specs_of, to_arrays, to_json
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.program import Program, plain_tensors
 from arviz_resampler.programs.runner import Runner, beside
@@ -62,6 +62,7 @@ class Filling:
     predictive: frozenset[str]
     options: Mapping[str, Any]
     vectorize: bool | str
+    num_particles: int  # that there are to be in all, for what is said of time
 
     @classmethod
     @plain_tensors()
@@ -70,6 +71,7 @@ class Filling:
         guide: Guide,
         simulator: Program | None,
         *,
+        num_particles: int,
         seed: int,
         batch_size: int,
         predictive: frozenset[str],
@@ -82,8 +84,8 @@ class Filling:
         singly: dict[str, Any] = {"vectorize": vectorize, "on_error": on_error, "progressbar": False}
         options = {**singly, "vectorize": beside(vectorize, simulator)}
         guide = guide if isinstance(guide, Single) else Repeated(guide, batch_size)
-        parts = drawers(_parts(guide, 0, seed, batch_size), 0, batch_size, names, options)
-        replayed = None if simulator is None else Runner(simulator, batch_size, names, **singly)
+        parts = drawers(_parts(guide, 0, seed, batch_size), 0, num_particles, names, options)
+        replayed = None if simulator is None else Runner(simulator, num_particles, names, **singly)
         looked = Looked.at(parts, replayed, seed=seed, batch_size=batch_size, masks=on_error == "mask")
         run, batch = looked.few(masks=on_error == "mask")
         predictive = structured(run, predictive, data_names)
@@ -94,7 +96,7 @@ class Filling:
         particles = Particles(
             columns, gathered.data, gathered.num_particles, joint=joint, params=looked.params[0]
         )
-        return cls(guide, looked, particles, predictive, options, vectorize)
+        return cls(guide, looked, particles, predictive, options, vectorize, num_particles)
 
     @property
     def masks(self) -> bool:
@@ -111,7 +113,7 @@ class Filling:
         parts = drawers(
             _parts(self.guide, number, self.looked.seed, size),
             number * size,
-            (number + 1) * size,
+            self.num_particles,
             self.predictive,
             self.options,
         )
@@ -156,12 +158,12 @@ class Filling:
         return {
             "random_seed": looked.seed,
             "vectorize": self.vectorize,
-            "on_error": self.options["on_error"],
             "mixture": not isinstance(self.guide, Single),
             "components": [part.num_particles for part in looked.parts],
             "sites": to_json(columns),
             "joint": [list(sites) for sites in self.particles.joint],
-            "first_draws": {name: _shown(column.value) for name, column in columns.items()},
+            "first_draws": {name: shown(column.value, _SHOWN) for name, column in columns.items()},
+            "parts": looked.first_draws(_SHOWN),
         }
 
 
@@ -181,13 +183,6 @@ class _Task:
 def _parts(guide: Guide, number: int, seed: int, batch_size: int) -> list[Any]:
     """Who draws which particles of a batch."""
     return guide.of_batch(number, seed) if isinstance(guide, Repeated) else guide.parts(batch_size, seed)
-
-
-def _shown(value: Tensor) -> list[list[str]]:
-    """The first values of a few particles."""
-    rows = value.reshape(len(value), -1)[:, :_SHOWN]
-    rows = rows.real if rows.is_complex() else rows
-    return [[f"{float(number):.9g}" for number in row] for row in rows.double()]
 
 
 def versions() -> dict[str, str]:
@@ -211,27 +206,23 @@ def check_identity(store: Store, filling: Filling) -> None:
         If a call would draw other particles than those that are there.
     """
     there, here = about(store), json.loads(json.dumps(filling.identity()))
-    for name in ("random_seed", "vectorize", "on_error", "components", "mixture"):
+    for name in ("random_seed", "vectorize", "components", "mixture"):
         if there[name] != here[name]:
             raise StoreError(
                 f"{store.path} has {name}={there[name]!r}, this call {name}={here[name]!r}: give the call "
                 f"that of the store, or another path"
             )
     _check_sites(store, there["sites"], here["sites"])
-    for name, values in here["first_draws"].items():
-        if not _alike(there["first_draws"][name], values):
-            raise StoreError(
-                f"{store.path} was simulated by other programs: from the same seed, site {name!r} is "
-                f"{_listed(values)} now, and was {_listed(there['first_draws'][name])}. A program, or a "
-                f"value that it reads, has changed: use another path"
-            )
-    for name, (_, kept) in store.data("data").items():
-        now = filling.particles.data.get(name)
-        if now is None or not np.array_equal(kept, as_data("", {name: now})["", name][1], equal_nan=True):
-            raise StoreError(
-                f"{store.path} has other data at site {name!r} than the obs= of this call: give the call "
-                f"those of the store, or another path"
-            )
+    if dict(store.arrays) != specs_of(filling.particles.columns, masks=filling.masks):
+        other = "raise" if filling.masks else "mask"
+        raise StoreError(
+            f"{store.path} was begun with on_error={other!r}, which matters for whole numbers that are "
+            f"predicted: they have no NaN. Give the call that of the store, or another path"
+        )
+    _check_draws(store, there["first_draws"], here["first_draws"])
+    for i, (kept, now) in enumerate(zip(there["parts"], here["parts"], strict=True)):
+        _check_draws(store, kept, now, f" of part {i} of the guide")
+    _check_data(store, filling.particles.data)
     changed = {n: (there["versions"][n], v) for n, v in versions().items() if there["versions"].get(n) != v}
     if changed:
         listed = ", ".join(f"{name} {old}, now {new}" for name, (old, new) in sorted(changed.items()))
@@ -239,6 +230,29 @@ def check_identity(store: Store, filling: Filling) -> None:
             f"{store.path} was begun with other versions ({listed}): particles may differ in their last bits",
             StoreWarning,
         )
+
+
+Draws = Mapping[str, list[list[str]]]
+
+
+def _check_draws(store: Store, there: Draws, here: Draws, where: str = "") -> None:
+    for name, values in here.items():
+        if not _alike(there[name], values):
+            raise StoreError(
+                f"{store.path} was simulated by other programs: from the same seed, site {name!r}{where} is "
+                f"{_listed(values)} now, and was {_listed(there[name])}. A program, or a value that it "
+                f"reads, has changed: use another path"
+            )
+
+
+def _check_data(store: Store, data: Mapping[str, Tensor]) -> None:
+    now = as_data("data", data)
+    for name, (_, kept) in store.data("data").items():
+        if ("data", name) not in now or not np.array_equal(kept, now["data", name][1], equal_nan=True):
+            raise StoreError(
+                f"{store.path} has other data at site {name!r} than the obs= of this call: give the call "
+                f"those of the store, or another path"
+            )
 
 
 def _check_sites(store: Store, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:

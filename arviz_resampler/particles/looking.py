@@ -40,12 +40,12 @@ class Drawer(NamedTuple):
 
 
 def drawers(
-    parts: Sequence[Part], first: int, end: int, predictive: frozenset[str], options: Mapping[str, Any]
+    parts: Sequence[Part], first: int, total: int, predictive: frozenset[str], options: Mapping[str, Any]
 ) -> list[Drawer]:
-    """Parts of the particles, one after the other."""
+    """Parts of the particles, one after the other, of so many in all."""
     starts = itertools.accumulate((part.num_particles for part in parts), initial=first)
     return [
-        Drawer(Runner(part.program, end, predictive, **options), start, part.num_particles, part.hyper)
+        Drawer(Runner(part.program, total, predictive, **options), start, part.num_particles, part.hyper)
         for part, start in zip(parts, starts, strict=False)
     ]
 
@@ -140,6 +140,16 @@ class Looked:
         }
         return programs | ({} if self.simulator is None else {"simulator": self.simulator.program.fn})
 
+    def first_draws(self, most: int) -> list[dict[str, list[list[str]]]]:
+        """The first values that each part of a guide draws at its sites, where there are several."""
+        found: list[dict[str, list[list[str]]]] = []
+        for part, params in zip(self.parts, self.params, strict=True) if len(self.parts) > 1 else ():
+            seed, hyper = derived_seed(self.seed, "first draws"), select(part.hyper, slice(0, 1))
+            with untouched_params(params), generators_kept():
+                sites = _guides_own(part.runner.draw(1, Streams(seed, part.start, 1), hyper).found, hyper)
+            found.append({name: shown(column.value, most) for name, column in _columns(sites, 1).items()})
+        return found
+
     def few(self, *, masks: bool) -> tuple[Run, Batch]:
         """A few particles of which none fails; one, if that cannot be had."""
         n = min(_FEW, self.parts[0].num_particles)
@@ -180,6 +190,13 @@ class Looked:
         run = _joined(found, None if rest is None else rest.found, n)
         failed = {**first.failed, **({} if rest is None else rest.failed)}
         return run, Batch.of(run, failed, (first.singly, rest is not None and rest.singly))
+
+
+def shown(value: Tensor, most: int) -> list[list[str]]:
+    """The first values of some particles."""
+    rows = value.reshape(len(value), -1)[:, :most]
+    rows = rows.real if rows.is_complex() else rows
+    return [[f"{float(number):.9g}" for number in row] for row in rows.double()]
 
 
 def _guides_own(found: Mapping[str, SiteRun], hyper: Columns) -> dict[str, SiteRun]:

@@ -59,10 +59,11 @@ def simulate(
     the programs predict nothing. ``first`` is the number of the first particle.
     """
     options: dict[str, Any] = {"vectorize": vectorize, "on_error": on_error, "progressbar": progressbar}
-    end, names = first + num_particles, predictive | data_names
+    names = predictive | data_names
     mapped = beside(vectorize, simulator)
-    parts = drawers(guide.parts(num_particles, seed), first, end, names, {**options, "vectorize": mapped})
-    replayed = None if simulator is None else Runner(simulator, end, names, **options)
+    n = num_particles
+    parts = drawers(guide.parts(n, seed), first, n, names, {**options, "vectorize": mapped})
+    replayed = None if simulator is None else Runner(simulator, n, names, **options)
     looked = Looked.at(parts, replayed, seed=seed, batch_size=batch_size, masks=on_error == "mask")
     batches, gathered = looked.batches(), Gathered(num_particles, first)
     if workers is not None:

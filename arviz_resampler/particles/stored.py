@@ -116,10 +116,10 @@ def read_particles(store: Store, batches: Sequence[int], records: Mapping[int, R
     columns = {name: kept.column(name, site) for name, site in said["sites"].items()}
     joint = {tuple(sites): None for sites in said["joint"]}
     joint |= {tuple(sites): None for batch in batches for sites in records[batch]["joint"]}
-    params = _tensors(store, "params")
+    params = tensors(store, "params")
     return Particles(
         columns,
-        _tensors(store, "data"),
+        tensors(store, "data"),
         n,
         failed if failures else None,
         _ran(size, [records[batch] for batch in batches], params, mixture=said["mixture"]),
@@ -197,7 +197,8 @@ class _Kept(NamedTuple):
         return torch.from_numpy(store.read(key, batches)).to(dtype)
 
 
-def _tensors(store: Store, group: str) -> dict[str, Tensor]:
+def tensors(store: Store, group: str) -> dict[str, Tensor]:
+    """Tensors without particles, by name."""
     return {name: torch.from_numpy(array) for name, (_, array) in store.data(group).items()}
 
 

@@ -253,7 +253,7 @@ class Cache:
         )
         if store is not None:
             name = str(getattr(model.fn, "__name__", type(model.fn).__name__))
-            store = settle(store, columns, joint, {"name": name, "num_particles": count})
+            store = settle(store, whole, {"name": name, "num_particles": count})
         guide = ToppedUp(self.guide, n, model, count, simulator)
         return replace(self, guide=guide, particles=whole, store=store)
 

@@ -5,7 +5,9 @@ Knows programs and what they leave behind; nothing of batches, weights or draws.
 
 from __future__ import annotations
 
+import contextlib
 import random
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -83,6 +85,34 @@ def same_state(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:
     return bool(
         first[0] == second[0] and first[1][2:] == second[1][2:] and np.array_equal(first[1][1], second[1][1])
     )
+
+
+def draws_elsewhere(before: tuple[Any, Any], run: Callable[[], object]) -> bool:
+    """Whether a program has drawn from NumPy's or Python's generator since a state; ``run`` runs it again.
+
+    Other threads draw from Python's, as those of dask do: then the program is watched.
+    """
+    after = other_randomness()
+    numpys = (before[0], after[1])
+    return not same_state(numpys, before) or (not same_state(after, before) and _draws_in_python(run))
+
+
+def _draws_in_python(run: Callable[[], object]) -> bool:
+    """Whether a run calls Python's generator, whatever else it does or raises."""
+    generator, used = random.random.__self__, []  # type: ignore[attr-defined]
+
+    def watch(_frame: object, event: str, called: object) -> None:
+        if event == "c_call" and getattr(called, "__self__", None) is generator:
+            used.append(called)
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        with contextlib.suppress(Exception):
+            run()
+    finally:
+        sys.setprofile(before)
+    return bool(used)
 
 
 def same_seed(first: tuple[Any, Any], second: tuple[Any, Any]) -> bool:

@@ -23,9 +23,9 @@ from arviz_resampler.programs.fallback import (
     MAPS,
     catches,
     caught,
+    draws_elsewhere,
     other_randomness,
     reason_of,
-    same_state,
     say_loose,
     takes_long,
     taking,
@@ -120,13 +120,25 @@ def _map(program: Program, handler: ScoreHandler, n: int, *, check: bool) -> Unm
         program.run_mapped(handler, n, Streams(0))
     except UnmappableError as error:
         return error
-    if handler.loose or (before is not None and not same_state(other_randomness(), before)):
+    if handler.loose or (before is not None and draws_elsewhere(before, lambda: _map_few(program, handler))):
         say_loose(program)
     if handler.failed is not None and catches(
         program, handler, ScoreHandler(handler.columns, drawn=handler.drawn)
     ):
         return UnmappableError(caught(handler))
     return None
+
+
+def _map_few(program: Program, handler: ScoreHandler) -> None:
+    """A few particles once more."""
+    few = select(handler.columns, slice(0, 2))
+    again = ScoreHandler(few, drawn=handler.drawn)
+    program.run_mapped(again, min(len(column.value) for column in few.values()), Streams(0))
+
+
+def _run_first(program: Program, handler: ScoreHandler) -> None:
+    """The first particle once more, by itself."""
+    program.run_one(ScoreHandler(handler.columns, drawn=handler.drawn), 0)
 
 
 def _run_singly(
@@ -146,7 +158,7 @@ def _run_singly(
             failed[i] = error  # no matter, if it comes after all that counts
         scores.append(handler.score)
         if before is not None:
-            if has_drawn(before[0]) or not same_state(other_randomness(), before[1]):
+            if has_drawn(before[0]) or draws_elsewhere(before[1], lambda: _run_first(program, handler)):
                 say_loose(program)
             seconds = time.perf_counter() - start
             if takes_long(seconds, len(particles)):

@@ -163,10 +163,17 @@ class Runner:
         seed_particle(handler.streams.seed, self.program.role, handler.streams.first)
         before = fallback.other_randomness()
         self.program.run_mapped(handler, n, handler.streams)
-        if not fallback.same_state(fallback.other_randomness(), before):
+        if fallback.draws_elsewhere(before, lambda: self._map_few(handler)):
             self._check_loose(True)
             raise UnmappableError("random numbers of NumPy or Python would be the same for all particles")
         self._check_loose(handler.loose)
+
+    def _map_few(self, handler: SampleHandler) -> None:
+        """A few particles of a map once more."""
+        few = select({**handler.replay, **handler.given}, slice(0, _TRIED))
+        n = min([_TRIED, *(len(column.value) for column in few.values())])
+        replay, given = ({name: few[name] for name in of} for of in (handler.replay, handler.given))
+        self.program.run_mapped(self._handler(replay, Streams(0), given), n, Streams(0))
 
     def _check_loose(self, loose: bool) -> None:
         """Say once that a guide draws random numbers that no site holds."""

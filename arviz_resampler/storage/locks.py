@@ -21,7 +21,7 @@ _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, 524}
 
 
 @contextlib.contextmanager
-def lock(path: Path, what: str) -> Iterator[None]:
+def lock(path: Path, what: str, *, shared: bool = False) -> Iterator[None]:
     """The lock of a file, for as long as the block runs.
 
     Parameters
@@ -30,6 +30,8 @@ def lock(path: Path, what: str) -> Iterator[None]:
         Of the file, made where it is missing. It stays, and says who held it last.
     what : str
         What is locked, in messages.
+    shared : bool
+        Whether others may share it.
 
     Raises
     ------
@@ -47,15 +49,15 @@ def lock(path: Path, what: str) -> Iterator[None]:
         raise StoreError(f"{what} cannot be locked: {path}: {reason(error)}") from error
     # Closed in any case: an exception that is kept keeps its frames, and an open file keeps the lock.
     try:
-        _take(descriptor, what)
+        _take(descriptor, what, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int, what: str) -> None:
+def _take(descriptor: int, what: str, kind: int) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, 1000, 0).decode("utf-8", "replace") or "another process"
         raise StoreError(f"{what} is being written by {holder}: wait until it has ended, or end it") from None

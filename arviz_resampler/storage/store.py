@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -275,10 +275,16 @@ class Store:
             why = reason(error) if isinstance(error, OSError) else error
             raise StoreError(f"{self.path}: {named(key)} cannot be read: {name}: {why}") from error
 
-    def lock(self, shard: str = "all") -> contextlib.AbstractContextManager[None]:
-        """The right to write a shard, for as long as a block runs."""
-        what = f"{self.path}" if shard == "all" else f"shard {shard} of {self.path}"
-        return locks.lock(self.path / WORKSHOP / f".lock-{escape(shard)}", what)
+    @contextlib.contextmanager
+    def lock(self, shard: str = "all") -> Iterator[None]:
+        """The right to write a shard, or all of it alone, for as long as a block runs."""
+        folder = self.path / WORKSHOP
+        with contextlib.ExitStack() as held:
+            held.enter_context(locks.lock(folder / ".lock-all", f"{self.path}", shared=shard != "all"))
+            if shard != "all":
+                file = folder / f".lock-{escape(shard)}"
+                held.enter_context(locks.lock(file, f"shard {shard} of {self.path}"))
+            yield
 
     def clean(self) -> int:
         """The number of things removed that interrupted writers left; only while no other process writes."""

@@ -54,15 +54,22 @@ def test_a_lock_ends_with_its_block_also_by_an_error_that_is_kept(make):
         pass
 
 
-def test_shards_are_locked_one_by_one(make, start):
+def test_shards_are_locked_one_by_one_and_all_of_a_store_alone(make, start):
     store, _ = make()
-    holder(start, store, "3/100")
-    with store.lock("4/100"), store.lock():
+    process = holder(start, store, "3/100")
+    with store.lock("4/100"):
         pass
-    with pytest.raises(errors.StoreError, match=r"shard 3/100 of .* is being written"), store.lock("3/100"):
+    for shard, what in (("3/100", "shard 3/100 of "), ("all", "")):
+        with (
+            pytest.raises(errors.StoreError, match=f"^{what}{store.path} is being written"),
+            store.lock(shard),
+        ):
+            pass
+    process.kill()
+    process.wait()
+    holder(start, store)
+    with pytest.raises(errors.StoreError, match="is being written"), store.lock("4/100"):
         pass
-    assert (store.path / "records/.lock-3%2F100").exists()
-    assert store.done() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, 524])
