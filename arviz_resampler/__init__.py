@@ -26,8 +26,7 @@ from arviz_resampler.errors import (
 )
 from arviz_resampler.mapping.batched import batched
 from arviz_resampler.particles.guides import Mixture
-from arviz_resampler.particles.reach import Reach
-from arviz_resampler.particles.top_up import TopUp
+from arviz_resampler.particles.reach import Reach, TopUp
 from arviz_resampler.planning import plan
 from arviz_resampler.resampler import Resampler
 from arviz_resampler.simulations import SimulationReport

@@ -20,9 +20,9 @@ from arviz_resampler.analysis.failures import failures
 from arviz_resampler.arguments import as_count, as_integer, as_positive, integer_or_none
 from arviz_resampler.calls import Call
 from arviz_resampler.errors import ArgumentError
-from arviz_resampler.particles.reach import Reach
+from arviz_resampler.particles.reach import Reach, TopUp
 from arviz_resampler.particles.simulation import simulate_one
-from arviz_resampler.particles.top_up import Cache, TopUp
+from arviz_resampler.particles.top_up import Cache
 from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.program import Program
 from arviz_resampler.simulations import extended

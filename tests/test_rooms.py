@@ -30,7 +30,17 @@ MAY_IMPORT = {
     "tuning": {"particles", "pipeline", "plots", "programs", "scoring", "weights"},
     "calls": {"particles", "pipeline", "programs", "tuning", "workers"},
     "opening": {"particles", "pipeline", "storage"},
-    "simulations": {"calls", "draws", "opening", "particles", "pipeline", "programs", "storage", "workers"},
+    "simulations": {
+        "calls",
+        "draws",
+        "mapping",
+        "opening",
+        "particles",
+        "pipeline",
+        "programs",
+        "storage",
+        "workers",
+    },
     "growing": {"analysis", "calls", "particles", "pipeline", "programs", "simulations", "workers"},
     "resampler": {
         "analysis",

@@ -867,7 +867,7 @@ def test_parameters_of_a_model_that_start_at_random_are_kept_with_its_particles(
     stored = build(store=tmp_path / "s")
     stored.top_up(model, ess=300)
     opened, again = Resampler.open(tmp_path / "s"), build(store=tmp_path / "s", top_ups=[model])
-    assert stored.weigh(model).ess == opened.weigh(model).ess == again.weigh(model).ess
+    assert stored.weigh(model).ess == opened.weigh(model).ess == again.weigh(model).ess > 290
     assert again.top_up(far(-12.0), ess=200).num_added > 0
 
 

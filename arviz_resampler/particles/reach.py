@@ -1,4 +1,4 @@
-"""How far particles reach into a model, by draws of the model, and how many new ones a wish takes.
+"""How far particles reach into a model, how many new ones a wish takes, and what a top-up has done.
 
 Knows log ratios; nothing of programs.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -64,3 +65,28 @@ def _needed(old: Tensor, most: float, ess: float) -> int:
         middle = (low + high) / 2
         low, high = (low, middle) if _ess(old, middle) >= ess else (middle, high)
     return math.ceil(min(high * _ROOM, most))
+
+
+class TopUp(NamedTuple):
+    """What a top-up has done.
+
+    Attributes
+    ----------
+    num_added : int
+        New particles.
+    ess_before, ess_after : float
+        Effective sample size of the model without and with them.
+    seconds : float
+        How long it took.
+    """
+
+    num_added: int
+    ess_before: float
+    ess_after: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.num_added:,} particles added in {self.seconds:.3g} s: ESS {self.ess_before:,.0f} before, "
+            f"{self.ess_after:,.0f} after"
+        )

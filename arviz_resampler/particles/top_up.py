@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,31 +40,6 @@ from arviz_resampler.storage import Store
 from arviz_resampler.workers import Workers
 
 _LOOKED_AT = 16  # particles that show whether the guide has changed
-
-
-class TopUp(NamedTuple):
-    """What a top-up has done.
-
-    Attributes
-    ----------
-    num_added : int
-        New particles.
-    ess_before, ess_after : float
-        Effective sample size of the model without and with them.
-    seconds : float
-        How long it took.
-    """
-
-    num_added: int
-    ess_before: float
-    ess_after: float
-    seconds: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.num_added:,} particles added in {self.seconds:.3g} s: ESS {self.ess_before:,.0f} before, "
-            f"{self.ess_after:,.0f} after"
-        )
 
 
 @dataclass(frozen=True)
@@ -228,6 +203,7 @@ class Cache:
 
     def _with(self, model: Program, new: Particles, simulator: Program | None) -> Cache:
         particles, n, count = self.particles, self.particles.num_particles, new.num_particles
+        model = Program(model.fn, model.role, {**model.params, **new.params})
         self._check(new)
         store = self._appended(new)
         columns = {name: joined(name, c, new.columns, store) for name, c in particles.columns.items()}

@@ -15,8 +15,7 @@ import torch
 
 from arviz_resampler.arguments import as_count
 from arviz_resampler.errors import ResamplerError, ResamplerWarning, from_extra
-from arviz_resampler.particles.reach import Reach
-from arviz_resampler.particles.top_up import TopUp
+from arviz_resampler.particles.reach import Reach, TopUp
 from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.columns import select
 from arviz_resampler.programs.program import Program

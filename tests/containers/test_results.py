@@ -87,7 +87,7 @@ def test_what_a_simulation_adds_has_no_density_of_its_own(resampler, wanted):
             lambda found: {"y": np.zeros((100, 2)), "theta": np.zeros((100, 3))},
             "'y' of shape (100, 2), which must",
         ),
-        (lambda found: 3, "results must be a mapping from names to values, got 3"),
+        (lambda found: [3], "extend takes a number of particles, or results by the names of sites, got [3]"),
     ],
 )
 def test_results_that_are_not_those_wanted_are_refused(resampler, wanted, change, message):
