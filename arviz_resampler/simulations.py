@@ -20,9 +20,9 @@ from arviz_resampler.draws.chooser import global_seed
 from arviz_resampler.errors import ArgumentError, ProgramWarning, StoreError, StoreWarning, quoted, warn
 from arviz_resampler.mapping.streams import BLOCK
 from arviz_resampler.opening import data_of, read, settings_of
-from arviz_resampler.particles.filling import Filling, check_identity, versions
+from arviz_resampler.particles.filling import Filling, check_identity
 from arviz_resampler.particles.simulation import simulate
-from arviz_resampler.particles.stored import about, specs_of, to_attrs
+from arviz_resampler.particles.stored import about, specs_of, to_attrs, versions
 from arviz_resampler.particles.top_up import Cache
 from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.program import Program
@@ -327,7 +327,10 @@ def _notes(call: Call) -> dict[str, Any]:
 
 
 def _source(fn: Any) -> str:
-    """The text of a program, empty where there is none."""
+    """The text of a program, empty where there is none; of a member of a family, that of what makes it."""
+    if getattr(fn, "__module__", "").startswith("arviz_resampler."):
+        made = (cell.cell_contents for cell in getattr(fn, "__closure__", None) or ())
+        return "".join(_source(part) for part in made if callable(part))
     with contextlib.suppress(OSError, TypeError):
         return inspect.getsource(fn if inspect.isroutine(fn) else type(fn))
     return ""

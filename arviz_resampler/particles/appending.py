@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from arviz_resampler.errors import StoreError
 from arviz_resampler.particles.particles import Particles
-from arviz_resampler.particles.stored import about, as_data, notes_of, tensors, to_arrays, to_attrs
+from arviz_resampler.particles.stored import about, as_data, notes_of, signature, tensors, to_arrays, to_attrs
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.storage import ArraySpec, Key, Store
 
@@ -36,7 +36,7 @@ def append(store: Store, new: Particles, *, component: int, masks: bool) -> Stor
         failed = {j - rows.start: what for j, what in new.failures.items() if rows.start <= j < rows.stop}
         number = (first + i) * size
         singly = [any(number in each for each in ranges) for ranges in (ran.guide, ran.simulator)]
-        notes = {"bad": {}, "joint": [], "parts": [[size, *singly]], "component": component}
+        notes = {"bad": {}, "joint": [], "parts": [[size, *singly]], "component": component, **signature()}
         arrays = to_arrays(columns, masks=masks)
         # The guide of the store may be a mixture, whose densities are float64, and those of some sites joint.
         arrays = {key: _as_in(store, key, array) for key, array in arrays.items() if key in store.arrays}

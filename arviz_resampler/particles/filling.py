@@ -6,27 +6,31 @@ Knows how batches are drawn and the store; nothing of weights, draws or containe
 from __future__ import annotations
 
 import json
-import platform
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from arviz_resampler._version import __version__
 from arviz_resampler.errors import StoreError, StoreWarning, quoted, warn
 from arviz_resampler.particles.gathering import Gathered, check_same
 from arviz_resampler.particles.guides import Guide, Repeated, Single
 from arviz_resampler.particles.looking import Looked, drawers, shown
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.particles.simulation import finished, structured
-from arviz_resampler.particles.stored import about, as_data, notes_of, specs_of, to_arrays, to_json
+from arviz_resampler.particles.stored import (
+    about,
+    as_data,
+    notes_of,
+    signature,
+    specs_of,
+    to_arrays,
+    to_json,
+    versions,
+)
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.program import Program, plain_tensors
 from arviz_resampler.programs.runner import Runner, beside
@@ -143,11 +147,7 @@ class Filling:
         """Draw a batch and write it; its record."""
         start = time.perf_counter()
         columns, notes = self.draw(number)
-        notes |= {
-            "seconds": time.perf_counter() - start,
-            "host": socket.gethostname(),
-            "versions": versions(),
-        }
+        notes |= {"seconds": time.perf_counter() - start, **signature()}
         return store.write(number, to_arrays(columns, masks=self.masks), notes)
 
     # ---------------------------------------------------------------- what must agree
@@ -183,18 +183,6 @@ class _Task:
 def _parts(guide: Guide, number: int, seed: int, batch_size: int) -> list[Any]:
     """Who draws which particles of a batch."""
     return guide.of_batch(number, seed) if isinstance(guide, Repeated) else guide.parts(batch_size, seed)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what draws the particles, and the processor's instructions that torch uses."""
-    return {
-        "arviz_resampler": __version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "pyro": version("pyro-ppl"),
-        "numpy": np.__version__,
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-    }
 
 
 def check_identity(store: Store, filling: Filling) -> None:

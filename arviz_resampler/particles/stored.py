@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import platform
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arviz_resampler._version import __version__
 from arviz_resampler.errors import StoreError
 from arviz_resampler.particles.disk import StoredArray, StoredTensor
 from arviz_resampler.particles.particles import Particles, Ran
@@ -89,6 +93,23 @@ def about(store: Store) -> dict[str, Any]:
         raise StoreError(
             f"{store.path} has no particles of this package, or is damaged: {error!r}"
         ) from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of what draws the particles, and the processor's instructions that torch uses."""
+    return {
+        "arviz_resampler": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "pyro": version("pyro-ppl"),
+        "numpy": np.__version__,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def signature() -> dict[str, Any]:
+    """Who writes a batch: host and versions."""
+    return {"host": socket.gethostname(), "versions": versions()}
 
 
 def notes_of(columns: Columns, failed: Mapping[int, str]) -> dict[str, Any]:
