@@ -87,7 +87,8 @@ docs: $(DOCS_STAMP) ## Build the documentation into build/html, with PYTHON=pyth
 	@# ArviZ 0.23 announces ArviZ 1.0 once a day.
 	.venv-3.11/bin/python -W ignore::FutureWarning:arviz scripts/gallery.py docs/howto/gallery.md
 	$(BIN)/python scripts/gallery.py docs/howto/gallery.md
-	$(BIN)/python -m sphinx --jobs 2 --nitpicky --fail-on-warning --keep-going --quiet docs build/html
+	@# Kernels draw into the pages, whatever a terminal is told.
+	env -u MPLBACKEND $(BIN)/python -m sphinx --jobs 2 --nitpicky --fail-on-warning --keep-going --quiet docs build/html
 	@echo "The documentation: build/html/index.html"
 
 $(DOCS_STAMP): $(STAMP) constraints/docs.txt
