@@ -198,7 +198,6 @@ def test_a_resampler_with_a_store_is_pickled_by_its_path(whole):
     same(stored.sample(prior(3.0), 50), again.sample(prior(3.0), 50))
 
 
-@pytest.mark.skipif(xr.__version__ < "2025.3", reason="opens no trees of zarr 3")
 def test_plain_xarray_opens_a_store_and_writes_a_single_file(whole, tmp_path):
     tree = xr.open_datatree(whole, engine="zarr")
     values = build().pipeline.particles.columns

@@ -55,7 +55,6 @@ def test_a_group_is_opened_lazily_with_true_values_and_dims(shared):
         check(dataset, "values", values)
 
 
-@pytest.mark.skipif(xr.__version__ < "2025.3", reason="opens no trees of zarr 3")
 def test_the_tree_is_opened_with_the_attributes(shared):
     store, values = shared
     with xr.open_datatree(store.path, engine="zarr") as tree:
