@@ -164,7 +164,7 @@ class Call:
             dims=self.dims,
         )
         if particles.data:  # a whole program: models are likely to be of its kind
-            for part in self.guide.parts(particles.num_particles, seed):
+            for part in self.guide.parts(self.num_particles, seed):
                 found.seen.expect_data(part.program.fn)
             found.seen.expect_data(None if self.simulator is None else self.simulator.fn)
         return found

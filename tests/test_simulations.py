@@ -537,6 +537,12 @@ def test_a_guide_of_several_programs_has_its_shares_in_each_batch(tmp_path, spre
     same(one, other)
 
 
+def test_a_guide_of_more_parts_than_particles_are_tried_takes_a_simulator_with_data(tmp_path):
+    guide = Mixture([prior(5.0), prior(2.0), prior(1.0)], [0.9, 0.06, 0.04])
+    stored = build(guide, store=tmp_path / "s")
+    same(stored.sample(prior(2.0), 20), Resampler.open(tmp_path / "s").sample(prior(2.0), 20))
+
+
 def test_a_mixture_in_a_store_grows_without_changing(tmp_path):
     guide = Mixture([prior(5.0), prior(0.5)])
     build(guide, store=tmp_path / "a", num_guide_samples=400)
