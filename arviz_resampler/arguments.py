@@ -103,6 +103,18 @@ def as_path(name: str, value: Any) -> str:
     return path
 
 
+def as_shard(value: Any) -> tuple[int, int] | None:
+    """A share of the batches, such as "3/100": those whose number leaves 3 when divided by 100."""
+    if value is None:
+        return None
+    number, _, of = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if number.isdecimal() and of.isdecimal() and int(number) < int(of):
+        return int(number), int(of)
+    raise ArgumentError(
+        f'shard must be "i/n" with whole numbers, i from 0 to n - 1, as "3/100", got {value!r}'
+    )
+
+
 def as_probability(name: str, value: Any) -> float:
     """A probability between 0 and 1, neither of them."""
     if isinstance(value, Real) and 0 < float(value) < 1:

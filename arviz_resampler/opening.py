@@ -21,6 +21,8 @@ from arviz_resampler.particles.stored import about, as_data, read_particles
 from arviz_resampler.pipeline import Pipeline
 from arviz_resampler.storage import Store
 
+_NAMED = 5  # batches that are missing, in a message
+
 
 def settings_of(pipeline: Pipeline, *, seeded: bool) -> dict[str, Any]:
     """What a pipeline is told beside its particles."""
@@ -50,20 +52,17 @@ def _labels_of(kept: Mapping[str, Any]) -> NDArray[Any]:
 
 def data_of(particles: Particles, pipeline: Pipeline) -> dict[Any, Any]:
     """Arrays that have no particles: parameters, and data."""
-    found = {**as_data("params", particles.params), **as_data("data", particles.data)}
-    for group, arrays in (("observed_data", pipeline.observed), ("constant_data", pipeline.constant)):
-        found |= {
-            (group, name): (tuple(f"{name}_dim_{i}" for i in range(array.ndim)), array)
-            for name, array in arrays.items()
-        }
-    return found
+    return {
+        **as_data("params", particles.params),
+        **as_data("data", particles.data),
+        **as_data("observed_data", pipeline.observed),
+        **as_data("constant_data", pipeline.constant),
+    }
 
 
 def read(store: Store, batches: list[int], *, check: bool = False) -> Particles:
     """The particles of some batches; says what is not as it should be with them."""
-    records = store.records(batches)
-    if check:
-        store.check(batches)
+    records = (store.check if check else store.records)(batches)
     particles = with_mixture(store, read_particles(store, batches, records), batches, check=check)
     bad: dict[str, tuple[int, str]] = {}
     for record in records.values():
@@ -78,21 +77,19 @@ def read(store: Store, batches: list[int], *, check: bool = False) -> Particles:
 def opened(path: str | os.PathLike[str], *, incomplete: bool, check: bool, progressbar: bool) -> Pipeline:
     """The pipeline of a store, without any program."""
     store = Store.open(path)
-    batches = store.done()
-    missing = store.num_batches - len(batches)
+    batches, missing = store.done(), store.missing()
     if missing and not (incomplete and batches):
-        some = sorted(set(range(store.num_batches)) - set(batches))[:5]
-        more = ", …" if missing > len(some) else ""
+        more = ", …" if len(missing) > _NAMED else ""
         raise StoreError(
-            f"{store.path} lacks {missing} of {store.num_batches} batches "
-            f"({', '.join(map(str, some))}{more}): go on with the call that began it, or take what is there "
-            f"with incomplete=True"
+            f"{store.path} lacks {len(missing)} of {store.num_batches} batches "
+            f"({', '.join(map(str, missing[:_NAMED]))}{more}): go on with the call that began it, or take "
+            f"what is there with incomplete=True"
         )
     if missing:
         warn(
-            f"{store.path} lacks {missing} of {store.num_batches} batches, and is used without them. If they "
-            f"are missing because of a time limit, they may be those of slow parameters: then the others are "
-            f"no sample of the guide.",
+            f"{store.path} lacks {len(missing)} of {store.num_batches} batches, and is used without them. If "
+            f"they are missing because of a time limit, they may be those of slow parameters: then the others "
+            f"are no sample of the guide.",
             StoreWarning,
         )
     said = about(store)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from arviz_resampler.arguments import as_shard
 from arviz_resampler.calls import Call
 from arviz_resampler.draws.chooser import global_seed
 from arviz_resampler.errors import ArgumentError, ProgramWarning, StoreError, StoreWarning, quoted, warn
@@ -22,7 +23,7 @@ from arviz_resampler.mapping.streams import BLOCK
 from arviz_resampler.opening import data_of, read, settings_of
 from arviz_resampler.particles.filling import Filling, check_identity
 from arviz_resampler.particles.simulation import simulate
-from arviz_resampler.particles.stored import about, specs_of, to_attrs, versions
+from arviz_resampler.particles.stored import about, added_to, specs_of, to_attrs, versions
 from arviz_resampler.particles.top_up import Cache
 from arviz_resampler.pipeline import Model, Pipeline
 from arviz_resampler.programs.program import Program
@@ -73,18 +74,6 @@ class SimulationReport:
         )
 
 
-def as_shard(value: Any) -> tuple[int, int] | None:
-    """A share of the batches, such as "3/100": those whose number leaves 3 when divided by 100."""
-    if value is None:
-        return None
-    number, _, of = value.partition("/") if isinstance(value, str) else ("", "", "")
-    if number.isdecimal() and of.isdecimal() and int(number) < int(of):
-        return int(number), int(of)
-    raise ArgumentError(
-        f'shard must be "i/n" with whole numbers, i from 0 to n - 1, as "3/100", got {value!r}'
-    )
-
-
 # ---------------------------------------------------------------- in memory
 
 
@@ -115,7 +104,7 @@ def simulated_into(call: Call, path: Path, top_ups: Sequence[Model] = ()) -> tup
     particles, seed = read(store, list(range(store.num_batches))), filling.looked.seed
     options = {**call.options, "seed": seed, "batch_size": store.batch_size, "workers": None}
     cache = Cache(filling.guide, call.simulator, particles, options, store)
-    added = about(store).get("added", [])
+    added = added_to(store)
     if len(top_ups) > len(added):
         raise ArgumentError(
             f"top_ups has {len(top_ups)} models, but the store was topped up {len(added)} times"
@@ -149,19 +138,18 @@ def fill(call: Call, path: Path, *, shard: str | None = None) -> tuple[Store, Fi
     store, filling = begun(call, path)
     with store.lock("all" if shard is None else shard):
         i, n = share or (0, 1)
-        done = _done(store)
-        pending = [batch for batch in range(i, store.num_batches, n) if batch not in done]
-        written = _written(store, filling, pending, call)
+        missing = _missing(store)
+        pending = [batch for batch in missing if batch % n == i]
         for batch, record in shown(
-            written,
+            _written(store, filling, pending, call),
             f"Simulating into {store.path}",
             total=store.num_batches,
-            done=len(done),
+            done=store.num_batches - len(missing),
             quiet=not call.options["progressbar"],
         ):
             _log.info("batch %d written, %.3g s", batch, record["seconds"])
             _warn_long(record["seconds"], batch)
-        missing = sorted(set(range(store.num_batches)) - set(store.done()))
+        missing = store.missing()
         if not missing:
             store = store.changed(num_batches=store.num_batches)
     if not missing:
@@ -219,24 +207,24 @@ def _with_room(store: Store, num_particles: int) -> Store:
     return store.with_room((num_particles + added) // store.batch_size)
 
 
-def _done(store: Store) -> set[int]:
-    """Batches that need not be simulated; what a killed top-up has left does not count."""
+def _missing(store: Store) -> list[int]:
+    """Batches that are still to be simulated; what a killed top-up has left is one of them."""
     known = Store.open(store.path)
     known.forget(
         batch for batch in known.surplus() if batch < store.num_batches and store.record(batch)["component"]
     )
-    done = set(store.done())
-    for batch in sorted(set(range(known.num_batches)) - done):
-        if (known.num_batches - batch) * store.batch_size <= _added(store):
+    missing = store.missing()
+    for batch in missing:
+        if 0 < (known.num_batches - batch) * store.batch_size <= _added(store):
             raise StoreError(
                 f"{store.path} lacks batch {batch} of a top-up, which the guide does not draw: begin another "
                 f"store, or put the batch back"
             )
-    return done
+    return missing
 
 
 def _added(store: Store) -> int:
-    return sum(each["num_particles"] for each in about(store).get("added", []))
+    return sum(each["num_particles"] for each in added_to(store))
 
 
 def _completed(call: Call, known: Store | None) -> Call:
@@ -293,11 +281,11 @@ def _written(
     store: Store, filling: Filling, pending: list[int], call: Call
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Batches as they are written, and their records."""
-    task, workers = filling.into(store), call.options["workers"]
+    workers = call.options["workers"]
     if workers is None:
-        yield from ((batch, task(batch)) for batch in pending)
+        yield from ((batch, filling.write(store, batch)) for batch in pending)
         return
-    for batch, record in run_batches(workers, task, pending, parts=filling.looked.programs()):
+    for batch, record in run_batches(workers, filling.into(store), pending, parts=filling.looked.programs()):
         try:
             store.record(batch)
         except StoreError as error:
@@ -319,11 +307,15 @@ def _warn_long(seconds: float, batch: int) -> None:
 
 def _notes(call: Call) -> dict[str, Any]:
     """What is kept for people: versions, and the source of the programs, which nothing executes."""
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"versions": versions(), "created": created, "source": _sources(call)}
+
+
+def _sources(call: Call) -> dict[str, list[str]]:
+    """Texts of guide and simulator."""
     programs = {"guide": [p.program.fn for p in call.guide.parts(call.num_particles, 0)[:20]]}
     programs["simulator"] = [] if call.simulator is None else [call.simulator.fn]
-    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    source = {role: list(dict.fromkeys(map(_source, fns))) for role, fns in programs.items()}
-    return {"versions": versions(), "created": created, "source": source}
+    return {role: list(dict.fromkeys(map(_source, fns))) for role, fns in programs.items()}
 
 
 def _source(fn: Any) -> str:
@@ -338,7 +330,7 @@ def _source(fn: Any) -> str:
 
 def _warn_changed(store: Store, call: Call) -> None:
     """Say that the text of a program is another one than when the store was begun."""
-    there, here = about(store)["source"], _notes(call)["source"]
+    there, here = about(store)["source"], _sources(call)
     changed = [role for role, text in here.items() if there.get(role, text) != text]
     if changed:
         warn(

@@ -16,34 +16,46 @@ import torch
 from numpy.typing import NDArray
 
 from arviz_resampler.errors import StoreError
+from arviz_resampler.particles.joining import some_of
 from arviz_resampler.particles.particles import Particles
-from arviz_resampler.particles.stored import about, as_data, notes_of, signature, tensors, to_arrays, to_attrs
-from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.particles.stored import (
+    about,
+    added_to,
+    as_data,
+    notes_of,
+    signature,
+    tensors,
+    to_arrays,
+    to_attrs,
+)
 from arviz_resampler.storage import ArraySpec, Key, Store
 
 _FOLDER = "mixtures"
 
 
-def append(store: Store, new: Particles, *, component: int, masks: bool) -> Store:
+def append(store: Store, new: Particles, *, masks: bool) -> Store:
     """The store with batches of new particles, which nobody else sees yet."""
     size, first = store.batch_size, store.num_batches
     more = store.with_room(first + new.num_particles // size)
     more.forget(store.surplus())
     (ran,) = new.ran
+    common = {"bad": {}, "joint": [], "component": len(added_to(store)) + 1, **signature()}
     for i in range(new.num_particles // size):
-        rows = slice(i * size, (i + 1) * size)
-        columns = {name: _rows(column, rows) for name, column in new.columns.items()}
-        failed = {j - rows.start: what for j, what in new.failures.items() if rows.start <= j < rows.stop}
-        number = (first + i) * size
+        part, number = some_of(new, slice(i * size, (i + 1) * size)), (first + i) * size
         singly = [any(number in each for each in ranges) for ranges in (ran.guide, ran.simulator)]
-        notes = {"bad": {}, "joint": [], "parts": [[size, *singly]], "component": component, **signature()}
-        arrays = to_arrays(columns, masks=masks)
+        arrays = to_arrays(part.columns, masks=masks)
         # The guide of the store may be a mixture, whose densities are float64, and those of some sites joint.
         arrays = {key: _as_in(store, key, array) for key, array in arrays.items() if key in store.arrays}
         # What was simulated elsewhere has values alone.
         lacks = [key for key in store.arrays if key[0] != "values" and key not in arrays]
         arrays |= {key: np.full(size, np.nan, store.arrays[key].dtype) for key in lacks}
-        more.write(first + i, arrays, {**notes_of(columns, failed), **notes, "lacks": lacks})
+        notes = {
+            **notes_of(part.columns, part.failures),
+            **common,
+            "parts": [[size, *singly]],
+            "lacks": lacks,
+        }
+        more.write(first + i, arrays, notes)
     return more
 
 
@@ -52,19 +64,10 @@ def _as_in(store: Store, key: Key, array: NDArray[Any]) -> NDArray[Any]:
     return array if key[0] == "values" else array.astype(store.arrays[key].dtype)
 
 
-def _rows(column: CachedSite, rows: slice) -> CachedSite:
-    """A site of some particles."""
-    log_q, log_conditional = (t if t is None else t[rows] for t in (column.log_q, column.log_conditional))
-    finite = log_q is None or bool(torch.isfinite(log_q).all())
-    return replace(
-        column, value=column.value[rows], log_q=log_q, log_conditional=log_conditional, finite=finite
-    )
-
-
 def settle(store: Store, particles: Particles, added: Mapping[str, Any]) -> Store:
     """The store once its densities are those of the mixture, which makes the new batches part of it."""
     said = about(store)
-    said["added"] = [*said.get("added", []), dict(added)]
+    said["added"] = [*added_to(store), dict(added)]
     folder = store.path / _FOLDER
     folder.mkdir(exist_ok=True)
     path = folder / str(len(said["added"]))
@@ -93,15 +96,13 @@ def with_mixture(
     store: Store, particles: Particles, batches: Sequence[int], *, check: bool = False
 ) -> Particles:
     """Particles of some batches with the densities that top-ups have left them, if there were any."""
-    added = about(store).get("added", [])
-    if not added:
+    models = len(added_to(store))
+    if not models:
         return particles
     columns = dict(particles.columns)
     try:
-        mixture = Store.open(store.path / _FOLDER / str(len(added)))
-        mixture.records(batches)
-        if check:
-            mixture.check(batches)
+        mixture = Store.open(store.path / _FOLDER / str(models))
+        (mixture.check if check else mixture.records)(batches)
         for group, name in mixture.arrays:
             log_q = torch.from_numpy(mixture.read((group, name), batches))
             columns[name] = replace(columns[name], log_q=log_q, finite=bool(torch.isfinite(log_q).all()))
@@ -111,6 +112,5 @@ def with_mixture(
             f"{store.path} was topped up, and the densities of its mixture cannot be read, which nothing "
             f"makes again: restore {_FOLDER} from a copy, or begin another store ({error})"
         ) from error
-    models = len(added)
     ran = [*particles.ran[:-models], *(each._replace(params=params) for each in particles.ran[-models:])]
     return replace(particles, columns=columns, joint=tuple(map(tuple, joint)), ran=tuple(ran), params=params)

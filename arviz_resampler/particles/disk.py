@@ -122,9 +122,8 @@ class StoredTensor(Tensor):
         if isinstance(index, slice) and index.step in (None, 1):
             return StoredTensor.of(self._array, self.dtype, self._rows[index])
         if isinstance(index, int | np.integer | list | Tensor | np.ndarray) and _is_of_rows(index):
-            numbers = torch.arange(len(self))[
-                index
-            ]  # torch knows what is asked for, and refuses what is none
+            # Torch knows what is asked for, and refuses what is none.
+            numbers = torch.arange(len(self))[index]
             return self.rows(numbers.reshape(-1)).reshape(*numbers.shape, *self.shape[1:])
         return self.load()[index]
 

@@ -41,23 +41,22 @@ def joined(name: str, old: CachedSite, new: Columns, store: Store | None) -> Cac
     )
 
 
-def from_place(particles: Particles, start: int) -> Particles:
-    """Particles from some place on."""
-    columns = {
-        name: replace(
-            column,
-            value=column.value[start:],
-            log_q=None if column.log_q is None else column.log_q[start:],
-            log_conditional=None if column.log_conditional is None else column.log_conditional[start:],
+def some_of(particles: Particles, rows: slice) -> Particles:
+    """Particles that follow each other, with all that is known of them."""
+    start, stop, _ = rows.indices(particles.num_particles)
+    columns = {}
+    for name, column in particles.columns.items():
+        log_q, log_conditional = (t if t is None else t[rows] for t in (column.log_q, column.log_conditional))
+        finite = log_q is None or bool(torch.isfinite(log_q).all())
+        columns[name] = replace(
+            column, value=column.value[rows], log_q=log_q, log_conditional=log_conditional, finite=finite
         )
-        for name, column in particles.columns.items()
-    }
     return replace(
         particles,
         columns=columns,
-        num_particles=particles.num_particles - start,
-        failed=None if particles.failed is None else particles.failed[start:],
-        failures={i - start: what for i, what in particles.failures.items() if i >= start},
+        num_particles=stop - start,
+        failed=None if particles.failed is None else particles.failed[rows],
+        failures={i - start: what for i, what in particles.failures.items() if start <= i < stop},
     )
 
 

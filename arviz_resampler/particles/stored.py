@@ -5,6 +5,7 @@ Knows records and the store; nothing of programs.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import platform
@@ -24,7 +25,7 @@ from arviz_resampler.errors import StoreError
 from arviz_resampler.particles.disk import StoredArray, StoredTensor
 from arviz_resampler.particles.particles import Particles, Ran
 from arviz_resampler.programs.columns import CachedSite, Columns
-from arviz_resampler.sites import Site
+from arviz_resampler.sites import Site, name_axes
 from arviz_resampler.storage import ArraySpec, Key, Store
 
 Record = Mapping[str, Any]
@@ -95,7 +96,13 @@ def about(store: Store) -> dict[str, Any]:
         ) from error
 
 
-def versions() -> dict[str, str]:
+def added_to(store: Store) -> list[dict[str, Any]]:
+    """The top-ups that a store has had: the name of each model, and how many particles it has drawn."""
+    return list(about(store).get("added", []))
+
+
+@functools.cache
+def versions() -> Mapping[str, str]:
     """Versions of what draws the particles, and the processor's instructions that torch uses."""
     return {
         "arviz_resampler": __version__,
@@ -223,12 +230,12 @@ def tensors(store: Store, group: str) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array) for name, (_, array) in store.data(group).items()}
 
 
-def as_data(group: str, tensors: Mapping[str, Tensor]) -> dict[Key, tuple[tuple[str, ...], NDArray[Any]]]:
-    """Tensors without particles, as a store takes them."""
-    return {
-        (group, name): (tuple(f"{name}_dim_{i}" for i in range(tensor.dim())), _as_array(tensor))
-        for name, tensor in tensors.items()
-    }
+def as_data(
+    group: str, values: Mapping[str, Tensor] | Mapping[str, NDArray[Any]]
+) -> dict[Key, tuple[tuple[str, ...], NDArray[Any]]]:
+    """Tensors or arrays without particles, as a store takes them."""
+    arrays = {name: _as_array(v) if isinstance(v, Tensor) else v for name, v in values.items()}
+    return {(group, name): (name_axes(name, [None] * a.ndim), a) for name, a in arrays.items()}
 
 
 def _has_nan(value: Tensor) -> bool:

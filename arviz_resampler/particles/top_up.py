@@ -28,7 +28,7 @@ from arviz_resampler.particles.guides import (
     regrouped,
     untouched,
 )
-from arviz_resampler.particles.joining import check_axes, flags_of, from_place, joined
+from arviz_resampler.particles.joining import check_axes, flags_of, joined, some_of
 from arviz_resampler.particles.log_q import evaluator, with_blocks
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.particles.reach import Reach
@@ -93,9 +93,9 @@ class Cache:
         first = n // size * size  # a part of a block is drawn with the whole
         columns = self.particles.columns
         options = {**self.options, "workers": workers, "data_names": frozenset()}
-        options["predictive"] = frozenset(name for name, c in columns.items() if c.site.role == "predictive")
+        options["predictive"] = self._predictive
         drawn = simulate(self.guide, self.simulator, num_particles - first, first=first, **options)
-        new = from_place(drawn, n - first)
+        new = some_of(drawn, slice(n - first, None))
         whole_columns = {name: joined(name, c, new.columns, None) for name, c in columns.items()}
         failures = {**self.particles.failures, **{n + i: what for i, what in new.failures.items()}}
         whole = replace(
@@ -253,11 +253,8 @@ class Cache:
             return None
         known = self.particles.columns.keys()
         ordered = {name: new.columns[name] for name in known if name in new.columns}
-        component, guide = 1, self.guide
-        while isinstance(guide, ToppedUp):
-            component, guide = component + 1, guide.guide
         masks = self.options["on_error"] == "mask"
-        return append(self.store, replace(new, columns=ordered), component=component, masks=masks)
+        return append(self.store, replace(new, columns=ordered), masks=masks)
 
     # ---------------------------------------------------------------- what there is
 

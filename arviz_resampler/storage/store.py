@@ -137,6 +137,10 @@ class Store:
         """Numbers of the batches that have a record, sorted."""
         return [batch for batch in self._recorded() if batch < self.num_batches]
 
+    def missing(self) -> list[int]:
+        """Numbers of the batches that have none, sorted."""
+        return sorted(set(range(self.num_batches)) - set(self.done()))
+
     def _recorded(self) -> list[int]:
         try:
             found = map(records.batch_of, os.listdir(self.path / WORKSHOP))
@@ -228,12 +232,14 @@ class Store:
                 chunks.check_size(batch, prefix)
         return found
 
-    def check(self, batches: Iterable[int]) -> None:
-        """Read all files of some batches and refuse what is not as it was written."""
-        for batch, record in self.records(batches).items():
+    def check(self, batches: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """Records of some batches, once all of their files are read and found to be as they were written."""
+        found = self.records(batches)
+        for batch, record in found.items():
             for chunks in self._chunks.values():
                 if zlib.crc32(chunks.stored(batch)) != record["crc32"][chunks.node]:
                     raise chunks.damaged(batch, "the content has another checksum than when it was written")
+        return found
 
     def read(self, key: Key, batches: Sequence[int]) -> Array:
         """Some batches of an array, one after the other."""
