@@ -88,8 +88,8 @@ def opened(path: str | os.PathLike[str], *, incomplete: bool, check: bool, progr
     if missing:
         warn(
             f"{store.path} lacks {len(missing)} of {store.num_batches} batches, and is used without them. If "
-            f"they are missing because of a time limit, they may be those of slow parameters: then the others "
-            f"are no sample of the guide.",
+            f"they are missing because of a time limit, they may be those of slow parameters: then the "
+            f"others are no sample of the guide.",
             StoreWarning,
         )
     said = about(store)
