@@ -183,6 +183,14 @@ def summed(values: Tensor, axes: int) -> Tensor:
     return total
 
 
+def total(values: Tensor) -> Tensor:
+    """Sums over all axes but the first; float64, but where there is nothing to add up."""
+    if values.dim() == 1:
+        return values
+    flat = values.reshape(values.shape[0], -1)
+    return flat[:, 0] if flat.shape[1] == 1 else summed(flat, 1)
+
+
 def log_prob(fn: Any, value: Tensor, *, known: Any = None, masks: bool = True) -> Tensor:
     """Log density of each value, in float64, minus infinity outside the support.
 

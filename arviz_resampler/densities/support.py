@@ -60,7 +60,7 @@ def support_key(fn: Any) -> Any:
     """A key that is equal for equal fixed supports, or None where the support may vary."""
     fn = unwrapped(fn)
     cls: Any = type(fn)
-    key = _class_key(cls)
+    key = class_key(cls)
     if key is not None:
         return key
     if is_of(fn, "ZeroInflatedDistribution"):
@@ -82,6 +82,9 @@ def inside(fn: Any, value: Tensor) -> Tensor | None:
 
     What is made of several distributions says less of its support than of its density.
     """
+    cls: Any = type(fn)
+    if class_key(cls) is not None and not is_made_of_others(fn):
+        return _check(cls.support, value, len(fn.event_shape))
     parts = nested(fn)
     if any(map(is_made_of_others, parts)):
         return None
@@ -90,7 +93,7 @@ def inside(fn: Any, value: Tensor) -> Tensor | None:
 
 
 @functools.cache
-def _class_key(cls: Any) -> Any:
+def class_key(cls: Any) -> Any:
     """Key of the support that all distributions of a class have; None where each has to be asked."""
     if isinstance(cls.support, property) or _ASKED & {base.__name__ for base in cls.__mro__}:
         return None

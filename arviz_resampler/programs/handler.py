@@ -305,11 +305,7 @@ class SiteHandler:
 
     def _total(self, each: Tensor) -> Tensor:
         """Sum over all axes but that of the particles, in float64, shape (n,)."""
-        if each.dim() == 1 and each.shape[0] == self.n:
-            return each
-        flat = each.reshape(each.shape[0], -1)
-        total = flat[:, 0] if flat.shape[1] == 1 else density.summed(flat, 1)
-        return total.expand(self.n)
+        return density.total(each).expand(self.n)
 
 
 def _is_split() -> bool:

@@ -120,9 +120,11 @@ class Runner:
         self.program.run_one(handler, 0)
         return handler.found
 
-    def _handler(self, replay: Columns, streams: Streams, given: Columns | None = None) -> SampleHandler:
-        role = self.program.role
-        return SampleHandler(role, replay, self._predictive, streams, given=given, lean=self._lean)
+    def _handler(
+        self, replay: Columns, streams: Streams, given: Columns | None = None, *, later: bool = False
+    ) -> SampleHandler:
+        role, lean = self.program.role, self._lean
+        return SampleHandler(role, replay, self._predictive, streams, given=given, lean=lean, later=later)
 
     def draw(self, n: int, streams: Streams, replay: Columns) -> SampledRun:
         """Sites of a batch of particles; they depend on no other batch."""
@@ -215,7 +217,7 @@ class Runner:
     def _one_by_one(
         self, n: int, streams: Streams, replay: Columns, given: Columns | None = None
     ) -> SampledRun:
-        handler = self._handler(replay, streams, given)
+        handler = self._handler(replay, streams, given, later=True)
         runs: list[dict[str, SiteRun]] = []
         failed: dict[int, str] = {}
         start = time.perf_counter()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from arviz_resampler.densities.kinds import Kind
+from arviz_resampler.densities.together import Asked
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class SiteRun:
     replayed: bool = False
     log_density: Tensor | None = None
     log_density_masked: Tensor | None = None  # of the entries that ``mask`` leaves
+    asked: Asked | None = None  # in place of a log density, where that is asked later
     unscorable: str | None = None
     support: Any = None
     kind_of: Kind = field(default_factory=Kind)

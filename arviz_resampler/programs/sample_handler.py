@@ -17,6 +17,7 @@ from torch import Tensor
 from arviz_resampler.arguments import as_array
 from arviz_resampler.densities import density, kinds, support
 from arviz_resampler.densities.parameters import any_tensor
+from arviz_resampler.densities.together import asked_later
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.functorch import ParticleMap, to_rank
 from arviz_resampler.mapping.streams import Streams, seed_torch
@@ -51,6 +52,8 @@ class SampleHandler(SiteHandler):
         Sites that an earlier try of this run has drawn.
     lean : bool
         Whether the program is told, by ``poutine.get_mask()``, that it need not compute densities.
+    later : bool
+        Whether log densities that can be asked of many particles together are left to the caller.
     """
 
     def __init__(
@@ -62,8 +65,10 @@ class SampleHandler(SiteHandler):
         *,
         given: Mapping[str, CachedSite] | None = None,
         lean: bool = False,
+        later: bool = False,
     ) -> None:
         super().__init__(role)
+        self.later = later
         self.given = given or {}
         self.lean = lean
         self.replay = replay
@@ -200,11 +205,9 @@ class SampleHandler(SiteHandler):
             return rows, None
         with self.particles.outside():
             inside = self._asked(name, fn, rows, support.inside)
-            if inside is None:
+            if inside is None or inside.all():
                 return rows, None
             lost = ~inside.reshape(len(inside), -1).all(-1).expand(self.n)
-            if not lost.any():
-                return rows, None
             shown = rows[~inside.expand(self.n, *inside.shape[1:])].flatten()[0].item()
             self.invalid[name] = Invalid(
                 f"a draw of {type(fn).__name__} left its support, {shown:.4g}", int(lost.sum())
@@ -284,6 +287,10 @@ class SampleHandler(SiteHandler):
         if replayed is not None and found.kind == "latent" and found.name not in self.predictive:
             return
         found.support = support.support_key(fn)
+        if self.later and not isinstance(mask, Tensor):
+            found.asked = asked_later(fn)
+            if found.asked is not None:
+                return
         with self.particles.outside():
             try:
                 each = self._asked(found.name, fn, rows, density_of(None, masks=False))

@@ -5,12 +5,16 @@ Knows what runs leave behind; nothing of programs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from arviz_resampler.densities.density import total
+from arviz_resampler.densities.together import Asked, log_prob_of_each
 from arviz_resampler.errors import ProgramError
 from arviz_resampler.programs.columns import Columns, values_of
 from arviz_resampler.programs.runs import Invalid, ScoredRun, SiteRun
@@ -68,37 +72,56 @@ def _one_site(
                 f"{found.value.dtype} in another: every particle must have the same"
             )
 
-    def column(read: Callable[[SiteRun], Tensor | None], missing: float) -> Tensor | None:
-        filler = read(found)
-        if filler is None:
-            return None
-        # A particle that failed keeps what it had drawn by then.
-        parts = [
-            value
-            if site is not None and (value := read(site)) is not None and value.shape == filler.shape
-            else torch.full_like(filler, missing if filler.is_floating_point() else 0)
-            for site in each
-        ]
-        return torch.cat(parts)
-
+    missing = torch.full_like(found.value, torch.nan if found.value.is_floating_point() else 0)
+    # A particle that failed keeps what it had drawn by then.
+    values = [
+        missing if site is None or site.value.shape != missing.shape else site.value.to(missing.dtype)
+        for site in each
+    ]
     data = found.data
     if data is not None and not all(
         s.data is data or (s.data is not None and _equal(s.data, data)) for s in kept
     ):
         data = None
-    value = column(lambda site: site.value.to(found.value.dtype), torch.nan)
-    assert value is not None
     invalid = [site for site in each if site is not None and site.bad is not None]
     bad = torch.cat([torch.zeros(1, dtype=torch.bool) if s is None or s.bad is None else s.bad for s in each])
     return replace(
         found,
-        value=value,
+        value=torch.cat(values),
         data=data,
         support=found.support if all(site.support == found.support for site in kept) else None,
         bad=bad if invalid else None,
         bad_text=invalid[0].bad_text if invalid else "",
-        log_density=column(lambda site: site.log_density, torch.nan),
+        log_density=_log_density(found, each),
+        asked=None,
     )
+
+
+def _log_density(found: SiteRun, each: Sequence[SiteRun | None]) -> Tensor | None:
+    """Log density of each particle, those of one kind of distribution asked together; NaN: not drawn."""
+    scored = [(i, s.log_density) for i, s in enumerate(each) if s is not None and s.log_density is not None]
+    asked: dict[Any, list[tuple[int, Asked, Tensor]]] = {}
+    for i, site in enumerate(each):
+        if site is not None and site.asked is not None:
+            asked.setdefault(site.asked.key, []).append((i, site.asked, site.value))
+    parts = []
+    if scored:
+        rows, log_densities = zip(*scored, strict=True)
+        parts.append((rows, torch.cat(log_densities)))
+    for of_a_kind in asked.values():
+        rows, fns, values = zip(*of_a_kind, strict=True)
+        parts.append((rows, total(log_prob_of_each(fns, torch.cat(values)))))
+    if not parts:
+        return (
+            None
+            if found.log_density is None
+            else torch.full_like(found.log_density, torch.nan).expand(len(each))
+        )
+    dtype = functools.reduce(torch.promote_types, [part.dtype for _, part in parts])
+    whole = torch.full((len(each),), torch.nan, dtype=dtype, device=parts[0][1].device)
+    for rows, part in parts:
+        whole[list(rows)] = part.to(dtype)
+    return whole
 
 
 def stack_scores(
