@@ -165,11 +165,11 @@ def draws(folder: Path) -> list[Row]:
             within,
         ),
         Row(
-            f"weighted mean over all rows of {gigabytes:.1f} GB: CPU time of xarray with dask, for the mean "
-            f"alone / with its error, over ours with its error",
-            f"{theirs.cpu / ours.cpu:.1f} / {errors.cpu / ours.cpu:.1f}",
+            f"weighted mean over all rows of {gigabytes:.1f} GB, with its error: CPU time of xarray with "
+            f"dask over ours; the same where dask leaves out the error",
+            f"{errors.cpu / ours.cpu:.1f}; {theirs.cpu / ours.cpu:.1f}",
             "≥ 5",
-            theirs.cpu / ours.cpu >= 5,
+            errors.cpu / ours.cpu >= 5,
         ),
     ]
 

@@ -104,8 +104,8 @@ class StoredTensor(Tensor):
         store, key, batches = self._array
         first, last = self._rows.start // store.batch_size, -(-self._rows.stop // store.batch_size)
         start = self._rows.start - first * store.batch_size
-        found = store.read(key, batches[first:last])[start : start + len(self._rows)]
-        return torch.from_numpy(found).to(self.dtype)
+        rows = range(start, start + len(self._rows))
+        return torch.from_numpy(store.read(key, batches[first:last], rows)).to(self.dtype)
 
     def rows(self, index: Tensor) -> Tensor:
         """Some rows."""

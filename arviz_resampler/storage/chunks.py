@@ -121,12 +121,16 @@ class Chunks:
             f"{record_name(batch)} there: the same call then simulates the batch again"
         )
 
-    def whole(self, batches: Sequence[int]) -> Array:
-        """Some batches, one after the other."""
-        out = np.empty((len(batches), *self.shape), self.spec.little)
-        for place, batch in zip(out, batches, strict=True):
-            self._read(batch, place)
-        return out.reshape(len(batches) * self.batch_size, *self.spec.shape)
+    def whole(self, batches: Sequence[int], rows: range | None = None) -> Array:
+        """Some batches, one after the other; of all their rows, those of a range."""
+        size = self.batch_size
+        rows = range(len(batches) * size) if rows is None else rows
+        out = np.empty((len(rows), *self.spec.shape), self.spec.little)
+        for i, batch in enumerate(batches):
+            first, last = max(rows.start, i * size), min(rows.stop, (i + 1) * size)
+            if first < last:
+                self._read(batch, out[first - rows.start : last - rows.start], first - i * size)
+        return out
 
     def rows(self, index: NDArray[np.int64]) -> Array:
         """Some rows, in this order; they are numbers from 0 on."""
@@ -152,16 +156,17 @@ class Chunks:
             for row, place in zip(within.tolist(), places.tolist(), strict=True):
                 fill(descriptor, view[place * width : (place + 1) * width], row * width)
 
-    def _read(self, batch: int, into: Array) -> None:
-        """One batch."""
+    def _read(self, batch: int, into: Array, first: int = 0) -> None:
+        """Rows of one batch, from the first on."""
         if not self.width:
             return
         with self._telling(batch):
             if self.size is None:
-                into[...] = decompress(read(self.root, self.name(batch)), self.shape, self.spec.little)
+                chunk = decompress(read(self.root, self.name(batch)), self.shape, self.spec.little)
+                into[...] = chunk[first : first + len(into)]
                 return
             with opened(self.root, self.name(batch), size=self.size) as (descriptor, _):
-                fill(descriptor, _bytes(into), 0)
+                fill(descriptor, _bytes(into), first * self.width)
 
 
 def as_index(index: Any, length: int) -> NDArray[np.int64]:

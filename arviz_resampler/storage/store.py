@@ -241,10 +241,10 @@ class Store:
                     raise chunks.damaged(batch, "the content has another checksum than when it was written")
         return found
 
-    def read(self, key: Key, batches: Sequence[int]) -> Array:
-        """Some batches of an array, one after the other."""
+    def read(self, key: Key, batches: Sequence[int], rows: range | None = None) -> Array:
+        """Some batches of an array, one after the other; of all their rows, those of a range."""
         self._check_batches(batches)
-        return self._of(key).whole(batches)
+        return self._of(key).whole(batches, rows)
 
     def rows(self, key: Key, index: Any) -> Array:
         """Some rows of an array, in this order; they may repeat."""

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from arviz_resampler.errors import WeightError, WeightWarning, warn
@@ -15,7 +14,8 @@ from arviz_resampler.weights.verdict import Judgement
 
 RELIABLE = 30.0  # effective particles of an error that can be believed
 MOST = 1 << 28  # bytes of values that are looked at together
-_ROWS = 128  # particles whose values stay in the cache of a processor while they are looked at
+_PART = 1 << 24  # bytes that are read together: few enough that the next part gets the memory of the last
+_ROWS = 64  # particles whose values stay in the cache of a processor while they are looked at
 
 
 def particle_values(values: ArrayLike, weights: Floats) -> Floats:
@@ -68,6 +68,7 @@ def means(weights: Floats, values: ArrayLike) -> tuple[Floats, Floats, Floats]:
     return found[..., 0], found[..., 1], found[..., 2]
 
 
+@np.errstate(invalid="ignore", divide="ignore", over="ignore")
 def _means_by_parts(weights: Floats, values: Any) -> tuple[Floats, Floats, Floats]:
     """The same for values that are read once, some particles at a time.
 
@@ -77,24 +78,27 @@ def _means_by_parts(weights: Floats, values: Any) -> tuple[Floats, Floats, Float
     n, shape = len(weights), np.shape(values)[1:]
     of_particles("values", np.broadcast_to(np.zeros((), values.dtype), np.shape(values)), n)
     top, width = float(weights.max()), max(1, math.prod(shape))
-    sums = torch.zeros(4, 3, width, dtype=torch.float64)  # by power of the distance, and of the weight
-    powers = torch.from_numpy(np.stack([weights / top, (weights / top) ** 2, (weights / top) ** 4]))
-    first, length = int(np.argmax(weights > 0)), max(1, n * MOST // (4 * max(1, values.nbytes)))
-    center = torch.from_numpy(np.array(values[first : first + 1], np.float64).reshape(-1))
+    sums = np.zeros((4, 3, width))  # by power of the distance, and of the weight
+    powers = np.stack([weights / top, (weights / top) ** 2, (weights / top) ** 4])
+    first, length = int(np.argmax(weights > 0)), max(1, n * _PART // max(1, values.nbytes))
+    center = np.array(values[first : first + 1], np.float64).reshape(-1)
     for start in range(0, n, length):
         w = weights[start : start + length]
         if w.any():
-            part = np.asarray(values[start : start + length])
-            array = torch.from_numpy((part if part.flags.writeable else part.copy()).reshape(len(w), -1))
+            without = not w.all()
+            array = np.asarray(values[start : start + length]).reshape(len(w), -1)
             for i in range(0, len(w), _ROWS):
-                distance = array[i : i + _ROWS].double() - center
+                distance = array[i : i + _ROWS] - center
                 u = powers[:, start + i : start + i + len(distance)]
-                if not bool(u[0].all()):
+                if without:
                     distance[u[0] == 0] = 0.0
-                power = distance.clone()
-                for k in range(4):
-                    sums[k] += u @ power
-                    power *= distance
+                square = distance * distance
+                sums[0] += u @ distance
+                sums[1, 1:] += u[1:] @ square
+                distance *= square
+                sums[2, 2] += u[2] @ distance
+                square *= square
+                sums[3, 2] += u[2] @ square
     total = powers.sum(1)
     shift = sums[0, 0] * top
     squares = sums[1, 1] - 2 * shift * sums[0, 1] + shift**2 * total[1]
@@ -102,11 +106,10 @@ def _means_by_parts(weights: Floats, values: Any) -> tuple[Floats, Floats, Float
     fourths += shift**4 * total[2]
     constant = sums[1, 1] == 0
     known = constant & (center != 0) & (center != 1)
-    mcse = torch.where(constant, torch.where(known, 0.0, math.nan), top * squares.clamp(min=0).sqrt())
-    count = float(np.count_nonzero(weights))
-    n_effective = torch.where(constant, torch.where(known, count, 0.0), squares**2 / fourths)
-    found = (t.numpy().reshape(shape) for t in (center + shift, mcse, n_effective.nan_to_num(0.0)))
-    mean, error, effective = found
+    mcse = np.where(constant, np.where(known, 0.0, math.nan), top * np.sqrt(squares.clip(min=0)))
+    n_effective = np.where(constant, known * float(np.count_nonzero(weights)), squares**2 / fourths)
+    n_effective[np.isnan(n_effective)] = 0.0
+    mean, error, effective = (a.reshape(shape) for a in (center + shift, mcse, n_effective))
     return mean, error, effective
 
 

@@ -36,9 +36,9 @@ def reads(store, monkeypatch):
     for name in ("read", "rows"):
         plain = getattr(Store, name)
 
-        def noted(self, key, what, plain=plain, name=name):
+        def noted(self, key, what, *more, plain=plain, name=name):
             found.append((name, len(what)))
-            return plain(self, key, what)
+            return plain(self, key, what, *more)
 
         monkeypatch.setattr(Store, name, noted)
     return found

@@ -46,6 +46,8 @@ def test_each_dtype_comes_back_bit_by_bit(make, dtype, shared):
         assert_same(store.read(key, range(4)), value)
         assert_same(store.read(key, [3, 1]), np.concatenate([value[15:], value[5:10]]))
         assert_same(store.read(key, []), value[:0])
+        assert_same(store.read(key, [1, 2, 3], range(3, 11)), value[8:16])
+        assert_same(store.read(key, [1, 2], range(6, 6)), value[:0])
         assert_same(store.rows(key, [19, 0, 7, 7]), value[[19, 0, 7, 7]])
 
 

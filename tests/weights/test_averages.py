@@ -5,8 +5,8 @@ from arviz_resampler import ArgumentError, WeightError
 from arviz_resampler.weights import averages
 
 
-@pytest.mark.parametrize("most", [1, 700, 10**6])
-def test_means_by_parts_are_those_of_all_at_once(monkeypatch, most):
+@pytest.mark.parametrize("part", [1, 700, 10**6])
+def test_means_by_parts_are_those_of_all_at_once(monkeypatch, part):
     rng = np.random.default_rng(0)
     weights = rng.exponential(size=500)
     weights[::7] = 0.0
@@ -15,8 +15,10 @@ def test_means_by_parts_are_those_of_all_at_once(monkeypatch, most):
     values = rng.normal(3.0, 2.0, size=(500, 4, 3)).astype(np.float32)
     values[:, 0, 0], values[:, 0, 1], values[:, 1, 1] = 1.0, 0.0, 5.0
     values[0, 2, 2], values[7, 3, 0] = np.nan, np.inf  # of particles without weight
+    values[100, 3, 1], values[101, 3, 2] = np.nan, np.inf
     whole = averages.means(weights, values)
-    monkeypatch.setattr(averages, "MOST", most)
+    monkeypatch.setattr(averages, "MOST", 1)
+    monkeypatch.setattr(averages, "_PART", part)
     for found, expected in zip(averages.means(weights, values), whole, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-10)
 
