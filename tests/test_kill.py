@@ -26,11 +26,11 @@ def record_first(root, files):
         notes = {"failed": {}, "infinite": {}, "bad": {}, "joint": [], "parts": [[kill.SIZE, False, False]]}
         record = {"batch": int(number), "rows": kill.SIZE, "crc32": nodes, "component": 0, **notes}
         put(root, {f"records/{number}.json": store.records.dump(record)})
-        time.sleep(0.05)
+        time.sleep(0.3)  # far longer than all else that a batch takes
     put(root, files)
 
 store.put = record_first
-kill.MANY = 500
+kill.MANY = 250
 sys.exit(kill.main(sys.argv[1:]))
 """
 
