@@ -20,6 +20,8 @@ from arviz_resampler.analysis.failures import failures
 from arviz_resampler.arguments import as_count, as_integer, as_positive, integer_or_none
 from arviz_resampler.calls import Call
 from arviz_resampler.errors import ArgumentError
+from arviz_resampler.particles.given import Described
+from arviz_resampler.particles.guides import untouched
 from arviz_resampler.particles.reach import Reach, TopUp
 from arviz_resampler.particles.simulation import simulate_one
 from arviz_resampler.particles.top_up import Cache
@@ -34,6 +36,11 @@ _ONE_AT_A_TIME = threading.RLock()  # top-ups, of which each goes on from the pa
 class Growing:
     """Particles with the programs that they come from, to which others can be added."""
 
+    _why_not = (
+        "a Resampler that was pickled, copied or opened has no programs to run: make it again, with "
+        "keep_programs=True, or with the call that made its store, and top_ups= where models have topped "
+        "it up"
+    )
     pipeline: Pipeline
     _cache: Cache | None
     _wanted: tuple[Program, xr.Dataset] | None
@@ -48,12 +55,18 @@ class Growing:
     def _programs(self) -> Cache:
         """The particles with the programs that they come from."""
         if self._cache is None:
-            raise ArgumentError(
-                "a Resampler that was pickled, copied or opened has no programs to run: make it again, with "
-                "keep_programs=True, or with the call that made its store, and top_ups= where models have "
-                "topped it up"
-            )
+            raise ArgumentError(self._why_not)
         return self._cache
+
+    def _own_programs(self) -> Cache:
+        """The same where the programs have simulated the particles, too."""
+        cache = self._programs()
+        if isinstance(untouched(cache.guide), Described):
+            raise ArgumentError(
+                "these particles were simulated elsewhere: nothing here can simulate one of them again, or "
+                "the next. wanted says what to simulate for a model, and extend takes the results"
+            )
+        return cache
 
     def simulate_one(self, particle: int) -> dict[str, Tensor]:
         """Run guide and simulator once more for one particle, to look into them with a debugger.
@@ -87,7 +100,7 @@ class Growing:
         >>> one["mu"].shape
         torch.Size([])
         """
-        cache = self._programs()
+        cache = self._own_programs()
         particles = self.pipeline.particles
         n = particles.num_particles
         number = as_integer("particle", particle, 0, n - 1, f"an integer from 0 to {n - 1}")
@@ -168,6 +181,11 @@ class Growing:
             count, cache = self._count(model, ess, at_most), self._programs()
             before = self.pipeline.score(model).weights.ess
             if count:
+                if simulator is None and cache.lacks_simulator:
+                    raise ArgumentError(
+                        "these particles were simulated elsewhere: pass simulator=, or simulate what wanted "
+                        "returns and give it to extend"
+                    )
                 if simulator is not None:
                     cache = replace(cache, simulator=Program(simulator, "simulator"))
                 program = Program(model, "model", cache.particles.params)
@@ -291,7 +309,7 @@ class Growing:
     def _extend_to(self, num_particles: int, workers: Workers | None) -> None:
         """Add the particles that the guide draws next."""
         with _ONE_AT_A_TIME:
-            cache, call = self._programs(), self._call
+            cache, call = self._own_programs(), self._call
             assert call is not None
             here = self.pipeline.particles.num_particles
             if num_particles < here:

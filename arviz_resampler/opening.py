@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,12 @@ def settings_of(pipeline: Pipeline, *, seeded: bool) -> dict[str, Any]:
         "partial": bool(pipeline.partial),
         "vectorize": pipeline.vectorize,
         "dims": {name: list(dims) for name, dims in pipeline.dims.items()},
-        "coords": {dim: _labels_to_json(labels) for dim, labels in pipeline.coords.items()},
+        "coords": {dim: ids_to_json(labels) for dim, labels in pipeline.coords.items()},
     }
 
 
-def _labels_to_json(labels: NDArray[Any]) -> dict[str, Any]:
-    """Labels, each as a text or a whole number that JSON keeps as it is."""
+def ids_to_json(labels: NDArray[Any]) -> dict[str, Any]:
+    """Labels of a dim, or of particles, each as a text or a whole number that JSON keeps as it is."""
     as_numbers = labels.view(np.int64) if labels.dtype.kind in "mM" else labels
     listed = list(map(repr, labels.tolist())) if labels.dtype.kind == "f" else as_numbers.tolist()
     listed = [label.decode("latin-1") if isinstance(label, bytes) else label for label in listed]
@@ -69,9 +70,19 @@ def read(store: Store, batches: list[int], *, check: bool = False) -> Particles:
         for name, (count, text) in record["bad"].items():
             bad[name] = bad.get(name, (0, ""))[0] + count, text
     warn_bad(bad, particles.num_particles)
-    warn_failed(particles.failures, particles.num_particles)
     warn_infinite(dict(particles.columns), particles.num_particles)
+    particles = _from_elsewhere(particles, about(store))
+    warn_failed(particles.failures, particles.num_particles, particles.ids)
     return particles
+
+
+def _from_elsewhere(particles: Particles, said: Mapping[str, Any]) -> Particles:
+    """Particles with what a store says of those that were not drawn here."""
+    ids = None if said.get("ids") is None else _labels_of(said["ids"])
+    if ids is not None:
+        first = replace(particles, ids=ids, num_particles=len(ids))
+        ids = np.concatenate([ids, first.new_ids(particles.num_particles - len(ids))])
+    return replace(particles, normalized=said.get("normalized", True), ids=ids)
 
 
 def opened(path: str | os.PathLike[str], *, incomplete: bool, check: bool, progressbar: bool) -> Pipeline:

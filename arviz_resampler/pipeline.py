@@ -34,6 +34,8 @@ from arviz_resampler.scoring.scored import ScoredModel
 from arviz_resampler.scoring.scratch import ScratchBuffers
 from arviz_resampler.scoring.seen import SeenModels
 from arviz_resampler.sites import Site
+from arviz_resampler.weights.chains import Chains
+from arviz_resampler.weights.diagnostics import of_posterior
 
 Model = Callable[[], Any]
 
@@ -96,6 +98,7 @@ class Pipeline:
         self.seed, self._seeded = seed, seeded
         self.chooser = Chooser(seed, particles.num_particles, seeded=seeded)
         self.scratch, self.seen = ScratchBuffers(), SeenModels()
+        self.chains = _chains_of(particles)
         self.partial, self.vectorize, self.progressbar = partial, vectorize, progressbar
         data = containers.read_data({**particles.data, **observed}, constant, particles.sites, dims, coords)
         self.observed, self.constant = data.observed, data.constant
@@ -107,8 +110,7 @@ class Pipeline:
         """What new particles have that are still to be simulated, under the names of the container."""
         kept = {n: c for n, c in new.columns.items() if n in self.particles.sites and c.reason is None}
         found = self._labels.particles({n: containers.view(c.value) for n, c in kept.items()})
-        first = self.particles.num_particles
-        return found.assign_coords(particle=np.arange(first, first + new.num_particles))
+        return found.assign_coords(particle=self.particles.new_ids(new.num_particles))
 
     def latents(self, numbers: Sequence[int]) -> xr.Dataset:
         """What the guide has drawn for some particles, under the names of the container."""
@@ -166,6 +168,7 @@ class Pipeline:
             progressbar=self.progressbar,
             scratch=self.scratch,
             seen=self.seen,
+            chains=self.chains,
         )
         if new := set(scored.observed) - self._said:
             self._said |= new
@@ -266,6 +269,7 @@ class Pipeline:
             stats,
             stats_attrs={
                 **scored.weights.diagnostics(len(chosen))._asdict(),
+                **of_posterior(scored.weights),
                 "n_unique": len(np.unique(chosen)),
             },
             observed=self.observed,
@@ -273,6 +277,7 @@ class Pipeline:
             # Files have no integers of more than 64 bits.
             attrs={"name": name, "scheme": scheme, "random_seed": used if used < 2**63 else str(used)},
             container=container or containers.resolve("auto"),
+            groups_of_draws=containers.OF_PRIOR if self.chains is None else containers.OF_POSTERIOR,
         )
         return Drawn(chosen, built)
 
@@ -303,7 +308,18 @@ class Pipeline:
                     stays = isinstance(column.value, StoredTensor)
                     shared[name] = (containers.lazy if stays else containers.view)(column.value)
                 arrays[name] = shared[name]
-        return self.labels(scored).particles(arrays)
+        found = self.labels(scored).particles(arrays)
+        ids = self.particles.ids
+        return found if ids is None else found.assign_coords(particle=ids)
+
+
+def _chains_of(particles: Particles) -> Chains | None:
+    """What draws of a posterior tell of their errors."""
+    if particles.num_chains is None:
+        return None
+    draws = {name: particles.columns[name].value.double().cpu() for name in particles.guide_latents}
+    by_site = {name: value.reshape(len(value), -1).numpy() for name, value in draws.items()}
+    return Chains(particles.num_chains, by_site)
 
 
 def take(columns: Mapping[str, CachedSite], chosen: Ints) -> dict[str, Tensor]:

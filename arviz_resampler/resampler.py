@@ -30,6 +30,7 @@ from arviz_resampler.growing import Growing
 from arviz_resampler.opening import opened
 from arviz_resampler.particles.guides import untouched
 from arviz_resampler.pipeline import Model
+from arviz_resampler.receiving import Receiving
 from arviz_resampler.simulations import SimulationReport, fill, simulated, simulated_into
 from arviz_resampler.sites import Site
 from arviz_resampler.tuning.family_guide import FamilyGuide
@@ -38,7 +39,7 @@ from arviz_resampler.weights.weights import Weights
 from arviz_resampler.workers import Executors
 
 
-class Resampler(Growing):
+class Resampler(Receiving, Growing):
     """Particles from a guide, simulated once, that show any prior by importance resampling.
 
     Parameters
@@ -499,6 +500,9 @@ class Resampler(Growing):
     ) -> pd.DataFrame:
         """Sensitivity of means and standard deviations to power-scaling the prior of one site.
 
+        Of a posterior with the group ``log_likelihood`` also to all priors together and to the likelihood,
+        with a diagnosis in words.
+
         See :func:`arviz_resampler.analysis.power_scaling`, which has the definitions and sources.
 
         Parameters
@@ -531,7 +535,9 @@ class Resampler(Growing):
         """
         ci_prob = as_probability("ci_prob", ci_prob)
         scored = self.pipeline.score_for_numbers(model)
-        return power_scaling(*scored, var_names, statistics, ci_prob=ci_prob)
+        known = self.pipeline.particles.log_likelihood
+        log_likelihood = None if known is None else known.numpy()
+        return power_scaling(*scored, var_names, statistics, ci_prob=ci_prob, log_likelihood=log_likelihood)
 
     def compare(
         self,

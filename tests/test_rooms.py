@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "plots": {"containers"},
     "pipeline": {"containers", "draws", "particles", "programs", "scoring", "weights"},
     "analysis": {"containers", "pipeline", "scoring", "weights"},
-    "tuning": {"particles", "pipeline", "plots", "programs", "scoring", "weights"},
+    "tuning": {"containers", "particles", "pipeline", "plots", "programs", "scoring", "weights"},
     "calls": {"particles", "pipeline", "programs", "tuning", "workers"},
     "opening": {"particles", "pipeline", "storage"},
     "simulations": {
@@ -41,6 +41,8 @@ MAY_IMPORT = {
         "storage",
         "workers",
     },
+    "received": {"containers", "draws", "opening", "particles", "pipeline", "programs", "storage"},
+    "receiving": {"received"},
     "growing": {"analysis", "calls", "particles", "pipeline", "programs", "simulations", "workers"},
     "resampler": {
         "analysis",
@@ -50,6 +52,7 @@ MAY_IMPORT = {
         "opening",
         "particles",
         "pipeline",
+        "receiving",
         "simulations",
         "tuning",
         "weights",
@@ -70,7 +73,7 @@ MAY_IMPORT = {
 HOMES = {
     "cloudpickle": {"workers/payload.py", "workers/worker.py"},
     "pyro": {"programs/program.py"},
-    "arviz": {"containers/inference_data.py", "plots/priors.py"},
+    "arviz": {"containers/inference_data.py", "plots/priors.py", "weights/chains.py"},
     "zarr": {"storage/compressed.py"},
     "ipywidgets": {"tuning/controls.py", "tuning/widget.py"},
 }
@@ -138,9 +141,10 @@ def test_no_files_import_each_other_in_a_circle():
 
 # Public classes, most of whose lines are their documentation.
 LONGER = {
+    "analysis/comparison.py": 360,
     "growing.py": 380,
-    "resampler.py": 590,
-    "weights/weights.py": 445,
+    "resampler.py": 640,
+    "weights/weights.py": 480,
 }
 
 

@@ -15,7 +15,7 @@ import xarray as xr
 from arviz_resampler.analysis import tables
 from arviz_resampler.analysis.quantities import Statistic
 from arviz_resampler.arguments import as_probability
-from arviz_resampler.containers import groups_of
+from arviz_resampler.containers import drawn_groups, groups_of
 from arviz_resampler.errors import (
     ArgumentError,
     WeightError,
@@ -24,9 +24,11 @@ from arviz_resampler.errors import (
 )
 from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.pipeline import Drawn
+from arviz_resampler.weights.diagnostics import of_posterior
 from arviz_resampler.weights.weights import Weights
 
 _SHOWN = ["ess", "ess_fraction", "pareto_k", "max_weight", "missed_mass", "n_unique", "verdict"]  # in print
+_SHOWN_OF_POSTERIOR = ["bayes_factor" if name == "missed_mass" else name for name in _SHOWN]
 _PERCENT = dict.fromkeys(["ess_fraction", "missed_mass"], "{:.1%}".format)
 
 
@@ -119,13 +121,13 @@ class Comparison(dict[str, Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         return Comparison, (self._drawn, self._weights, self._particles, self._num_samples)
 
-    def dataset(self, group: str = "prior") -> xr.Dataset:
+    def dataset(self, group: str | None = None) -> xr.Dataset:
         """One group of all variants that have draws, with the labeled dim ``variant``.
 
         Parameters
         ----------
-        group : str, default "prior"
-            Name of the group.
+        group : str, optional
+            Name of the group; that of the latents, ``prior`` or ``posterior``, if absent.
 
         Returns
         -------
@@ -143,6 +145,7 @@ class Comparison(dict[str, Any]):
             raise WeightError("no draw can be made: no variant has a particle in its support")
         parts = [groups_of(container) for container in self.values()]
         known = list(dict.fromkeys(name for part in parts for name in part))
+        group = drawn_groups(next(iter(self.values()))).latents if group is None else group
         if group not in known:
             raise ArgumentError(
                 f"there is no group {group!r}; there are {quoted(known)}.{suggestion(str(group), known)}"
@@ -163,11 +166,13 @@ class Comparison(dict[str, Any]):
     def diagnostics(self) -> pd.DataFrame:
         """Diagnostics of the weights by variant, as :class:`Diagnostics` has them, and ``n_unique``.
 
-        ``n_unique`` is the number of different particles among the draws.
+        ``n_unique`` is the number of different particles among the draws. Of a posterior there are also
+        ``bayes_factor``, ``bayes_factor_se`` and ``relative_efficiency``.
         """
         rows = {
             name: {
                 **weights.diagnostics(self.num_samples)._asdict(),
+                **of_posterior(weights),
                 "n_unique": len(np.unique(self._drawn[name].particles)) if name in self else 0,
             }
             for name, weights in self.weights.items()
@@ -334,7 +339,7 @@ class Comparison(dict[str, Any]):
         head = f"Comparison of {len(self.weights)} variants, {self.num_samples} draws each"
         table = self.diagnostics()
         table["pareto_k"] = table["pareto_k"].map("{:.2g}".format).where(table["pareto_k_reason"] == "", "-")
-        shown = table[_SHOWN].to_string(
+        shown = table[_SHOWN_OF_POSTERIOR if "bayes_factor" in table else _SHOWN].to_string(
             formatters={"ess": "{:.1f}".format, **_PERCENT},
             float_format="{:.2g}".format,
             index_names=False,

@@ -18,14 +18,19 @@ too small together, whatever the weights look like; :data:`RELIABLE` is where th
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from arviz_resampler.weights import averages
 from arviz_resampler.weights.averages import standard_error
+from arviz_resampler.weights.chains import Chains
 from arviz_resampler.weights.normalize import Floats, dot
+
+Ints = NDArray[np.int64]
 
 RELIABLE_SLOPE = 50.0  # of the error of a derivative of a standard deviation
 _UNHEARD = 8.0  # standard errors that no number is off
@@ -71,8 +76,14 @@ def half_width(n_effective: float, ci_prob: float) -> float:
     return float(stdtrit(max(n_effective - 1.0, 1.0), (1 + ci_prob) / 2))
 
 
-def _estimate(value: float, influence: Floats, ci_prob: float, n_most: float = math.inf) -> Estimate:
-    mcse, n = standard_error(influence)
+def _estimate(
+    value: float,
+    influence: Floats,
+    ci_prob: float,
+    chains: Chains | None,
+    n_most: float = math.inf,
+) -> Estimate:
+    mcse, n = standard_error(influence, chains)
     if not mcse:  # what is common to two numbers may be all of them
         return _exact(value, 0.0 if math.isinf(n_most) else n_most)
     n = min(n, n_most)
@@ -87,21 +98,21 @@ def _exact(value: float, n_effective: float) -> Estimate:
     return Estimate(value, 0.0, n_effective, value, value)
 
 
-def moments(weights: Floats, values: Floats, ci_prob: float = 0.95) -> Moments:
-    """Weighted mean and standard deviation."""
-    mean, centered = _mean(weights, values, ci_prob)
+def moments(weights: Floats, values: Floats, ci_prob: float = 0.95, chains: Chains | None = None) -> Moments:
+    """Weighted mean and standard deviation; of particles that are ``chains`` the errors are larger."""
+    mean, centered = _mean(weights, values, ci_prob, chains)
     squares = centered**2
     variance = dot(weights, squares)
     if not variance:
         return Moments(mean, _exact(0.0, mean.n_effective))
     sd = math.sqrt(variance)
-    spread = _estimate(sd, weights * (squares - variance) / (2 * sd), ci_prob)
+    spread = _estimate(sd, weights * (squares - variance) / (2 * sd), ci_prob, chains)
     return Moments(mean, spread._replace(lower=max(spread.lower, 0.0)))
 
 
-def _mean(weights: Floats, values: Floats, ci_prob: float) -> tuple[Estimate, Floats]:
+def _mean(weights: Floats, values: Floats, ci_prob: float, chains: Chains | None) -> tuple[Estimate, Floats]:
     """Weighted mean, and the deviations from it."""
-    value, mcse, n = averages.mean(weights, values)
+    value, mcse, n = averages.mean(weights, values, chains)
     reach = half_width(n, ci_prob) * mcse
     return Estimate(value, mcse, n, value - reach, value + reach), values - value
 
@@ -136,7 +147,9 @@ def fraction(found: Estimate, missed: float, ci_prob: float) -> Estimate:
     return found._replace(lower=max(middle - reach, 0.0), upper=min(middle + reach, 1.0))
 
 
-def event(weights: Floats, values: Floats, missed: float, ci_prob: float) -> Estimate:
+def event(
+    weights: Floats, values: Floats, missed: float, ci_prob: float, chains: Chains | None = None
+) -> Estimate:
     """The probability of an event that some particles leave open: bounds, and no number.
 
     Parameters
@@ -152,20 +165,31 @@ def event(weights: Floats, values: Floats, missed: float, ci_prob: float) -> Est
     that leaves it open. Each of these has its own interval, which a sum of them would hide.
     """
     parts = (values == 1, values == 0, np.isnan(values))
-    yes, no, left = (fraction(_mean(weights, part * 1.0, ci_prob)[0], missed, ci_prob) for part in parts)
+    yes, no, left = (
+        fraction(_mean(weights, part * 1.0, ci_prob, chains)[0], missed, ci_prob) for part in parts
+    )
     lower = max(min(yes.lower, 1 - no.upper - left.upper), 0.0)
     upper = min(max(1 - no.lower, yes.upper + left.upper), 1.0)
     return Estimate(math.nan, math.nan, min(yes.n_effective, no.n_effective), lower, upper)
 
 
-def quantiles(weights: Floats, values: Floats, q: Floats, ci_prob: float = 0.95) -> list[Estimate]:
+def quantiles(
+    weights: Floats,
+    values: Floats,
+    q: Floats,
+    ci_prob: float = 0.95,
+    *,
+    chains: Chains | None = None,
+    order: Ints | None = None,
+) -> list[Estimate]:
     """Weighted quantiles of values sorted in ascending order, with the weights in the same order.
 
     The interval is Woodruff's (1952): that of the fraction of weight up to the quantile, carried over to the
     axis of the values. The error is that of a normal interval of this width. Where it has a single value, as
     of counts, the error is the distance to the next value over the standard errors of the fraction that it
-    takes to get there.
+    takes to get there. ``order`` is the place that each had among the particles, for those that are chains.
     """
+    w, h = weights, values
     if not weights.all():
         weights, values = weights[weights > 0], values[weights > 0]
     cumulative = np.cumsum(weights)
@@ -187,6 +211,10 @@ def quantiles(weights: Floats, values: Floats, q: Floats, ci_prob: float = 0.95)
     squares = summed(squared, 2)
     with np.errstate(invalid="ignore", divide="ignore"):
         n = np.nan_to_num(squares**2 / summed(fourth, 4))
+    if chains is not None:
+        influences = (w * ((h <= value) - share) for value, share in zip(middle, q, strict=True))
+        efficiency = _efficiencies(influences, chains, order)
+        squares, n = squares / efficiency, n * efficiency
     reach = np.array([half_width(each, ci_prob) for each in n]) * np.sqrt(squares)
     low, high = at(q - reach), at(q + reach)
     low, high = (np.where(n > 0, end, math.nan) for end in (low, high))
@@ -196,6 +224,16 @@ def quantiles(weights: Floats, values: Floats, q: Floats, ci_prob: float = 0.95)
             values, cumulative / cumulative[-1], float(q[i]), int(last[i]), float(np.sqrt(squares[i]))
         )
     return [Estimate(*map(float, each)) for each in zip(middle, errors, n, low, high, strict=True)]
+
+
+def _efficiencies(influences: Iterable[Floats], chains: Chains, order: Ints | None) -> Floats:
+    """Relative efficiency of chains for each quantile."""
+    found = []
+    for influence in influences:
+        in_chains = np.empty(len(influence))
+        in_chains[slice(None) if order is None else order] = influence
+        found.append(chains.efficiency(in_chains))
+    return np.array(found)
 
 
 def _step(values: Floats, cumulative: Floats, q: float, last: int, error: float) -> float:
@@ -226,6 +264,7 @@ def contrast(
     *,
     ci_prob: float = 0.95,
     missed: tuple[float, float] | None = None,
+    chains: Chains | None = None,
 ) -> Contrast:
     """Compare the mean of one quantity under two weightings of the same particles.
 
@@ -235,31 +274,36 @@ def contrast(
     and 1, is what :func:`fraction` takes for each of the two: their bounds are those of a difference of which
     few particles have a part.
     """
-    (a, centered_a), (b, centered_b) = _mean(first, h_first, ci_prob), _mean(second, h_second, ci_prob)
+    a, centered_a = _mean(first, h_first, ci_prob, chains)
+    b, centered_b = _mean(second, h_second, ci_prob, chains)
     influences = first * centered_a, second * centered_b
     n_means = min(a.n_effective, b.n_effective)
-    difference = _estimate(a.value - b.value, influences[0] - influences[1], ci_prob, n_means)
+    difference = _estimate(a.value - b.value, influences[0] - influences[1], ci_prob, chains, n_means)
     if missed is not None and n_means < FEW:
         a, b = (fraction(mean, part, ci_prob) for mean, part in zip((a, b), missed, strict=True))
         difference = difference._replace(lower=a.lower - b.upper, upper=a.upper - b.lower)
     ratio = UNKNOWN
     if min(a.value, b.value) > 0 and min(h_first[first > 0].min(), h_second[second > 0].min()) >= 0:
         value = a.value / b.value
-        log = _estimate(0.0, influences[0] / a.value - influences[1] / b.value, ci_prob, n_means)
+        log = _estimate(0.0, influences[0] / a.value - influences[1] / b.value, ci_prob, chains, n_means)
         factor = math.exp(min(log.upper, 700.0))
         ratio = Estimate(value, value * log.mcse, log.n_effective, value / factor, value * factor)
     return Contrast(a.value, b.value, difference, ratio)
 
 
 def derivatives(
-    weights: Floats, values: Floats, log_p: Floats, ci_prob: float = 0.95
+    weights: Floats,
+    values: Floats,
+    log_p: Floats,
+    ci_prob: float = 0.95,
+    chains: Chains | None = None,
 ) -> tuple[Estimate, Estimate]:
     """Derivatives of mean and standard deviation with respect to log2(alpha), at alpha = 1.
 
     The derivative of a mean is its covariance with the log density (Kallioinen, Paananen, Buerkner and
     Vehtari 2024), that of the standard deviation the one of ``(h - mean)**2``, over twice itself.
     """
-    now, centered = _mean(weights, values, ci_prob)
+    now, centered = _mean(weights, values, ci_prob, chains)
     score = log_p - dot(weights, log_p)
     squares = centered**2
     variance = dot(weights, squares)
@@ -270,7 +314,7 @@ def derivatives(
     if seen.min() == seen.max():  # as of a uniform prior: to any power it is what it is
         return _exact(0.0, n_mean), _exact(0.0, n_mean)
     of_mean = weights * (centered * score - mean_score)
-    mean = _estimate(log2 * mean_score, log2 * of_mean, ci_prob, n_mean)
+    mean = _estimate(log2 * mean_score, log2 * of_mean, ci_prob, chains, n_mean)
     if not variance:
         return mean, _exact(0.0, n_mean)
     sd = math.sqrt(variance)
@@ -278,4 +322,5 @@ def derivatives(
     influence = squares * score - square_score - 2 * mean_score * centered - variance * score
     influence -= square_score / (2 * variance) * (squares - variance)
     scale = log2 / (2 * sd)
-    return mean, _estimate(scale * square_score, scale * weights * influence, ci_prob, n_mean)
+    spread = _estimate(scale * square_score, scale * weights * influence, ci_prob, chains, n_mean)
+    return mean, spread

@@ -5,6 +5,7 @@ Knows the pipeline; nothing of weights.
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from arviz_resampler.analysis.elements import Elements, row_labels
@@ -13,10 +14,10 @@ from arviz_resampler.pipeline import Pipeline
 
 def failures(pipeline: Pipeline) -> pd.DataFrame:
     """What each failed particle raised, and its latents, a column for each scalar."""
-    found = dict(sorted(pipeline.particles.failures.items()))
-    table = pd.DataFrame(
-        {"error": list(found.values())}, index=pd.Index(list(found), name="particle", dtype=int)
-    )
+    found, ids = dict(sorted(pipeline.particles.failures.items())), pipeline.particles.ids
+    numbers = np.array(list(found), int)
+    index = pd.Index(numbers if ids is None else ids[numbers], name="particle")
+    table = pd.DataFrame({"error": list(found.values())}, index=index)
     latents = pipeline.latents(list(found))
     arrays = {str(name): Elements(str(name), array) for name, array in latents.data_vars.items()}
     rows = row_labels(arrays.items())

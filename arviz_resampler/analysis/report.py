@@ -14,7 +14,7 @@ import pandas as pd
 from arviz_resampler.analysis.estimates import FEW, Estimate
 from arviz_resampler.errors import WeightWarning, warn
 from arviz_resampler.printed import Shown, with_error
-from arviz_resampler.weights.averages import RELIABLE
+from arviz_resampler.weights.averages import MORE_OF_GUIDE, MORE_OF_POSTERIOR, RELIABLE
 from arviz_resampler.weights.weights import Weights
 
 OF_A_NUMBER = ("mcse_", "lower_", "upper_", "n_effective_", "reliable_")
@@ -67,6 +67,8 @@ class Doubts:
     def __init__(self, weights: Mapping[str, Weights]) -> None:
         judged = {name: found.judge(1) for name, found in weights.items()}
         self._faults = {name: advice for name, (verdict, advice) in judged.items() if verdict == "unreliable"}
+        of_posterior = any(found.chains is not None for found in weights.values())
+        self._remedy = MORE_OF_POSTERIOR if of_posterior else MORE_OF_GUIDE
         self._met: dict[str, None] = {}
         self._asked = self._count = 0
         self._worst: tuple[float, str, float] | None = None
@@ -103,5 +105,5 @@ class Doubts:
         n, what, needed = self._worst
         return (
             f" The error of the {what} is estimated from {n:.2g} effective particles, and needs "
-            f"{needed:.0f}. Widen the guide where they are, or draw more guide samples."
+            f"{needed:.0f}. {self._remedy}"
         )

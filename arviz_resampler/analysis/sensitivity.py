@@ -27,6 +27,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 GRID = tuple(1.25 ** (i / 2) for i in range(-2, 3))  # powers from 0.8 to 1.25, as in priorsense
+SENSITIVE = 0.05  # from which priorsense takes a quantity for sensitive
 STEP = 1.01  # of its difference quotient
 _NUMBERS = ("{}", "derivative_{}", *(f"{part}derivative_{{}}" for part in OF_A_NUMBER), "{}_low", "{}_high")
 COLUMNS = (
@@ -44,8 +45,9 @@ def power_scaling(
     statistics: Mapping[str, Statistic] | None,
     *,
     ci_prob: float,
+    log_likelihood: Floats | None = None,
 ) -> pd.DataFrame:
-    """Sensitivity of each quantity to the prior of each site.
+    """Sensitivity of each quantity to the prior of each site, and of a posterior to prior and likelihood.
 
     The density of one site is raised to a power alpha, so that above 1 its prior gets narrower and
     below 1 wider; the particles are weighted anew with ``W * p**(alpha - 1)``, from the log densities
@@ -59,6 +61,8 @@ def power_scaling(
         The particles.
     var_names, statistics, ci_prob
         Which quantities, and the probability of intervals, as of :meth:`.Resampler.sensitivity`.
+    log_likelihood : ndarray, optional
+        Of the data, shape (N,), where the particles are draws of a posterior.
 
     Returns
     -------
@@ -83,6 +87,10 @@ def power_scaling(
         ``ess``, ``pareto_k``, ``reliable``
             The lowest ESS and the highest k-hat for powers from 0.8 to 1.25, and whether the weights are
             reliable for all of them.
+        ``diagnosis``
+            Of a posterior whose log likelihood is known: "prior-data conflict" where a quantity is sensitive
+            to the prior of all sites together and to the likelihood, "strong prior or weak likelihood" where
+            it is to the prior alone. Rows ``prior`` and ``likelihood`` have these two.
 
     Notes
     -----
@@ -91,8 +99,8 @@ def power_scaling(
     priorsense. A prior that is conditional on other sites is scaled as it stands, without a new
     normalizing constant, so these sites move with it.
     """
-    base = weighed.weights.normalized
-    sites = {name: _Scaled.of(weighed, name) for name in weighed.latents}
+    base, chains = weighed.weights.normalized, weighed.weights.chains
+    sites = _components(weighed, log_likelihood)
     rows: dict[Any, dict[str, Any]] = {}
     unfit, doubts = [], Doubts({_MODEL: weighed.weights})
     quantities = each_quantity({_MODEL: dataset}, var_names, statistics)
@@ -105,18 +113,44 @@ def power_scaling(
             found: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
             if values is not None and order is not None:
                 now = estimates.moments(base, values)
-                slopes = estimates.derivatives(base, values, scaled.log_p, ci_prob)
+                slopes = estimates.derivatives(base, values, scaled.log_p, ci_prob, chains)
                 found |= _row(base, scaled, values, order)
                 for of, value, slope in zip(_NEEDED, now, slopes, strict=True):
                     what = f"derivative of the {of} of {label!r} with respect to {site!r}"
                     reliable = doubts.ask(what, slope, _MODEL, needed=_NEEDED[of])
                     found |= {of: value.value, **number_columns(f"derivative_{of}", slope, reliable)}
             rows[site, label] = {**found, **scaled.diagnosis}
+    if log_likelihood is not None:
+        _diagnose(rows, *list(sites)[-2:])
     warn_unusable(unfit)
     doubts.warn()
     keys = sorted(rows, key=lambda key: list(sites).index(key[0]))
     index = pd.MultiIndex.from_tuples(keys, names=["site", "quantity"])
     return PrintedTable(pd.DataFrame([rows[key] for key in keys], index=index), show)
+
+
+def _components(weighed: ScoredModel, log_likelihood: Floats | None) -> dict[str, _Scaled]:
+    """What is scaled: each site, and of a posterior all of them together and the likelihood."""
+    log_p = {name: weighed.log_p(name).cpu().numpy() for name in weighed.latents}
+    if log_likelihood is not None:
+        together = np.sum(list(log_p.values()), axis=0)
+        for name, values in (("prior", together), ("likelihood", log_likelihood)):
+            log_p[f"{name} (all)" if name in log_p else name] = values
+    return {name: _Scaled.of(weighed.weights, name, values) for name, values in log_p.items()}
+
+
+def _diagnose(rows: dict[Any, dict[str, Any]], prior: str, likelihood: str) -> None:
+    """Say of each quantity what being sensitive to prior and likelihood means."""
+    for (_, label), row in rows.items():
+        to_prior, to_likelihood = (rows[part, label]["sensitivity"] for part in (prior, likelihood))
+        row["diagnosis"] = diagnosis(to_prior, to_likelihood)
+
+
+def diagnosis(to_prior: float, to_likelihood: float) -> str:
+    """What sensitivity to the prior and to the likelihood mean together, by priorsense's threshold."""
+    if not to_prior >= SENSITIVE:  # NaN, too
+        return "-"
+    return "prior-data conflict" if to_likelihood >= SENSITIVE else "strong prior or weak likelihood"
 
 
 @dataclass(frozen=True)
@@ -128,15 +162,15 @@ class _Scaled:
     diagnosis: Mapping[str, Any]
 
     @classmethod
-    def of(cls, weighed: ScoredModel, site: str) -> _Scaled:
-        log_ratio = weighed.weights.log_ratio
-        log_p = weighed.log_p(site).cpu().numpy()
+    def of(cls, base: Weights, site: str, log_p: Floats) -> _Scaled:
         # Outside the support there is no weight to scale; what failed in the simulator is left as it is.
         log_p = np.where(np.isfinite(log_p), log_p, 0.0)
-        far = [Weights({site: log_ratio + (a - 1) * log_p}, densities_normalized=False) for a in GRID]
-        near = [
-            Weights({site: log_ratio + (a - 1) * log_p}, densities_normalized=False) for a in (1 / STEP, STEP)
-        ]
+
+        def to_the(power: float) -> Weights:
+            log_ratio = {site: base.log_ratio + (power - 1) * log_p}
+            return Weights(log_ratio, densities_normalized=False, chains=base.chains)
+
+        far, near = [to_the(power) for power in GRID], [to_the(power) for power in (1 / STEP, STEP)]
         kept = zip((GRID[0], GRID[-1], 1 / STEP, STEP), (far[0], far[-1], *near), strict=True)
         return cls(
             log_p,

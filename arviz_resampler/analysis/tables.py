@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,20 +73,21 @@ def summary(
             clean = finite_or_none(values, w)
             row = [estimates.UNKNOWN] * len(columns)
             if clean is None and quantity in (statistics or {}):
-                row[0] = estimates.event(w, values, missed_bound(found), ci_prob)
+                row[0] = estimates.event(w, values, missed_bound(found), ci_prob, found.chains)
             elif clean is None:
                 unfit.append(quantity)
             elif found.ess:
                 order = orders[id(values)]
-                mean, sd = estimates.moments(w, clean, ci_prob)
+                mean, sd = estimates.moments(w, clean, ci_prob, found.chains)
                 if _is_fraction(clean):
                     mean = estimates.fraction(mean, missed_bound(found), ci_prob)
-                row = [mean, sd, *estimates.quantiles(w[order], clean[order], q, ci_prob)]
+                ends = partial(estimates.quantiles, q=q, ci_prob=ci_prob, chains=found.chains, order=order)
+                row = [mean, sd, *ends(w[order], clean[order])]
                 if smooth:  # what the particles do not tell, no smoothing adds
                     plain = found.normalized
                     told = [
-                        *estimates.moments(plain, clean),
-                        *estimates.quantiles(plain[order], clean[order], q),
+                        *estimates.moments(plain, clean, chains=found.chains),
+                        *ends(plain[order], clean[order]),
                     ]
                     row = [_told(number, by) for number, by in zip(row, told, strict=True)]
             cells: dict[str, Any] = {}
@@ -125,7 +127,7 @@ def contrast(
     """
     doubts = Doubts({name: weights[name] for name in (first, *others)})
     normalized = {name: _used(name, weights[name], smooth) for name in (first, *others)}
-    rows, unfit = {}, []
+    rows, unfit, chains = {}, [], weights[first].chains
     var_names, statistics = split_statistic(statistic)
     for quantity, label, by_variant in each_quantity(particles, var_names, statistics):
         finite = {n: finite_or_none(values, normalized[n]) for n, values in by_variant.items()}
@@ -136,7 +138,7 @@ def contrast(
             found = estimates.Contrast(math.nan, math.nan, estimates.UNKNOWN, estimates.UNKNOWN)
             if (h_first is None or h_other is None) and quantity in statistics:
                 ends = (
-                    estimates.event(normalized[n], by_variant[n], missed_bound(weights[n]), ci_prob)
+                    estimates.event(normalized[n], by_variant[n], missed_bound(weights[n]), ci_prob, chains)
                     for n in (first, other)
                 )
                 found = found._replace(difference=_between(*ends))
@@ -147,10 +149,12 @@ def contrast(
                 if _is_fraction(h_first) and _is_fraction(h_other):
                     missed = missed_bound(weights[first]), missed_bound(weights[other])
                 pair = normalized[first], normalized[other]
-                found = estimates.contrast(*pair, h_first, h_other, ci_prob=ci_prob, missed=missed)
+                found = estimates.contrast(
+                    *pair, h_first, h_other, ci_prob=ci_prob, missed=missed, chains=chains
+                )
                 if smooth:
                     plain = weights[first].normalized, weights[other].normalized
-                    told = estimates.contrast(*plain, h_first, h_other)
+                    told = estimates.contrast(*plain, h_first, h_other, chains=chains)
                     found = found._replace(
                         difference=_told(found.difference, told.difference),
                         ratio=_told(found.ratio, told.ratio),

@@ -9,15 +9,39 @@ data.py            observed and constant data; alignment.py matches them by name
 arrays.py          copies and views
 on_disk.py         arrays that are read when somebody looks at them
 results.py         simulations that were run elsewhere
+elsewhere.py       draws of other containers, datasets, tables and mappings
 inference_data.py  ArviZ, and all that goes when ArviZ 0.x goes
 =================  ===================================================================================
 """
 
 from arviz_resampler.containers.arrays import Array, view
-from arviz_resampler.containers.container import build, groups_of, resolve
+from arviz_resampler.containers.container import (
+    OF_POSTERIOR,
+    OF_PRIOR,
+    build,
+    drawn_groups,
+    groups_of,
+    resolve,
+)
 from arviz_resampler.containers.data import read_data
+from arviz_resampler.containers.elsewhere import Draws, read_draws
 from arviz_resampler.containers.labels import Labels
 from arviz_resampler.containers.on_disk import lazy
 from arviz_resampler.containers.results import read_results
 
-__all__ = ["Array", "Labels", "build", "groups_of", "lazy", "read_data", "read_results", "resolve", "view"]
+__all__ = [
+    "OF_POSTERIOR",
+    "OF_PRIOR",
+    "Array",
+    "Draws",
+    "Labels",
+    "build",
+    "drawn_groups",
+    "groups_of",
+    "lazy",
+    "read_data",
+    "read_draws",
+    "read_results",
+    "resolve",
+    "view",
+]

@@ -11,7 +11,7 @@ import importlib.metadata
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -25,6 +25,18 @@ from arviz_resampler.sites import Site
 
 CONTAINERS = ("auto", "inferencedata", "datatree")
 FORMAT_VERSION = 1
+
+
+class Groups(NamedTuple):
+    """Names of the groups of draws."""
+
+    latents: str
+    predictive: str
+    stats: str
+
+
+OF_PRIOR = Groups("prior", "prior_predictive", "sample_stats_prior")
+OF_POSTERIOR = Groups("posterior", "posterior_predictive", "sample_stats")
 
 _version = functools.cache(importlib.metadata.version)
 
@@ -63,6 +75,7 @@ def build(
     attrs: Mapping[str, Any],
     stats_attrs: Mapping[str, Any],
     container: str,
+    groups_of_draws: Groups = OF_PRIOR,
 ) -> Any:
     """Assemble a container.
 
@@ -79,21 +92,24 @@ def build(
     observed, constant : mapping of str to ndarray
         Without sample axes.
     attrs, stats_attrs : mapping
-        Attributes of the root and of ``sample_stats_prior``: numbers and strings.
+        Attributes of the root and of the statistics: numbers and strings.
     container : {"inferencedata", "datatree"}
         What to build.
+    groups_of_draws : Groups
+        Whether they are draws of a prior or of a posterior.
 
     Returns
     -------
     InferenceData or DataTree
     """
-    copies: dict[str, dict[str, Array]] = {"prior": {}, "prior_predictive": {}}
+    copies: dict[str, dict[str, Array]] = {groups_of_draws.latents: {}, groups_of_draws.predictive: {}}
     for name, values in draws.items():
-        group = "prior_predictive" if sites[name].role == "predictive" else "prior"
+        predictive = sites[name].role == "predictive"
+        group = groups_of_draws.predictive if predictive else groups_of_draws.latents
         copies[group][name] = plain(name, values, sites[name].discrete)
     groups = {group: labels.dataset(arrays, sampled=True) for group, arrays in copies.items()}
     num_draws = len(next(iter(stats.values())))
-    groups["sample_stats_prior"] = xr.Dataset(
+    groups[groups_of_draws.stats] = xr.Dataset(
         {name: (SAMPLE_DIMS, plain(name, values, False)[None]) for name, values in stats.items()},
         coords={"chain": [0], "draw": np.arange(num_draws)},
         attrs={"sample_dims": list(SAMPLE_DIMS), **stats_attrs},
@@ -121,6 +137,12 @@ def build(
     tree = xr.DataTree.from_dict(groups)
     tree.attrs.update(root)
     return tree
+
+
+def drawn_groups(container: Any) -> Groups:
+    """Which groups of a container have the draws."""
+    posterior = OF_POSTERIOR.latents in container and OF_PRIOR.latents not in container
+    return OF_POSTERIOR if posterior else OF_PRIOR
 
 
 def groups_of(container: Any) -> dict[str, xr.Dataset]:

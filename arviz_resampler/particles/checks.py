@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from arviz_resampler.errors import (
@@ -214,12 +216,15 @@ def mark_failed(columns: dict[str, CachedSite], failed: Collection[int], num_par
     return flags
 
 
-def warn_failed(failed: Mapping[int, str], num_particles: int, start: int = 0) -> None:
-    """Say how many particles failed, and why the first did; they are numbered from ``start`` on."""
+def warn_failed(
+    failed: Mapping[int, str], num_particles: int, ids: NDArray[Any] | None = None, start: int = 0
+) -> None:
+    """Say how many particles failed, and why the first did: numbered from ``start`` on, or with ids."""
     if failed:
         first = min(failed)
+        which = start + first if ids is None else ids[first]
         warn(
             f"the run of {len(failed)} of {num_particles} particles failed; their predictive values are NaN, "
-            f"and they keep their weight. Particle {start + first}: {failed[first]}",
+            f"and they keep their weight. Particle {which}: {failed[first]}",
             DrawWarning,
         )

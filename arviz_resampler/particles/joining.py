@@ -56,6 +56,7 @@ def some_of(particles: Particles, rows: slice) -> Particles:
         columns=columns,
         num_particles=stop - start,
         failed=None if particles.failed is None else particles.failed[rows],
+        ids=None if particles.ids is None else particles.ids[rows],
         failures={i - start: what for i, what in particles.failures.items() if start <= i < stop},
     )
 

@@ -9,8 +9,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from arviz_resampler.programs.columns import CachedSite, Columns
@@ -81,6 +83,14 @@ class Particles:
         Parameters that guide and simulator made, for programs that start them at random.
     failures : mapping of int to str
         What particles raised, by their numbers.
+    normalized : bool
+        Whether the densities that particles were drawn with are normalized.
+    num_chains : int or None
+        Of how many chains of a posterior the particles are, one after the other; None where they are none.
+    ids : ndarray or None
+        What particles are called, shape (N,), where they are not counted alone.
+    log_likelihood : Tensor or None
+        Of the data, for draws of a posterior, shape (N,), where it is known.
     """
 
     columns: Mapping[str, CachedSite]
@@ -91,6 +101,10 @@ class Particles:
     joint: tuple[tuple[str, ...], ...] = ()
     params: Mapping[str, Tensor] = field(default_factory=dict)
     failures: Mapping[int, str] = field(default_factory=dict)
+    normalized: bool = True
+    num_chains: int | None = None
+    ids: NDArray[Any] | None = None
+    log_likelihood: Tensor | None = None
 
     @property
     def sites(self) -> dict[str, Site]:
@@ -105,6 +119,15 @@ class Particles:
             for name, column in self.columns.items()
             if column.from_guide and column.site.role == "latent" and column.reason != "deterministic"
         )
+
+    def new_ids(self, count: int) -> NDArray[Any]:
+        """What particles are called that come after these."""
+        if self.ids is None:
+            return np.arange(self.num_particles, self.num_particles + count)
+        if self.ids.dtype.kind in "iu":
+            first = int(self.ids.max()) + 1
+            return np.arange(first, first + count)
+        return np.array([f"added {self.num_particles + i}" for i in range(count)])
 
     @cached_property
     def nonfinite_sites(self) -> frozenset[str]:

@@ -80,7 +80,7 @@ def simulate(
         raise ProgramError(f"every particle failed: {gathered.failed[0]}")
     gathered.check()
     columns, failed, joint = finished(gathered, guide, looked, predictive, mapped)
-    warn_failed(gathered.failed, num_particles, first)
+    warn_failed(gathered.failed, num_particles, start=first)
     warn_infinite(columns, num_particles)
     ran = tuple(
         Ran.of(part.start, gathered.singly[i], looked.params[i]) for i, part in enumerate(looked.parts)

@@ -28,11 +28,14 @@ class Structure(NamedTuple):
         Those that carry ``obs=``.
     data : mapping of str to Tensor
         Their data, in the shape of one particle.
+    factors : frozenset of str
+        Sites of ``pyro.factor``.
     """
 
     columns: Mapping[str, CachedSite]
     observed: frozenset[str]
     data: Mapping[str, Tensor]
+    factors: frozenset[str]
 
 
 @plain_tensors()
@@ -54,4 +57,5 @@ def structure_of(program: Program) -> Structure:
         columns,
         frozenset(name for name, site in sites.items() if site.kind == "observed"),
         {n: s.data.reshape(columns[n].site.shape) for n, s in sites.items() if s.data is not None},
+        frozenset(found.keys() - sites.keys()),
     )

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from arviz_resampler.errors import ArgumentError, MismatchError, ProgramError, StoreError, quoted
 from arviz_resampler.mapping.streams import BLOCK
 from arviz_resampler.particles.appending import append, settle
+from arviz_resampler.particles.given import Described
 from arviz_resampler.particles.guides import (
     Blocks,
     Evaluate,
@@ -65,6 +67,12 @@ class Cache:
     particles: Particles
     options: Mapping[str, Any]
     store: Store | None = None
+
+    @property
+    def lacks_simulator(self) -> bool:
+        """Whether what predicts is known to nobody here."""
+        elsewhere = isinstance(untouched(self.guide), Described)
+        return elsewhere and self.simulator is None and bool(self._predictive)
 
     def whole_batches(self, count: int, at_most: int | None) -> int:
         """How many particles are added where so many are wanted: a store takes whole batches."""
@@ -226,6 +234,7 @@ class Cache:
             joint=joint,
             params={**particles.params, **new.params},
             failures={**particles.failures, **{n + i: what for i, what in new.failures.items()}},
+            ids=None if particles.ids is None else np.concatenate([particles.ids, particles.new_ids(count)]),
         )
         if store is not None:
             name = str(getattr(model.fn, "__name__", type(model.fn).__name__))

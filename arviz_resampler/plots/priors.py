@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from arviz_resampler.containers.container import major_version
+from arviz_resampler.containers.container import drawn_groups, major_version
 from arviz_resampler.errors import ArgumentError, quoted
 from arviz_resampler.plots.figures import SIZE
 
@@ -24,7 +24,7 @@ _TAIL = 0.005  # of the predictive values at either end may lie outside of the p
 
 def plot_default(prior: Any) -> Any:
     """Curves where the predictive has an x-axis, else the predictive, else the prior."""
-    predictive = _group(prior, "prior_predictive")
+    predictive = _group(prior, drawn_groups(prior).predictive)
     if predictive is None:
         return plot_prior(prior)
     return plot_curves(prior) if any(map(_is_curve, predictive.values())) else plot_predictive(prior)
@@ -32,12 +32,12 @@ def plot_default(prior: Any) -> Any:
 
 def plot_predictive(prior: Any) -> Any:
     """Densities of the predictive draws, with the data where there are such: ArviZ's own plot."""
-    predictive, observed = _group(prior, "prior_predictive"), _group(prior, "observed_data")
+    predictive, observed = _group(prior, drawn_groups(prior).predictive), _group(prior, "observed_data")
     if predictive is None:
         raise ArgumentError("there is no predictive to be plotted; take plot='prior'")
     names = [str(name) for name, values in predictive.items() if max(values.shape[2:], default=1) > 1]
     if not names:
-        return _plot_marginals(prior, "prior_predictive", list(map(str, predictive)))
+        return _plot_marginals(prior, drawn_groups(prior).predictive, list(map(str, predictive)))
     names = names[:_PANELS]
     data = observed if observed is not None and set(names) <= set(observed) else None
     with warnings.catch_warnings():
@@ -58,7 +58,7 @@ def _predictive_old(prior: Any, names: list[str], data: bool) -> Any:
 
     figure, axes = plt.subplots(*_rows(len(names)), figsize=SIZE, squeeze=False, layout="constrained")
     how = {"num_pp_samples": _SHOWN, "random_seed": 0, "observed": data, "textsize": 10}
-    az.plot_ppc(prior, group="prior", var_names=names, ax=axes.flat[: len(names)], **how)
+    az.plot_ppc(prior, group=drawn_groups(prior).latents, var_names=names, ax=axes.flat[: len(names)], **how)
     for ax in axes.flat[len(names) :]:
         ax.remove()
     return figure
@@ -99,7 +99,7 @@ def plot_curves(prior: Any) -> Any:
     """Predictive draws as curves over their plate; each draw keeps its color from prior to prior."""
     from matplotlib import pyplot as plt
 
-    predictive, observed = _group(prior, "prior_predictive"), _group(prior, "observed_data")
+    predictive, observed = _group(prior, drawn_groups(prior).predictive), _group(prior, "observed_data")
     names = [] if predictive is None else [str(n) for n, values in predictive.items() if values.ndim == 3]
     names = [n for n in names if _is_curve(predictive[n])] or names
     if not names:
@@ -124,7 +124,8 @@ def plot_curves(prior: Any) -> Any:
 
 def plot_prior(prior: Any) -> Any:
     """Densities of the prior draws."""
-    return _plot_marginals(prior, "prior", list(map(str, _group(prior, "prior"))))
+    latents = drawn_groups(prior).latents
+    return _plot_marginals(prior, latents, list(map(str, _group(prior, latents))))
 
 
 PLOTS: dict[str, Callable[[Any], Any]] = {

@@ -221,6 +221,17 @@ def with_hyper(make_model: Callable[..., Any], names: Sequence[str]) -> Callable
     return program
 
 
+def uniform(limits: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> Callable[[], None]:
+    """The program that draws each site from a box, both of whose ends belong to it."""
+
+    def box() -> None:
+        for name, (low, high) in limits.items():
+            distribution = pyro.distributions.Uniform(low, torch.nextafter(high, high.new_tensor(torch.inf)))
+            pyro.sample(name, distribution.to_event(low.dim()))
+
+    return box
+
+
 class _Listener(Messenger):  # type: ignore[misc]
     """Hands each site to a handler. Outermost: sees a site after all handlers of the program."""
 

@@ -28,6 +28,7 @@ from arviz_resampler.scoring.log_ratios import (
 from arviz_resampler.scoring.scored import ScoredModel
 from arviz_resampler.scoring.scratch import ScratchBuffers
 from arviz_resampler.scoring.seen import SeenModels
+from arviz_resampler.weights.chains import Chains
 from arviz_resampler.weights.weights import Weights
 
 
@@ -42,6 +43,7 @@ def score_model(
     progressbar: bool,
     scratch: ScratchBuffers,
     seen: SeenModels,
+    chains: Chains | None = None,
 ) -> ScoredModel:
     """Score the particles under a model.
 
@@ -61,6 +63,8 @@ def score_model(
         Where the memory comes from.
     seen : SeenModels
         Models that were scored on these particles before.
+    chains : Chains, optional
+        Where the particles are draws of a posterior.
     """
     program, n = Program(model, "model", particles.params), particles.num_particles
     new = seen.is_new(model)
@@ -91,7 +95,7 @@ def score_model(
     if run.early and not drawn:
         seen.expect_data(model)
     seen.warn_once(model, run.singly)
-    return sums.scored_model(run)
+    return sums.scored_model(run, chains)
 
 
 class _Sums:
@@ -141,7 +145,7 @@ class _Sums:
         for name, note in run.notes.items():
             self._notes[name] = note.plus(self._notes.get(name))
 
-    def scored_model(self, run: ScoredRun) -> ScoredModel:
+    def scored_model(self, run: ScoredRun, chains: Chains | None) -> ScoredModel:
         """The whole; ``run`` is that of any chunk."""
         particles, n = self._particles, self._particles.num_particles
         known = {**self._unchanged, **self._log_p}
@@ -158,6 +162,8 @@ class _Sums:
             max(self._tops),
             unnormalized=ratios.labels_of(run.unnormalized),
             failed=None if particles.failed is None else particles.failed.numpy(),
+            densities_normalized=particles.normalized,
+            chains=chains,
             out=self._room.numpy(),
         )
         scored = {name: targets[name] for name in self._log_p}

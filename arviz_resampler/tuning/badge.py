@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterable
 from typing import Any
 
+from arviz_resampler.containers import drawn_groups
 from arviz_resampler.plots.verdicts import COLORS, SIGNS
 from arviz_resampler.weights.diagnostics import k_hat_text
 from arviz_resampler.weights.verdict import missed
@@ -17,7 +18,7 @@ _FACT = "display:inline-block;margin-right:1em"
 def verdict_badge(prior: Any, weights: Weights, num_samples: int, notes: Iterable[str]) -> str:
     """HTML of a verdict: color, sign and words."""
     found = weights.diagnostics(num_samples)
-    distinct = prior["sample_stats_prior"].attrs["n_unique"]
+    distinct = prior[drawn_groups(prior).stats].attrs["n_unique"]
     facts = [
         f"ESS {found.ess:,.0f} of {found.num_guide_samples:,}",
         f"{distinct:,} of {num_samples:,} draws distinct",

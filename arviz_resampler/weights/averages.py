@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from arviz_resampler.errors import WeightError, WeightWarning, warn
+from arviz_resampler.weights.chains import Chains
 from arviz_resampler.weights.normalize import Floats, dot, of_particles
 from arviz_resampler.weights.verdict import Judgement
 
 RELIABLE = 30.0  # effective particles of an error that can be believed
+MORE_OF_GUIDE = "Widen the guide where they are, or draw more guide samples."
+MORE_OF_POSTERIOR = "Draw more from the posterior, or fit the model under this prior."
 MOST = 1 << 28  # bytes of values that are looked at together
 _PART = 1 << 24  # bytes that are read together: few enough that the next part gets the memory of the last
 _ROWS = 64  # particles whose values stay in the cache of a processor while they are looked at
@@ -30,17 +33,21 @@ def particle_values(values: ArrayLike, weights: Floats) -> Floats:
     return array
 
 
-def standard_error(influence: Floats) -> tuple[float, float]:
-    """Standard error by the influence of each particle, and the effective particles that tell it."""
+def standard_error(influence: Floats, chains: Chains | None = None) -> tuple[float, float]:
+    """Standard error by the influence of each particle, and the effective particles that tell it.
+
+    Particles of chains depend on each other, so that they tell less than their number.
+    """
     top = float(np.abs(influence).max())
     if not top:
         return 0.0, 0.0
+    efficiency = 1.0 if chains is None else chains.efficiency(influence)
     squares = (influence / top) ** 2
     total = float(squares.sum())
-    return top * math.sqrt(total), total**2 / dot(squares, squares)
+    return top * math.sqrt(total / efficiency), efficiency * total**2 / dot(squares, squares)
 
 
-def mean(weights: Floats, values: Floats) -> tuple[float, float, float]:
+def mean(weights: Floats, values: Floats, chains: Chains | None = None) -> tuple[float, float, float]:
     """Weighted mean, its standard error, and the effective particles of this, of values of shape (N,).
 
     Values that are all equal where there is weight have an exact mean, unless they are all 0 or all 1: what
@@ -54,17 +61,17 @@ def mean(weights: Floats, values: Floats) -> tuple[float, float, float]:
     found = dot(weights, values)
     if not math.isfinite(found):
         return found, math.nan, 0.0
-    mcse, n_effective = standard_error(weights * (values - found))
+    mcse, n_effective = standard_error(weights * (values - found), chains)
     return found, mcse or math.nan, n_effective
 
 
-def means(weights: Floats, values: ArrayLike) -> tuple[Floats, Floats, Floats]:
+def means(weights: Floats, values: ArrayLike, chains: Chains | None = None) -> tuple[Floats, Floats, Floats]:
     """Weighted means, their standard errors and effective particles, of values of shape (N, ...)."""
-    if getattr(values, "nbytes", 0) > MOST and weights.any():
+    if getattr(values, "nbytes", 0) > MOST and weights.any() and chains is None:
         return _means_by_parts(weights, values)
     array = particle_values(values, weights)
     columns = np.reshape(array, (len(array), -1)).T
-    found = np.array([mean(weights, column) for column in columns]).reshape(*array.shape[1:], 3)
+    found = np.array([mean(weights, column, chains) for column in columns]).reshape(*array.shape[1:], 3)
     return found[..., 0], found[..., 1], found[..., 2]
 
 
@@ -113,23 +120,27 @@ def _means_by_parts(weights: Floats, values: Any) -> tuple[Floats, Floats, Float
     return mean, error, effective
 
 
-def quantiles(weights: Floats, values: ArrayLike, q: Floats) -> tuple[Floats, Floats]:
+def quantiles(
+    weights: Floats, values: ArrayLike, q: Floats, chains: Chains | None = None
+) -> tuple[Floats, Floats]:
     """Weighted quantiles of values of shape (N, ...), and the effective particles of their errors."""
     array = particle_values(values, weights)
-    if not weights.all():  # NumPy may take one without weight for the quantile of q = 0
-        array, weights = array[weights > 0], weights[weights > 0]
-    found = np.quantile(array, q, axis=0, weights=weights, method="inverted_cdf")
+    some = (
+        slice(None) if weights.all() else weights > 0
+    )  # NumPy may take one without for the quantile of q = 0
+    found = np.quantile(array[some], q, axis=0, weights=weights[some], method="inverted_cdf")
     columns, rows = np.reshape(array, (len(array), -1)).T, np.reshape(found, (q.size, -1))
     n_effective = [
-        standard_error(weights * ((column <= value) - share))[1]
+        standard_error(weights * ((column <= value) - share), chains)[1]
         for share, row in zip(q.flat, rows, strict=True)
         for column, value in zip(columns, row, strict=True)
     ]
     return found, np.reshape(n_effective, np.shape(found))
 
 
-def warn_few(what: str, n_effective: Floats, judgement: Judgement) -> None:
+def warn_few(what: str, n_effective: Floats, judgement: Judgement, chains: Chains | None) -> None:
     """Say how many numbers are not reliable, if any."""
+    remedy = MORE_OF_GUIDE if chains is None else MORE_OF_POSTERIOR
     few = int(np.count_nonzero(n_effective < RELIABLE))
     if judgement.verdict == "unreliable":
         warn(f"weights are unreliable, and {what} with them: {judgement.advice}", WeightWarning)
@@ -137,7 +148,6 @@ def warn_few(what: str, n_effective: Floats, judgement: Judgement) -> None:
         least = np.nanmin(n_effective)
         warn(
             f"{few} of {np.size(n_effective)} {what} are not reliable: the error of the worst is estimated "
-            f"from {least:.2g} effective particles, and needs {RELIABLE:.0f}. Widen the guide where they "
-            f"are, or draw more guide samples.",
+            f"from {least:.2g} effective particles, and needs {RELIABLE:.0f}. {remedy}",
             WeightWarning,
         )

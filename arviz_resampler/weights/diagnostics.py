@@ -101,6 +101,17 @@ def diagnose(weights: Weights, num_samples: int) -> Diagnostics:
     )
 
 
+def of_posterior(weights: Weights) -> dict[str, float]:
+    """What weights have beside that where the particles are draws of a posterior; else nothing."""
+    if weights.chains is None:
+        return {}
+    return {
+        "bayes_factor": weights.bayes_factor,
+        "bayes_factor_se": weights.bayes_factor_se,
+        "relative_efficiency": weights.relative_efficiency,
+    }
+
+
 def k_hat_text(found: Diagnostics) -> str:
     """Pareto k-hat and what is good, or why it says nothing."""
     if found.pareto_k_reason:
@@ -108,19 +119,31 @@ def k_hat_text(found: Diagnostics) -> str:
     return f"{found.pareto_k:.2f} (good below {found.good_k:.2f})"
 
 
+def _ratio_lines(weights: Weights, found: Diagnostics) -> list[str]:
+    """What the mean raw ratio says: 1 is expected of particles of a guide, of a posterior a Bayes factor."""
+    ratio, error = exp_text(found.log_mean_weight, 4), found.log_mean_weight_se
+    if weights.chains is None:
+        expected = f" (1 expected, relative error {error:.2g})" if weights.densities_normalized else ""
+        return [f"  mean ratio     {ratio}{expected}", f"  missed mass    {missed(weights)}"]
+    lines = [
+        f"  efficiency     {weights.relative_efficiency:.2f} of draws of a chain",
+        f"  reach          {missed(weights)}",
+    ]
+    if math.isnan(weights.bayes_factor):
+        return lines
+    return [f"  Bayes factor   {ratio}, over the prior of the posterior (relative error {error:.2g})", *lines]
+
+
 def as_text(weights: Weights, num_samples: int) -> str:
-    """Weights in a few lines; with what is expected of the mean ratio where the densities are normalized."""
+    """Weights in a few lines."""
     found = diagnose(weights, num_samples)
-    expected = f" (1 expected, relative error {found.log_mean_weight_se:.2g})"
     lines = [
         f"Weights: {found.verdict}",
         f"  ESS            {found.ess:.1f} of {found.num_guide_samples} ({found.ess_fraction:.1%})",
         f"  largest weight {found.max_weight:.3g}",
         f"  in support     {found.num_supported}",
         f"  Pareto k-hat   {k_hat_text(found)}",
-        f"  mean ratio     {exp_text(found.log_mean_weight, 4)}"
-        + (expected if weights.densities_normalized else ""),
-        f"  missed mass    {missed(weights)}",
+        *_ratio_lines(weights, found),
     ]
     if found.failed_mass:
         lines.append(f"  failed mass    {failures(weights).strip()}")

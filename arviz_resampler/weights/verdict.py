@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Verdict = Literal["good", "low", "unreliable"]
 
 FEW = 100  # ESS below which the Monte Carlo error of a mean exceeds a tenth of the spread
+# ESS below which draws of a posterior may tell errors that are far too small: of 21 priors of the conjugate
+# normal model and the eight schools, those above it had errors of up to 1.6 times those that were reported.
+FEW_OF_POSTERIOR = 400
 _MISSING = 5.0  # standard errors
 _UNSEEN = 15.0  # particles: the chance that none falls where that many are expected is less than 1 in 10**6
 _OPEN = 0.01  # share of a model's mass without a simulation from which the verdict says what that means
@@ -39,7 +42,10 @@ def wanted_ess(num_samples: int) -> int:
 
 def judge(weights: Weights, num_samples: int) -> Judgement:
     """The judgement of the first rule that has one, else a good one."""
-    for rule in (no_support, too_few, heavy_tail, missing_mass, excess_mass, repeats):
+    of_prior = (no_support, too_few, heavy_tail, missing_mass, excess_mass, repeats)
+    # The mean raw ratio of a posterior is a Bayes factor, from which nothing is missing.
+    of_posterior = (no_support, too_few_of_posterior, heavy_tail, repeats)
+    for rule in of_prior if weights.chains is None else of_posterior:
         judgement = rule(weights, num_samples)
         if judgement is not None:
             return judgement
@@ -53,10 +59,14 @@ def no_support(weights: Weights, _num_samples: int) -> Judgement | None:
     """No particle is in the support of the model."""
     if weights.ess:
         return None
+    remedy = (
+        "Widen the guide so that it covers the model, or top up with particles of the model."
+        if weights.chains is None
+        else "Fit the model under this prior."
+    )
     return Judgement(
         "unreliable",
-        f"no particle has positive weight; site {_emptiest(weights)!r} leaves the fewest. Widen "
-        f"the guide so that it covers the model, or top up with particles of the model.",
+        f"no particle has positive weight; site {_emptiest(weights)!r} leaves the fewest. {remedy}",
     )
 
 
@@ -69,11 +79,20 @@ def too_few(weights: Weights, num_samples: int) -> Judgement | None:
     return Judgement("unreliable", _advice(fault, weights, num_samples, widen=widen))
 
 
+def too_few_of_posterior(weights: Weights, num_samples: int) -> Judgement | None:
+    """The effective sample size of draws of a posterior is too low for the errors to be right."""
+    if weights.ess * weights.relative_efficiency >= min(FEW_OF_POSTERIOR, weights.num_particles / 2):
+        return None
+    fault = f"{_size(weights)}, of which {FEW_OF_POSTERIOR} are needed for errors to be right"
+    return Judgement("unreliable", _advice(fault, weights, num_samples, widen=False))
+
+
 def heavy_tail(weights: Weights, num_samples: int) -> Judgement | None:
     """A few particles stand for a tail that the guide hardly reaches."""
     if not _has_uncovered_tail(weights):
         return None
-    fault = f"{_heaviness(weights)}: a few particles stand for a tail that the guide hardly reaches"
+    by = "guide" if weights.chains is None else "posterior"
+    fault = f"{_heaviness(weights)}: a few particles stand for a tail that the {by} hardly reaches"
     return Judgement("unreliable", _advice(fault, weights, num_samples, widen=True))
 
 
@@ -182,6 +201,8 @@ def _heaviness(weights: Weights) -> str:
 
 def missed(weights: Weights) -> str:
     """How much of the model may lie where no particle is."""
+    if weights.chains is not None:
+        return _beyond_posterior(weights)
     if weights.densities_normalized:
         return f"Up to {weights.missed_mass:.2%} of the model may lie where no particle is."
     known = weights.normalized_part
@@ -197,8 +218,25 @@ def missed(weights: Weights) -> str:
     )
 
 
+def _beyond_posterior(weights: Weights) -> str:
+    """Where the posterior under the model goes beyond the draws."""
+    assert weights.chains is not None
+    widened = weights.chains.widened(weights.normalized) if weights.ess else None
+    if widened is None:
+        return "The posterior under the model is nowhere wider than that of the draws."
+    return (
+        f"The posterior under the model is wider at site {widened.name!r} (standard deviation "
+        f"{widened.before:.3g} of the draws, {widened.after:.3g} with weights), where the draws do not reach "
+        f"its tails: errors may be up to 1.6 times as large as they are said to be."
+    )
+
+
 def _size(weights: Weights) -> str:
-    return f"effective sample size {weights.ess:.3g} of {weights.num_particles} particles"
+    size = f"effective sample size {weights.ess:.3g} of {weights.num_particles} particles"
+    if weights.chains is None:
+        return size
+    dependent = weights.ess * weights.relative_efficiency
+    return f"{size}, {dependent:.3g} since draws of a chain depend on each other"
 
 
 def _advice(fault: str, weights: Weights, num_samples: int, *, widen: bool) -> str:
@@ -207,6 +245,11 @@ def _advice(fault: str, weights: Weights, num_samples: int, *, widen: bool) -> s
 
 def remedy(weights: Weights, num_samples: int, *, widen: bool) -> str:
     """Which site costs most, and what to do: more guide samples, unless a wider guide is called for."""
+    if weights.chains is not None:
+        return (
+            f"Site {weights.costliest_site!r} costs most: draw more from the posterior, or fit the model "
+            f"under this prior or one closer to it."
+        )
     n, ess = weights.num_particles, weights.ess
     if ess > n * (1 - 1e-9):
         return f"{num_samples} guide samples or more would give as many effective ones."

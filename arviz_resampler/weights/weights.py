@@ -18,6 +18,7 @@ from arviz_resampler.arguments import as_names, as_probabilities
 from arviz_resampler.errors import ArgumentError, WeightError, quoted
 from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.weights import averages
+from arviz_resampler.weights.chains import Chains
 from arviz_resampler.weights.diagnostics import Diagnostics, as_text, diagnose
 from arviz_resampler.weights.normalize import (
     Floats,
@@ -54,6 +55,8 @@ class Weights:
         Sites whose densities are not, such as factors; the others still tell of missed mass.
     failed : array_like of bool, optional
         Which particles could not be simulated, shape (N,). They keep their weight.
+    chains : Chains, optional
+        Where the particles are draws of a posterior: their mean raw ratio is then a Bayes factor.
 
     Attributes
     ----------
@@ -92,6 +95,7 @@ class Weights:
     densities_normalized: bool = True
     failed: NDArray[np.bool_] | None = None
     unnormalized: Collection[str] = ()
+    chains: Chains | None = None
     log_ratio: Floats = field(init=False)
     _top: float | None = field(default=None, init=False)
     _out: Floats | None = field(default=None, init=False)
@@ -106,7 +110,7 @@ class Weights:
             raise ArgumentError(f"unnormalized holds {quoted(unknown)}; the sites are {quoted(sites)}")
         self._set(
             unnormalized=unnormalized,
-            densities_normalized=bool(self.densities_normalized) and not unnormalized,
+            densities_normalized=bool(self.densities_normalized) and not unnormalized and not self.chains,
         )
 
     @classmethod
@@ -118,15 +122,18 @@ class Weights:
         *,
         unnormalized: tuple[str, ...],
         failed: NDArray[np.bool_] | None,
+        densities_normalized: bool = True,
+        chains: Chains | None = None,
         out: Floats,
     ) -> Weights:
         """Weights from arrays that were checked already, their sum, its maximum, and room for weights."""
         weights = object.__new__(cls)
         weights._set(
             log_ratio_by_site=log_ratio_by_site,
-            densities_normalized=not unnormalized,
+            densities_normalized=densities_normalized and not unnormalized and not chains,
             unnormalized=unnormalized,
             failed=failed,
+            chains=chains,
             log_ratio=frozen(log_ratio),
             _top=top,
             _out=out,
@@ -148,6 +155,7 @@ class Weights:
             self.densities_normalized,
             self.failed,
             self.unnormalized,
+            self.chains,
         )
 
     # ---------------------------------------------------------------- numbers
@@ -203,7 +211,30 @@ class Weights:
         """Standard error of :attr:`log_mean_weight`, by the delta method."""
         if not self.ess:
             return math.nan
-        return math.sqrt(max(1 / self.ess - 1 / self.num_particles, 0.0))
+        efficiency = 1.0 if self.chains is None else self.chains.efficiency(self.normalized)
+        return math.sqrt(max(1 / self.ess - 1 / self.num_particles, 0.0) / efficiency)
+
+    @property
+    def bayes_factor(self) -> float:
+        """Evidence of the model over that of the prior whose posterior the particles are: the mean raw ratio.
+
+        NaN where the particles are no draws of a posterior, or the model has a density without a known
+        normalizing constant. :attr:`bayes_factor_se` is its Monte Carlo standard error.
+        """
+        known = self.chains is not None and not self.unnormalized
+        return math.exp(min(self.log_mean_weight, 700.0)) if known else math.nan
+
+    @property
+    def bayes_factor_se(self) -> float:
+        """Monte Carlo standard error of :attr:`bayes_factor`."""
+        return self.bayes_factor * self.log_mean_weight_se
+
+    @cached_property
+    def relative_efficiency(self) -> float:
+        """Effective draws over draws of a posterior, of the slowest latent and of the weights; else 1."""
+        if self.chains is None:
+            return 1.0
+        return min(self.chains.slowest, self.chains.efficiency(self.normalized))
 
     @cached_property
     def missed_mass(self) -> float:
@@ -230,7 +261,7 @@ class Weights:
         """Share of the model's mass that could not be simulated, and its Monte Carlo standard error."""
         if self.failed is None or not (self.failed.any() and self.ess):
             return 0.0, 0.0
-        mean, mcse, _ = averages.means(self.normalized, self.failed)
+        mean, mcse, _ = averages.means(self.normalized, self.failed, self.chains)
         return float(mean), float(mcse)
 
     @cached_property
@@ -359,8 +390,8 @@ class Weights:
             If a mean is not reliable: its error is estimated from less than 30 effective particles, or the
             weights are unreliable.
         """
-        mean, _, n_effective = averages.means(self.normalized, values)
-        averages.warn_few("weighted means", n_effective, self.judge(1))
+        mean, _, n_effective = averages.means(self.normalized, values, self.chains)
+        averages.warn_few("weighted means", n_effective, self.judge(1), self.chains)
         return mean[()]
 
     def quantile(self, values: ArrayLike, q: ArrayLike) -> Any:
@@ -390,8 +421,10 @@ class Weights:
         WeightWarning
             If a quantile is not reliable, as for :meth:`Weights.mean`.
         """
-        found, n_effective = averages.quantiles(self.normalized, values, as_probabilities("q", q))
-        averages.warn_few("weighted quantiles", n_effective, self.judge(1))
+        found, n_effective = averages.quantiles(
+            self.normalized, values, as_probabilities("q", q), self.chains
+        )
+        averages.warn_few("weighted quantiles", n_effective, self.judge(1), self.chains)
         return found
 
     def n_effective(self, values: ArrayLike) -> Any:
@@ -416,7 +449,7 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        return averages.means(self.normalized, values)[2][()]
+        return averages.means(self.normalized, values, self.chains)[2][()]
 
     def mcse(self, values: ArrayLike) -> Any:
         """Monte Carlo standard error of :meth:`Weights.mean`.
@@ -439,4 +472,4 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        return averages.means(self.normalized, values)[1][()]
+        return averages.means(self.normalized, values, self.chains)[1][()]

@@ -34,7 +34,7 @@ def every_estimate(seed):
     x = particles(seed)
     weights = weigh(x, 0.5, 1.0)
     found = moments(weights, x)
-    return [found.mean, found.sd, *quantiles(*ordered(weights, x), Q)]  # type: ignore[call-arg]
+    return [found.mean, found.sd, *quantiles(*ordered(weights, x), Q)]
 
 
 def test_errors_of_mean_sd_and_quantiles_are_those_of_repeated_runs():
@@ -79,7 +79,7 @@ def test_quantiles_are_those_of_numpy():
     for x in (rng.normal(size=500), rng.poisson(2.0, size=500).astype(float)):
         weights = rng.random(500) * (rng.random(500) > 0.3)
         weights /= weights.sum()
-        found = [number.value for number in quantiles(*ordered(weights, x), Q)]  # type: ignore[call-arg]
+        found = [number.value for number in quantiles(*ordered(weights, x), Q)]
         expected = np.quantile(x, Q, weights=weights, method="inverted_cdf")
         np.testing.assert_array_equal(found, expected)
 

@@ -30,6 +30,7 @@ def test_sites_have_their_plates_shapes_and_kinds():
     assert found.columns["n"].site.discrete
     assert found.columns["twice"].reason == "deterministic"
     assert found.observed == {"y"}
+    assert found.factors == {"odd"}
     assert found.data["y"].tolist() == [1.0, 2.0, 3.0]
 
 

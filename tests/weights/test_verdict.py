@@ -11,6 +11,7 @@ import pytest
 
 from arviz_resampler import Weights
 from arviz_resampler.weights import verdict
+from arviz_resampler.weights.chains import Widened
 from arviz_resampler.weights.pareto import ParetoFit
 from arviz_resampler.weights.verdict import Judgement, judge
 
@@ -40,6 +41,8 @@ def numbers(**changes):
         "log_ratio_by_site": {"a": np.zeros(4), "b": np.full(4, -1.0)},
         "costliest_site": "c",
         "failed_mass": (0.0, 0.0),
+        "chains": None,
+        "relative_efficiency": 1.0,
         "expected_distinct": lambda num_samples: 0.4 * num_samples,
     }
     return SimpleNamespace(**{**good, **changes})
@@ -381,3 +384,48 @@ def test_sites_without_support_are_named_in_their_order_of_emptiness():
     half = np.where(np.arange(100) < 50, 0.0, -np.inf)
     weights = Weights({"a": half, "b": np.where(np.arange(100) < 60, -np.inf, 0.0)})
     assert "site 'b' leaves the fewest" in weights.advice
+
+
+# ---------------------------------------------------------------- draws of a posterior
+
+
+def of_posterior(widened=None, **changes):
+    """The numbers of draws of a posterior, half of which are independent."""
+    chains = SimpleNamespace(widened=lambda _: widened)
+    return numbers(**{"chains": chains, "relative_efficiency": 0.5, "densities_normalized": False, **changes})
+
+
+@pytest.mark.parametrize(("ess", "expected"), [(800 * BELOW_ONE, "unreliable"), (800.0, "good")])
+def test_draws_of_a_posterior_need_four_hundred_effective_ones_that_are_independent(ess, expected):
+    assert judge(of_posterior(ess=ess), 1).verdict == expected
+
+
+@pytest.mark.parametrize(("efficiency", "expected"), [(0.5 * BELOW_ONE, "unreliable"), (0.5, "good")])
+def test_few_draws_of_a_posterior_need_half_of_them(efficiency, expected):
+    few = of_posterior(ess=500.0, num_particles=500, relative_efficiency=efficiency)
+    assert judge(few, 1).verdict == expected
+
+
+def test_the_mean_raw_ratio_of_a_posterior_is_no_fault():
+    for log_mean in (-3.0, 3.0):
+        assert judge(of_posterior(ess=900.0, log_mean_weight=log_mean), 1).verdict == "good"
+
+
+def test_a_posterior_that_gets_wider_is_named_with_what_that_does_to_errors():
+    wider = Widened("tau", 3.49, 4.43)
+    said = judge(of_posterior(wider, ess=900.0), 1).advice
+    assert said == (
+        "effective sample size 900 of 1000 particles, 450 since draws of a chain depend on each other. The "
+        "posterior under the model is wider at site 'tau' (standard deviation 3.49 of the draws, 4.43 with "
+        "weights), where the draws do not reach its tails: errors may be up to 1.6 times as large as they "
+        "are said to be."
+    )
+    assert "nowhere wider" in judge(of_posterior(ess=900.0), 1).advice
+
+
+def test_the_remedy_of_a_posterior_is_no_wider_guide():
+    for changes in ({"ess": 0.0}, {"ess": 10.0}, {"ess": 900.0, "pareto": HEAVY}):
+        verdict_, advice = judge(of_posterior(**changes), 1)
+        assert verdict_ == "unreliable"
+        assert "guide" not in advice
+        assert "under this prior" in advice

@@ -1,0 +1,41 @@
+"""Draws of a posterior, as particles with the density of the prior that it was fitted with.
+
+Knows containers and particles; nothing of models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from arviz_resampler import containers
+from arviz_resampler.errors import ArgumentError
+from arviz_resampler.particles import given
+from arviz_resampler.particles.guides import Single
+from arviz_resampler.particles.structure import structure_of
+from arviz_resampler.programs.program import Program
+from arviz_resampler.received.common import Received, Settings, as_the_program_has, pipeline_of
+
+
+def from_posterior(
+    idata: Any, prior: Callable[[], Any], settings: Settings, *, group: str, simulator: Any
+) -> Received:
+    """Particles that are draws of a posterior, with the density of the prior that they were fitted with."""
+    groups = containers.OF_POSTERIOR._replace(latents=group)
+    found = containers.read_draws(idata, groups, chains=True)
+    program = Program(prior, "prior")
+    latents = given.latents_of(structure_of(program), "the prior")
+    placed = as_the_program_has(latents, found, None, "the prior")
+    if found.num_draws < 4 * found.num_chains:
+        raise ArgumentError(
+            f"each chain needs 4 draws or more for an error, got {found.num_draws} in {found.num_chains} "
+            f"chains"
+        )
+    columns = {name: one.column for name, one in placed.items()}
+    blocks = given.density_of_program(
+        Single(program), columns, found.num_draws, settings.vectorize, "the prior"
+    )
+    pipeline = pipeline_of(found, placed, blocks, settings, simulator=simulator, num_chains=found.num_chains)
+    return Received(
+        pipeline, None, "draws of a posterior cannot be added to: fit the model under the new prior instead"
+    )
