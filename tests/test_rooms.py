@@ -56,11 +56,13 @@ MAY_IMPORT = {
         "workers",
     },
     "planning": {"resampler", "weights"},
+    "posteriors": {"containers", "particles", "programs"},
     "__init__": {
         "analysis",
         "mapping",
         "particles",
         "planning",
+        "posteriors",
         "resampler",
         "simulations",
         "tuning",
@@ -139,7 +141,7 @@ def test_no_files_import_each_other_in_a_circle():
 # Public classes, most of whose lines are their documentation.
 LONGER = {
     "growing.py": 380,
-    "resampler.py": 590,
+    "resampler.py": 630,
     "weights/weights.py": 445,
 }
 

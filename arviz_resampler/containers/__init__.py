@@ -7,6 +7,7 @@ container.py       groups of draws, data and diagnostics
 labels.py          names of variables, dims and coords
 data.py            observed and constant data; alignment.py matches them by names and labels
 arrays.py          copies and views
+samples.py         samples of a posterior, checked; posterior.py makes their groups
 on_disk.py         arrays that are read when somebody looks at them
 results.py         simulations that were run elsewhere
 inference_data.py  ArviZ, and all that goes when ArviZ 0.x goes
@@ -18,6 +19,18 @@ from arviz_resampler.containers.container import build, groups_of, resolve
 from arviz_resampler.containers.data import read_data
 from arviz_resampler.containers.labels import Labels
 from arviz_resampler.containers.on_disk import lazy
+from arviz_resampler.containers.posterior import build_posterior
 from arviz_resampler.containers.results import read_results
 
-__all__ = ["Array", "Labels", "build", "groups_of", "lazy", "read_data", "read_results", "resolve", "view"]
+__all__ = [
+    "Array",
+    "Labels",
+    "build",
+    "build_posterior",
+    "groups_of",
+    "lazy",
+    "read_data",
+    "read_results",
+    "resolve",
+    "view",
+]
