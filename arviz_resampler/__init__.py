@@ -28,6 +28,7 @@ from arviz_resampler.mapping.batched import batched
 from arviz_resampler.particles.guides import Mixture
 from arviz_resampler.particles.reach import Reach, TopUp
 from arviz_resampler.planning import plan
+from arviz_resampler.posteriors import posterior
 from arviz_resampler.resampler import Resampler
 from arviz_resampler.simulations import SimulationReport
 from arviz_resampler.sites import Site
@@ -77,6 +78,7 @@ __all__ = [
     "batched",
     "family",
     "plan",
+    "posterior",
 ]
 
 # Tracebacks, documentation and pickles name the package, not the rooms in it.

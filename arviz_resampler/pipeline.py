@@ -281,6 +281,28 @@ class Pipeline:
         )
         return Drawn(chosen, built)
 
+    def posterior(self, samples: Any, container: str) -> Any:
+        """Samples of a posterior in a container, under the names of those of priors.
+
+        Parameters
+        ----------
+        samples : MCMC or mapping of str to array_like
+            Draws by site. All that the guide draws must be there, unless models are partial.
+        container : {"inferencedata", "datatree"}
+            What to build.
+        """
+        particles = self.particles
+        return containers.build_posterior(
+            self._labels,
+            {name: column.site for name, column in particles.columns.items()},
+            samples,
+            latents=() if self.partial else sorted(particles.guide_latents),
+            owner="the particles",
+            observed=self.observed,
+            constant=self.constant,
+            container=container,
+        )
+
     # ---------------------------------------------------------------- all particles
 
     def labels(self, scored: ScoredModel) -> containers.Labels:

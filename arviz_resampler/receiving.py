@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from arviz_resampler.arguments import as_dims, as_mapping, as_name, as_path, as_seed
 from arviz_resampler.errors import ArgumentError
 from arviz_resampler.received.common import Received, Settings
-from arviz_resampler.received.posteriors import from_posterior
-from arviz_resampler.received.simulations import from_simulations
+from arviz_resampler.received.existing import from_simulations
+from arviz_resampler.received.fitted import from_posterior
 
 
 class Receiving:
@@ -164,9 +164,10 @@ class Receiving:
 
         Parameters
         ----------
-        idata : InferenceData, DataTree, Dataset or mapping of str to array_like
-            The posterior, chains and draws first; ``posterior_predictive``, ``log_likelihood``,
-            ``observed_data`` and ``constant_data`` come along.
+        idata : InferenceData, DataTree, Dataset, MCMC or mapping of str to array_like
+            The posterior, chains and draws first, or the sampler of Pyro that has run. What a container has
+            in ``posterior_predictive``, ``log_likelihood``, ``observed_data`` and ``constant_data`` comes
+            along.
         prior : callable
             Pyro program with the prior that it was fitted with: that of its latents alone, or the whole
             model, whose ``obs=`` sites are left out.

@@ -413,6 +413,43 @@ class Resampler(Receiving, Growing):
         )
         return drawn.container
 
+    def posterior(self, samples: Any, *, container: str = "auto") -> Any:
+        """Posterior of Pyro in an ArviZ container, with the names, labels and data of the priors' containers.
+
+        See :func:`posterior`, which has the same from a model, and says what samples may be.
+
+        Parameters
+        ----------
+        samples : MCMC or mapping of str to array_like
+            Draws by site: of all latents of the guide, and of any site of the simulator. Plates are in the
+            order of guide and simulator.
+        container : {"auto", "inferencedata", "datatree"}
+            What to build.
+
+        Returns
+        -------
+        InferenceData or DataTree
+            Groups ``posterior``, ``posterior_predictive``, ``sample_stats``, ``observed_data`` and
+            ``constant_data``, as far as there is something in them.
+
+        Raises
+        ------
+        ArgumentError
+            If the samples do not fit the sites of the Resampler, or there are none.
+
+        Examples
+        --------
+        >>> import numpy as np, pyro, pyro.distributions as dist, torch
+        >>> def prior():
+        ...     pyro.sample("b", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+        >>> names = {"dims": {"b": ["term"]}, "coords": {"term": ["bmi", "bp"]}}
+        >>> resampler = Resampler(prior, num_guide_samples=1000, random_seed=0, **names)
+        >>> made = resampler.posterior({"b": np.zeros((4, 500, 2))})
+        >>> made.posterior["b"].dims, made.posterior["term"].values.tolist()
+        (('chain', 'draw', 'term'), ['bmi', 'bp'])
+        """
+        return self.pipeline.posterior(samples, containers.resolve(container))
+
     def tune(self, make_model: Callable[..., Any], num_samples: int = 1000, /, **ranges: Any) -> Tuner:
         """Priors of a family, to be looked at one by one.
 

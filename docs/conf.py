@@ -74,6 +74,7 @@ numpydoc_xref_aliases = {
     "Race": "arviz_resampler.draws.race.Race",
     "Explorer": "arviz_resampler.Explorer",
     "Axes": "matplotlib.axes.Axes",
+    "MCMC": "pyro.infer.mcmc.api.MCMC",
     "number": "numbers.Real",
     "mapping": "collections.abc.Mapping",
     "ndarray": "numpy.ndarray",

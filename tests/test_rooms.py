@@ -59,11 +59,13 @@ MAY_IMPORT = {
         "workers",
     },
     "planning": {"resampler", "weights"},
+    "posteriors": {"containers", "particles", "programs"},
     "__init__": {
         "analysis",
         "mapping",
         "particles",
         "planning",
+        "posteriors",
         "resampler",
         "simulations",
         "tuning",
@@ -143,7 +145,7 @@ def test_no_files_import_each_other_in_a_circle():
 LONGER = {
     "analysis/comparison.py": 360,
     "growing.py": 380,
-    "resampler.py": 640,
+    "resampler.py": 680,
     "weights/weights.py": 480,
 }
 

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arviz_resampler import Comparison, Coverage, Resampler, Site, Tuner, Weights, batched, plan
+from arviz_resampler import Comparison, Coverage, Resampler, Site, Tuner, Weights, batched, plan, posterior
 
 
 def prior(scale: float) -> Callable[[], None]:
@@ -33,6 +33,8 @@ def test_types_of_a_resampler(resampler: Resampler) -> None:
     assert isinstance(assert_type(resampler.simulate_one(0), dict[str, Tensor])["x"], Tensor)
     # An InferenceData or a DataTree, by the generation of ArviZ.
     assert_type(resampler.sample_prior_predictive(prior(1.0), 10), Any)
+    assert_type(resampler.posterior({"x": np.zeros(5)}), Any)
+    assert_type(posterior({"x": np.zeros(5)}, prior(1.0)), Any)
     dataset, weights = assert_type(resampler.weighted(prior(1.0)), tuple[xr.Dataset, xr.DataArray])
     assert isinstance(dataset, xr.Dataset)
     assert isinstance(weights, xr.DataArray)

@@ -7,6 +7,7 @@ container.py       groups of draws, data and diagnostics
 labels.py          names of variables, dims and coords
 data.py            observed and constant data; alignment.py matches them by names and labels
 arrays.py          copies and views
+samples.py         samples of a posterior, checked; posterior.py makes their groups
 on_disk.py         arrays that are read when somebody looks at them
 results.py         simulations that were run elsewhere
 elsewhere.py       draws of other containers, datasets, tables and mappings
@@ -27,7 +28,9 @@ from arviz_resampler.containers.data import read_data
 from arviz_resampler.containers.elsewhere import Draws, read_draws
 from arviz_resampler.containers.labels import Labels
 from arviz_resampler.containers.on_disk import lazy
+from arviz_resampler.containers.posterior import build_posterior
 from arviz_resampler.containers.results import read_results
+from arviz_resampler.containers.samples import is_mcmc, of_mcmc
 
 __all__ = [
     "OF_POSTERIOR",
@@ -36,9 +39,12 @@ __all__ = [
     "Draws",
     "Labels",
     "build",
+    "build_posterior",
     "drawn_groups",
     "groups_of",
+    "is_mcmc",
     "lazy",
+    "of_mcmc",
     "read_data",
     "read_draws",
     "read_results",

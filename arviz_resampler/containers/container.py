@@ -116,6 +116,32 @@ def build(
     )
     groups["observed_data"] = labels.dataset(observed, sampled=False)
     groups["constant_data"] = labels.dataset(constant, sampled=False)
+    return assemble(labels, groups, copies, attrs=attrs, container=container)
+
+
+def assemble(
+    labels: Labels,
+    groups: Mapping[str, xr.Dataset],
+    copies: Mapping[str, Mapping[str, Array]],
+    *,
+    attrs: Mapping[str, Any],
+    container: str,
+) -> Any:
+    """Put groups together, with the attributes that each container has; empty groups are left out.
+
+    Parameters
+    ----------
+    labels : Labels
+        Names, of which those that were changed are said.
+    groups : mapping of str to Dataset
+        By name.
+    copies : mapping of str to mapping of str to ndarray
+        By group and site, draws of shape (S, *shape of the site), to be counted where they are not finite.
+    attrs : mapping
+        Further attributes of the root: numbers and strings.
+    container : {"inferencedata", "datatree"}
+        What to build.
+    """
     _count_unfit(labels, copies, groups)
     root = {
         "created_at": datetime.now(UTC).isoformat(),

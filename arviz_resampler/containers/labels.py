@@ -134,12 +134,20 @@ class Labels:
         """The name of a dim in the container."""
         return dim if dim in self.sizes else self.renamed.get(f"dim {dim}", dim)
 
-    def dataset(self, arrays: Mapping[str, Array], *, sampled: bool) -> xr.Dataset:
-        """A group: every array under its name, every dim with a coordinate. Data are copied, draws not."""
+    def dataset(self, arrays: Mapping[str, Array], *, sampled: bool, chains: bool = False) -> xr.Dataset:
+        """A group: every array under its name, every dim with a coordinate. Data are copied, draws not.
+
+        Draws have shape (S, *shape of the site), and become one chain; with ``chains`` those are in front.
+        """
         front = SAMPLE_DIMS if sampled else ()
+
+        def shaped(values: Array) -> Array:
+            if not sampled:
+                return values.copy()
+            return values if chains else values[None]
+
         variables = {
-            self.names[name]: ((*front, *self.dims[name]), values[None] if sampled else values.copy())
-            for name, values in arrays.items()
+            self.names[name]: ((*front, *self.dims[name]), shaped(values)) for name, values in arrays.items()
         }
         return self._dataset(variables, {"sample_dims": list(front)} if sampled else {})
 

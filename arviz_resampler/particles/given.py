@@ -56,7 +56,7 @@ def drawn_by(guide: Guide, num_particles: int) -> Structure:
     return found._replace(columns=columns)
 
 
-def latents_of(structure: Structure, of: str) -> dict[str, CachedSite]:
+def latents_of(structure: Structure, whose: str) -> dict[str, CachedSite]:
     """The latents of a program, each of one particle.
 
     Raises
@@ -66,7 +66,7 @@ def latents_of(structure: Structure, of: str) -> dict[str, CachedSite]:
     """
     if structure.factors:
         raise ProgramError(
-            f"{of} has pyro.factor site {quoted(structure.factors)}: pass it without, since its latents "
+            f"{whose} has pyro.factor site {quoted(structure.factors)}: pass it without, since its latents "
             f"alone must have the density that the draws come from, or the likelihood is counted, too"
         )
     return {
@@ -76,12 +76,12 @@ def latents_of(structure: Structure, of: str) -> dict[str, CachedSite]:
     }
 
 
-def check_names(wanted: Sequence[str], known: Sequence[str], of: str) -> None:
+def check_names(wanted: Sequence[str], known: Sequence[str], whose: str) -> None:
     """Refuse draws that lack latents."""
     missing = [name for name in wanted if name not in known]
     if missing:
         raise ArgumentError(
-            f"the draws lack {quoted(missing)}, which {of} has; they have {quoted(known)}."
+            f"the draws lack {quoted(missing)}, which {whose} has; they have {quoted(known)}."
             f"{suggestion(missing[0], known)} Where they are stored transformed or centred, write the "
             f"program in the same way"
         )
@@ -97,7 +97,7 @@ def free_latent(name: str, values: Array, dims: tuple[str, ...]) -> Placed:
     return Placed(column, dims)
 
 
-def latent(known: CachedSite, values: Array, dims: tuple[str, ...], of: str) -> Placed:
+def latent(known: CachedSite, values: Array, dims: tuple[str, ...], whose: str) -> Placed:
     """A latent in the axes and dtype of the program that has it."""
     site = known.site
     wanted: Axes = [
@@ -109,7 +109,7 @@ def latent(known: CachedSite, values: Array, dims: tuple[str, ...], of: str) -> 
     if order is None:
         raise MismatchError(
             f"site {site.name!r} has axes {describe_axes(dims, shape)} in the draws, but "
-            f"{describe_axes([plate for plate, _ in wanted], site.shape)} in {of}"
+            f"{describe_axes([plate for plate, _ in wanted], site.shape)} in {whose}"
         )
     array = values.transpose(0, *(1 + i for i in order)).reshape(len(values), *site.shape)
     value = torch.from_numpy(np.array(array, order="C"))
@@ -118,7 +118,7 @@ def latent(known: CachedSite, values: Array, dims: tuple[str, ...], of: str) -> 
     if site.discrete and value.is_floating_point() and bool((value != value.round()).any()):
         odd = (value != value.round()).reshape(len(value), -1).any(1)
         raise MismatchError(
-            f"site {site.name!r} is discrete in {of}, but {int(odd.sum())} of {len(value)} draws are no "
+            f"site {site.name!r} is discrete in {whose}, but {int(odd.sum())} of {len(value)} draws are no "
             f"whole numbers, {example(value, odd)}"
         )
     names = tuple(dims[i] for i in order) if len(order) == len(site.dims) else site.dims
@@ -167,7 +167,7 @@ def failed_in(columns: Mapping[str, CachedSite], num_particles: int) -> Tensor |
 
 @plain_tensors()
 def density_of_program(
-    guide: Guide, columns: Mapping[str, CachedSite], num_particles: int, vectorize: bool | str, of: str
+    guide: Guide, columns: Mapping[str, CachedSite], num_particles: int, vectorize: bool | str, whose: str
 ) -> Blocks:
     """Log density of all latents under a guide, by block.
 
@@ -184,7 +184,7 @@ def density_of_program(
         if outside.any():
             raise MismatchError(
                 f"{int(outside.sum())} of {num_particles} draws have no density at {quoted(sites)} under "
-                f"{of}, {example(columns[sites[0]].value, outside)}: they were drawn from another one, or "
+                f"{whose}, {example(columns[sites[0]].value, outside)}: they were drawn from another one, or "
                 f"are stored transformed"
             )
     return blocks

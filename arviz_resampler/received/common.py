@@ -74,15 +74,16 @@ def options_of(settings: Settings, seed: int) -> dict[str, Any]:
 
 
 def as_the_program_has(
-    latents: Mapping[str, Any], found: Draws, names: list[str] | None, of: str
+    latents: Mapping[str, Any], found: Draws, names: list[str] | None, whose: str
 ) -> dict[str, Placed]:
     """Latents in the axes and dtypes that a program has."""
     if names is not None and (odd := set(names) ^ latents.keys()):
         raise ArgumentError(
-            f"latents= names {quoted(names)}, but {of} draws {quoted(latents)}: {quoted(odd)} is in one alone"
+            f"latents= names {quoted(names)}, but {whose} draws {quoted(latents)}: {quoted(odd)} is in one "
+            f"alone"
         )
-    given.check_names(list(latents), list(found.variables), of)
-    return {name: given.latent(column, *found.variables[name], of) for name, column in latents.items()}
+    given.check_names(list(latents), list(found.variables), whose)
+    return {name: given.latent(column, *found.variables[name], whose) for name, column in latents.items()}
 
 
 def pipeline_of(

@@ -22,7 +22,8 @@ def from_posterior(
 ) -> Received:
     """Particles that are draws of a posterior, with the density of the prior that they were fitted with."""
     groups = containers.OF_POSTERIOR._replace(latents=group)
-    found = containers.read_draws(idata, groups, chains=True)
+    draws = containers.of_mcmc(idata) if containers.is_mcmc(idata) else idata
+    found = containers.read_draws(draws, groups, chains=True)
     program = Program(prior, "prior")
     latents = given.latents_of(structure_of(program), "the prior")
     placed = as_the_program_has(latents, found, None, "the prior")

@@ -64,10 +64,10 @@ def test_means_standard_deviations_and_bayes_factors_of_a_conjugate_model_are_ex
         ]
         z.append(numbers)
         covered.append(abs(numbers[0]) < 1.96)
-    z = np.array(z)
+    scores = np.array(z)
     # A hundred z-scores: their mean has an error of a tenth, and their variance one of 0.14.
-    assert (np.abs(z.mean(0)) < 0.5).all()
-    assert (z.var(0) < 1.6).all()
+    assert (np.abs(scores.mean(0)) < 0.5).all()
+    assert (scores.var(0) < 1.6).all()
     assert np.mean(covered) >= 0.95 - 3 * (0.95 * 0.05 / 100) ** 0.5
 
 
@@ -134,10 +134,10 @@ def test_the_eight_schools_agree_with_a_grid(model, log_prior):
                 (weights.bayes_factor - np.exp(log_new - log_evidence)) / weights.bayes_factor_se,
             ]
         )
-    z = np.array(z)
+    scores = np.array(z)
     # Twenty z-scores; the variance of their mean is 0.05, and that of their variance 0.1.
-    assert (np.abs(z.mean(0)) < 4 * 0.05**0.5).all()
-    assert (z.var(0) < 1 + 4 * 0.1**0.5).all()
+    assert (np.abs(scores.mean(0)) < 4 * 0.05**0.5).all()
+    assert (scores.var(0) < 1 + 4 * 0.1**0.5).all()
 
 
 # ---------------------------------------------------------------- power-scaling
@@ -312,7 +312,7 @@ def test_all_draws_of_a_group_may_be_taken():
     assert of(tree, group="warmup").weigh(prior()).ess == 4000
 
 
-def test_draws_of_nuts_are_read(monkeypatch):
+def test_a_sampler_of_pyro_that_has_run_is_read():
     from pyro.infer import MCMC, NUTS
 
     def model():
@@ -323,7 +323,8 @@ def test_draws_of_nuts_are_read(monkeypatch):
     pyro.set_rng_seed(0)
     mcmc = MCMC(NUTS(model), num_samples=1500, warmup_steps=200, disable_progbar=True)
     mcmc.run()
-    found = of(mcmc.get_samples(group_by_chain=True), model)
+    found = of(mcmc, model)
+    assert found.pipeline.chains.num_chains == 1
     weights = found.weigh(prior(0.0, 0.7))
     assert 0.1 < weights.relative_efficiency <= 1
     values = found.pipeline.particles.columns["mu"].value.numpy()
