@@ -37,6 +37,7 @@ from arviz_resampler.tuning.family_guide import FamilyGuide, family
 from arviz_resampler.tuning.ranges import Range
 from arviz_resampler.tuning.step import Step
 from arviz_resampler.tuning.tuner import Tuner, Update
+from arviz_resampler.weights.chains import Chains
 from arviz_resampler.weights.diagnostics import Diagnostics
 from arviz_resampler.weights.pareto import ParetoFit
 from arviz_resampler.weights.verdict import Judgement
@@ -44,6 +45,7 @@ from arviz_resampler.weights.weights import Weights
 
 __all__ = [
     "ArgumentError",
+    "Chains",
     "Comparison",
     "Coverage",
     "Diagnostics",

@@ -135,7 +135,7 @@ def pipeline_of(
         partial=settings.partial,
         vectorize=settings.vectorize,
         progressbar=settings.progressbar,
-        observed={**{n: v for n, v in found.observed.items() if n in columns}, **settings.observed},
+        observed={**found.observed, **settings.observed},
         constant={**found.constant, **settings.constant},
         coords={**told.coords, **settings.coords},
         dims={**told.dims, **settings.dims},

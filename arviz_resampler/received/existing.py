@@ -198,10 +198,13 @@ def _neighbors(columns: Mapping[str, Any], density: str, *, allow_biased: bool) 
 
 def _warn_repeated(placed: Mapping[str, Placed], num_draws: int) -> None:
     """Say that draws repeat others, as those of a resampled container do."""
-    flat = [one.column.value.reshape(num_draws, -1).double() for one in placed.values()]
-    if not any(one.column.value.is_floating_point() for one in placed.values()):
+    floats = [one.column.value for one in placed.values() if one.column.value.is_floating_point()]
+    if not floats:
         return
-    repeats = num_draws - len(np.unique(torch.cat(flat, 1).numpy(), axis=0))
+    flat = torch.cat([value.reshape(num_draws, -1).double() for value in floats], 1).numpy()
+    # Draws that differ have sums that differ, with weights that have nothing in common.
+    sums = flat @ np.sqrt(np.arange(2.0, 2 + flat.shape[1]))
+    repeats = num_draws - len(np.unique(sums))
     if repeats > _REPEATED * num_draws:
         warn(
             f"{repeats} of {num_draws} draws repeat others, as draws that were resampled do: errors count "

@@ -5,7 +5,7 @@ ArviZ is imported when it is asked. Knows arrays; nothing of sites or programs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -44,15 +44,39 @@ class Chains:
         How many there are, all of one length.
     latents : mapping of str to ndarray
         The draws by site, shape (N, k).
+
+    Examples
+    --------
+    Draws of Normal(0, 1), each beside the last in a chain, weighted to Normal(0.2, 1):
+
+    >>> import numpy as np
+    >>> from arviz_resampler import Chains, Weights
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.standard_normal((4, 1000))
+    >>> for i in range(1, 1000):
+    ...     x[:, i] = 0.6 * x[:, i - 1] + 0.8 * x[:, i]
+    >>> draws = x.reshape(-1)
+    >>> dependent = Weights({"x": 0.2 * draws}, chains=Chains(4, {"x": draws[:, None]}))
+    >>> independent = Weights({"x": 0.2 * draws})
+    >>> bool(1.8 < dependent.mcse(draws) / independent.mcse(draws) < 2.2)  # (1.6 / 0.4) ** 0.5 = 2
+    True
     """
 
     num_chains: int
     latents: Mapping[str, Floats]
 
     def efficiency(self, series: Floats) -> float:
-        """Relative efficiency of the draws for the mean of a series, shape (N,): effective draws over N.
+        """Effective draws for the mean of a series, by ``arviz.ess``, over draws.
 
-        At most 1; that of a constant.
+        Parameters
+        ----------
+        series : ndarray
+            One number for each draw, shape (N,).
+
+        Returns
+        -------
+        float
+            At most 1, which is that of a constant.
         """
         import arviz as az
 
@@ -66,14 +90,15 @@ class Chains:
         """Relative efficiency for the latent that moves slowest."""
         return min(self.efficiency(column) for draws in self.latents.values() for column in draws.T)
 
-    def widened(self, weights: Floats) -> Widened | None:
-        """The latent whose posterior gets wider by most, if one does."""
+    def widened(self, weights: Floats, names: Collection[str]) -> Widened | None:
+        """The latent whose posterior gets wider by most, of some, under weights that sum to one, if one does."""
         found: list[Widened] = []
-        for name, draws in self.latents.items():
+        for name in names:
+            draws = self.latents[name]
             before = draws.std(axis=0)
             after = np.sqrt(np.maximum(weights @ draws**2 - (weights @ draws) ** 2, 0.0))
             with np.errstate(invalid="ignore", divide="ignore"):
                 i = int(np.argmax(np.nan_to_num(after / before)))
             found.append(Widened(name, float(before[i]), float(after[i])))
-        widest = max(found, key=lambda one: one.after / one.before if one.before else 0.0)
-        return widest if widest.after > WIDER * widest.before else None
+        wider = [one for one in found if one.after > WIDER * one.before]
+        return max(wider, key=lambda one: one.after / one.before, default=None)

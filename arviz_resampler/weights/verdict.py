@@ -221,9 +221,11 @@ def missed(weights: Weights) -> str:
 def _beyond_posterior(weights: Weights) -> str:
     """Where the posterior under the model goes beyond the draws."""
     assert weights.chains is not None
-    widened = weights.chains.widened(weights.normalized) if weights.ess else None
+    changed = [name for name, ratio in weights.log_ratio_by_site.items() if ratio.any()]
+    changed = [name for name in changed if name in weights.chains.latents]
+    widened = weights.chains.widened(weights.normalized, changed) if weights.ess else None
     if widened is None:
-        return "The posterior under the model is nowhere wider than that of the draws."
+        return "No latent with another prior has a wider posterior than the draws."
     return (
         f"The posterior under the model is wider at site {widened.name!r} (standard deviation "
         f"{widened.before:.3g} of the draws, {widened.after:.3g} with weights), where the draws do not reach "

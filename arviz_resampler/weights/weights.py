@@ -219,14 +219,14 @@ class Weights:
         """Evidence of the model over that of the prior whose posterior the particles are: the mean raw ratio.
 
         NaN where the particles are no draws of a posterior, or the model has a density without a known
-        normalizing constant. :attr:`bayes_factor_se` is its Monte Carlo standard error.
+        normalizing constant. Its Monte Carlo standard error is ``bayes_factor_se``.
         """
         known = self.chains is not None and not self.unnormalized
         return math.exp(min(self.log_mean_weight, 700.0)) if known else math.nan
 
     @property
     def bayes_factor_se(self) -> float:
-        """Monte Carlo standard error of :attr:`bayes_factor`."""
+        """Monte Carlo standard error of the Bayes factor."""
         return self.bayes_factor * self.log_mean_weight_se
 
     @cached_property

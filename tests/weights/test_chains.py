@@ -78,8 +78,19 @@ def test_a_latent_is_named_where_its_posterior_gets_wider(factor, wider):
     values = np.array([-1.0, 0.0, 0.0, 1.0] * 5)
     p = 0.5 * factor**2
     weights = np.where(values == 0, (1 - p) / 10, p / 10)
-    found = Chains(1, {"still": np.ones((20, 1)), "x": values[:, None]}).widened(weights)
+    found = Chains(1, {"still": np.ones((20, 1)), "x": values[:, None]}).widened(weights, ["still", "x"])
     assert (found is not None) is wider
     if found is not None:
         assert found.name == "x"
         assert found.after / found.before == pytest.approx(factor)
+
+
+def test_a_latent_whose_prior_is_the_same_is_not_named():
+    rng = np.random.default_rng(0)
+    x, z = rng.standard_normal((2, 4000))
+    chains = Chains(4, {"x": x[:, None], "z": z[:, None]})
+    ratio = -0.1 * x**2 + 0.1 * z**2  # x gets narrower, z wider
+    both = Weights({"x": -0.1 * x**2, "z": 0.1 * z**2}, chains=chains)
+    assert "wider at site 'z'" in both.advice
+    one = Weights({"x": ratio, "z": np.zeros(4000)}, chains=chains)
+    assert "No latent with another prior has a wider posterior" in one.advice

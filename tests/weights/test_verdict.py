@@ -391,7 +391,7 @@ def test_sites_without_support_are_named_in_their_order_of_emptiness():
 
 def of_posterior(widened=None, **changes):
     """The numbers of draws of a posterior, half of which are independent."""
-    chains = SimpleNamespace(widened=lambda _: widened)
+    chains = SimpleNamespace(latents=("a", "b"), widened=lambda *_: widened)
     return numbers(**{"chains": chains, "relative_efficiency": 0.5, "densities_normalized": False, **changes})
 
 
@@ -420,7 +420,7 @@ def test_a_posterior_that_gets_wider_is_named_with_what_that_does_to_errors():
         "weights), where the draws do not reach its tails: errors may be up to 1.6 times as large as they "
         "are said to be."
     )
-    assert "nowhere wider" in judge(of_posterior(ess=900.0), 1).advice
+    assert "No latent with another prior" in judge(of_posterior(ess=900.0), 1).advice
 
 
 def test_the_remedy_of_a_posterior_is_no_wider_guide():
