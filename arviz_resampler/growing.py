@@ -64,7 +64,7 @@ class Growing:
         if isinstance(untouched(cache.guide), Described):
             raise ArgumentError(
                 "these particles were simulated elsewhere: nothing here can simulate one of them again, or "
-                "the next. wanted says what to simulate for a model, and extend takes the results"
+                "more of them. wanted says what to simulate for a model, and extend takes the results"
             )
         return cache
 
@@ -184,7 +184,7 @@ class Growing:
                 if simulator is None and cache.lacks_simulator:
                     raise ArgumentError(
                         "these particles were simulated elsewhere: pass simulator=, or simulate what wanted "
-                        "returns and give it to extend"
+                        "returns, and pass the results to extend"
                     )
                 if simulator is not None:
                     cache = replace(cache, simulator=Program(simulator, "simulator"))

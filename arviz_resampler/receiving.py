@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike
 
 from arviz_resampler.arguments import as_dims, as_mapping, as_name, as_path, as_seed
 from arviz_resampler.errors import ArgumentError
+from arviz_resampler.growing import Growing
 from arviz_resampler.received.common import Received, Settings
 from arviz_resampler.received.existing import from_simulations
 from arviz_resampler.received.fitted import from_posterior
 
 
-class Receiving:
+class Receiving(Growing):
     """Particles that were not drawn here."""
 
     @classmethod

@@ -26,7 +26,6 @@ from arviz_resampler.arguments import (
 )
 from arviz_resampler.calls import Call
 from arviz_resampler.errors import WeightWarning, warn
-from arviz_resampler.growing import Growing
 from arviz_resampler.opening import opened
 from arviz_resampler.particles.guides import untouched
 from arviz_resampler.pipeline import Model
@@ -39,7 +38,7 @@ from arviz_resampler.weights.weights import Weights
 from arviz_resampler.workers import Executors
 
 
-class Resampler(Receiving, Growing):
+class Resampler(Receiving):
     """Particles from a guide, simulated once, that show any prior by importance resampling.
 
     Parameters

@@ -100,6 +100,13 @@ def read_draws(given: Any, groups: Groups, *, chains: bool = False) -> Draws:
     ArgumentError
         If it is none of these, has no such group, or its variables do not go together.
     """
+    found = _read(given, groups, chains=chains)
+    if not found.num_draws:
+        raise ArgumentError("there are no draws")
+    return found
+
+
+def _read(given: Any, groups: Groups, *, chains: bool) -> Draws:
     if isinstance(given, xr.DataTree) or _is_inference_data(given):
         return _of_container(given, groups)
     if isinstance(given, xr.Dataset):
@@ -167,9 +174,9 @@ def _refuse_weights(where: str, names: Iterable[Any]) -> None:
     for name in names:
         if name in _WEIGHTS:
             raise ArgumentError(
-                f"{where} {name!r}: draws with weights are not of the density that they stand for. Drop the "
-                f"weights, and pass the density that the draws are of: log_q=, which is the log density that "
-                f"they stand for less the log weight"
+                f"{where} {name!r}: draws with weights were not drawn from the density that they stand for. "
+                f"Drop the weights, and pass log_q=, the log density that they were drawn from: that which "
+                f"they stand for, less the log weight"
             )
 
 
@@ -199,7 +206,7 @@ def _of_dataset(given: xr.Dataset) -> Draws:
     front = _sample_dims(given)
     drawn = {str(n): values for n, values in given.data_vars.items() if set(front) <= set(values.dims)}
     if not drawn:
-        raise ArgumentError(f"no variable has the dims {quoted(map(str, front))} of the draws")
+        raise ArgumentError(f"no variable has the dims {quoted(map(str, front))}, which number the draws")
     sizes = [given.sizes[dim] for dim in front]
     variables = {}
     for name, values in drawn.items():
@@ -225,7 +232,7 @@ def _sample_dims(given: xr.Dataset) -> tuple[Any, ...]:
     common = set.intersection(*(set(values.dims) for values in given.data_vars.values()))
     if len(common) != 1:
         raise ArgumentError(
-            f"which dim numbers the draws cannot be told: the dims are {quoted(map(str, given.dims))}. Call "
+            f"it is not known which dim numbers the draws: the dims are {quoted(map(str, given.dims))}. Call "
             f"it 'particle', or 'chain' and 'draw'"
         )
     return tuple(common)
@@ -251,8 +258,8 @@ def _of_table(given: pd.DataFrame) -> Draws:
     names = [str(name) for name in given.columns]
     if len(set(names)) < len(names) or not len(given) or not names:
         raise ArgumentError(
-            f"a table of draws needs a row for each draw and a column for each variable, under names of "
-            f"their own; got shape {given.shape} with columns {quoted(names)}"
+            f"a table of draws needs a row for each draw and a column for each variable, under a name of "
+            f"its own; got shape {given.shape} with columns {quoted(names)}"
         )
     variables = {name: Variable(as_array(name, given.iloc[:, i]), ()) for i, name in enumerate(names)}
     counted = given.index.equals(pd.RangeIndex(len(given)))
@@ -294,9 +301,11 @@ def _of_mapping(given: Mapping[Any, Any], *, chains: bool) -> Draws:
         lengths[name] = (array.shape[0] if chains else 1, int(np.prod(array.shape[:front])))
         variables[name] = Variable(array.reshape(-1, *shape), name_axes(name, [None] * len(shape)))
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name!r} has {n} draws in {c}" for name, (c, n) in lengths.items())
-        raise ArgumentError(f"all variables must have the same draws and chains: {told} chains")
-    if not next(iter(lengths.values()))[1]:
-        raise ArgumentError("there is no draw")
+        each = (
+            f"{name!r} has {n}" + (f" in chains of {n // max(c, 1)}" if chains else "")
+            for name, (c, n) in lengths.items()
+        )
+        told = ", ".join(each)
+        raise ArgumentError(f"all variables must have the same number of draws and chains: {told}")
     _refuse_weights("the draws have", variables)
     return Draws(variables, {}, next(iter(lengths.values()))[0], ids, coords)

@@ -66,8 +66,8 @@ def latents_of(structure: Structure, whose: str) -> dict[str, CachedSite]:
     """
     if structure.factors:
         raise ProgramError(
-            f"{whose} has pyro.factor site {quoted(structure.factors)}: pass it without, since its latents "
-            f"alone must have the density that the draws come from, or the likelihood is counted, too"
+            f"{whose} has pyro.factor site {quoted(structure.factors)}: pass the program without it, since "
+            f"the density of the draws is taken from its latents alone"
         )
     return {
         name: column
@@ -76,14 +76,13 @@ def latents_of(structure: Structure, whose: str) -> dict[str, CachedSite]:
     }
 
 
-def check_names(wanted: Sequence[str], known: Sequence[str], whose: str) -> None:
+def check_names(wanted: Sequence[str], known: Sequence[str], whose: str, remedy: str = "") -> None:
     """Refuse draws that lack latents."""
     missing = [name for name in wanted if name not in known]
     if missing:
         raise ArgumentError(
             f"the draws lack {quoted(missing)}, which {whose} has; they have {quoted(known)}."
-            f"{suggestion(missing[0], known)} Where they are stored transformed or centred, write the "
-            f"program in the same way"
+            f"{suggestion(missing[0], known)}{remedy}"
         )
 
 
@@ -118,7 +117,7 @@ def latent(known: CachedSite, values: Array, dims: tuple[str, ...], whose: str) 
     if site.discrete and value.is_floating_point() and bool((value != value.round()).any()):
         odd = (value != value.round()).reshape(len(value), -1).any(1)
         raise MismatchError(
-            f"site {site.name!r} is discrete in {whose}, but {int(odd.sum())} of {len(value)} draws are no "
+            f"site {site.name!r} is discrete in {whose}, but {int(odd.sum())} of {len(value)} draws are not "
             f"whole numbers, {example(value, odd)}"
         )
     names = tuple(dims[i] for i in order) if len(order) == len(site.dims) else site.dims
@@ -184,8 +183,8 @@ def density_of_program(
         if outside.any():
             raise MismatchError(
                 f"{int(outside.sum())} of {num_particles} draws have no density at {quoted(sites)} under "
-                f"{whose}, {example(columns[sites[0]].value, outside)}: they were drawn from another one, or "
-                f"are stored transformed"
+                f"{whose}, {example(columns[sites[0]].value, outside)}: they were drawn from something else, "
+                f"or are stored transformed"
             )
     return blocks
 
@@ -202,8 +201,8 @@ def density_of_arrays(log_q: Mapping[tuple[str, ...], Array], num_particles: int
     for sites, values in log_q.items():
         if values.shape != (num_particles,):
             raise ArgumentError(
-                f"the log density at {quoted(sites)} has shape {values.shape}, which must be "
-                f"({num_particles},), one for each draw"
+                f"the log density at {quoted(sites)} has shape {values.shape}, but must have shape "
+                f"({num_particles},), a number for each draw"
             )
         bad = ~np.isfinite(values)
         if bad.any():

@@ -41,7 +41,9 @@ def log_density(draws: Floats) -> Floats:
     covariance = np.atleast_2d(np.cov(centered / scale, rowvar=False))
     values, vectors = np.linalg.eigh(covariance)
     if values[0] < 1e-10 * values[-1]:
-        raise ArgumentError("a density from neighbors needs latents of which none is a sum of the others")
+        raise ArgumentError(
+            "a density from neighbors needs latents of which none is a linear combination of the others"
+        )
     white = (centered / scale) @ vectors / np.sqrt(values)
     distance = KDTree(white).query(white, k=NEAREST + 1)[0][:, -1]
     if not (distance > 0).all():

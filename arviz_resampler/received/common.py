@@ -25,6 +25,8 @@ from arviz_resampler.particles.top_up import Cache
 from arviz_resampler.pipeline import Pipeline
 from arviz_resampler.programs.program import Program
 
+_AS_STORED = " Where they are stored transformed or centered, write the program in the same way"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -80,9 +82,9 @@ def as_the_program_has(
     if names is not None and (odd := set(names) ^ latents.keys()):
         raise ArgumentError(
             f"latents= names {quoted(names)}, but {whose} draws {quoted(latents)}: {quoted(odd)} is in one "
-            f"alone"
+            f"of them only"
         )
-    given.check_names(list(latents), list(found.variables), whose)
+    given.check_names(list(latents), list(found.variables), whose, _AS_STORED)
     return {name: given.latent(column, *found.variables[name], whose) for name, column in latents.items()}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from arviz_resampler import containers
 from arviz_resampler.arguments import as_array, as_mapping, as_names
@@ -29,8 +30,8 @@ from arviz_resampler.received.keeping import kept
 from arviz_resampler.storage import Store
 
 _NOT_MORE = (
-    "the density of these particles is known at them alone: say what they were drawn from, by guide= or "
-    "box=, for more of them"
+    "these particles were simulated elsewhere, and their density is known at these draws alone: to add "
+    "more, say what they were drawn from, by guide= or box="
 )
 _REPEATED = 0.01  # share of draws that repeat others, from which it is said
 
@@ -98,7 +99,7 @@ def _check_one_density(found: Draws, **ways: Any) -> None:
     """Refuse draws of which nothing says what they were drawn from, or two things do."""
     told = [name for name, value in ways.items() if value is not None]
     if len(told) > 1:
-        raise ArgumentError(f"{' and '.join(f'{n}=' for n in told)} are both given: draws have one density")
+        raise ArgumentError(f"{' and '.join(f'{n}=' for n in told)} are given, but draws have one density")
     if not told and not found.log_prior:
         raise ArgumentError(
             "nothing says what the draws were drawn from: pass guide=, the Pyro program that they come from, "
@@ -119,7 +120,7 @@ def _named(found: Draws, names: list[str] | None, log_q: Any) -> list[str]:
         names = list(found.variables)
     if names is None:
         raise ArgumentError(
-            f"which variables are latents, of {quoted(found.variables)}, is not known: name them by latents="
+            f"it is not known which of {quoted(found.variables)} are latents: name them by latents="
         )
     given.check_names(names, list(found.variables), "latents=")
     return names
@@ -140,14 +141,14 @@ def _box(limits: Mapping[str, Any], placed: Mapping[str, Placed]) -> Guide:
     ends = {}
     if odd := placed.keys() ^ limits.keys():
         raise ArgumentError(
-            f"the box has limits of {quoted(limits)}, but the latents are {quoted(placed)}: {quoted(odd)} is "
-            f"in one alone.{suggestion(next(iter(odd)), [*limits, *placed])}"
+            f"the box has limits of {quoted(limits)}, but latents= names {quoted(placed)}: {quoted(odd)} is "
+            f"in one of them only"
         )
     for name, pair in limits.items():
         column = placed[name].column
         if column.site.discrete:
             raise ArgumentError(
-                f"latent {name!r} holds whole numbers, of which a box is no density: pass log_q="
+                f"latent {name!r} holds whole numbers, for which a box has no density: pass guide= or log_q="
             )
         try:
             low, high = (torch.as_tensor(as_array(name, end)).to(column.value.dtype) for end in pair)
@@ -166,31 +167,49 @@ def _box(limits: Mapping[str, Any], placed: Mapping[str, Placed]) -> Guide:
 def _given_log_q(found: Draws, names: Sequence[str], log_q: Any) -> dict[tuple[str, ...], Any]:
     """Log densities by block: of each latent, or of all together."""
     if log_q is None:
-        given.check_names(names, list(found.log_prior), "group 'log_prior'")
+        _check_known(names, list(found.log_prior), "group 'log_prior'")
         return {(name,): found.log_prior[name] for name in names}
     if isinstance(log_q, Mapping):
-        given.check_names(names, list(log_q), "log_q=")
-        return {(name,): as_array(name, log_q[name]).reshape(-1) for name in names}
-    return {tuple(names): as_array("log_q", log_q).reshape(-1)}
+        _check_known(names, list(log_q), "log_q=")
+        return {(name,): _by_draw(name, log_q[name], found.num_draws) for name in names}
+    return {tuple(names): _by_draw("log_q", log_q, found.num_draws)}
+
+
+def _by_draw(name: str, values: Any, num_draws: int) -> NDArray[Any]:
+    """An array over draws, or over chains and draws, in one axis."""
+    array = as_array(name, values)
+    return array.reshape(-1) if array.size == num_draws else array
+
+
+def _check_known(names: Sequence[str], known: Sequence[str], where: str) -> None:
+    """Refuse latents that have no density."""
+    if missing := [name for name in names if name not in known]:
+        raise ArgumentError(
+            f"{where} has no log density of {quoted(missing)}; it has {quoted(known)}."
+            f"{suggestion(missing[0], known)}"
+        )
 
 
 def _neighbors(columns: Mapping[str, Any], density: str, *, allow_biased: bool) -> Blocks:
     del density
     if discrete := [name for name, column in columns.items() if column.site.discrete]:
-        raise ArgumentError(f"latent {quoted(discrete)} holds whole numbers, which have no density")
+        raise ArgumentError(
+            f"latent {quoted(discrete)} holds whole numbers, which have no density from neighbors: pass "
+            f"guide= or log_q="
+        )
     flat = [column.value.reshape(len(column.value), -1).double() for column in columns.values()]
     draws = torch.cat(flat, 1).numpy()
     dimensions = draws.shape[1]
     if dimensions > MOST_DIMENSIONS and not allow_biased:
         raise ArgumentError(
             f"the latents have {dimensions} dimensions, and a density from neighbors is biased above "
-            f"{MOST_DIMENSIONS}: standard deviations were {bias_text(dimensions)}. Say what the draws were "
-            f"drawn from, or insist by allow_biased=True"
+            f"{MOST_DIMENSIONS}: in a test, standard deviations were {bias_text(dimensions)}. Say what the "
+            f"draws were drawn from, or insist by allow_biased=True"
         )
     blocks: Blocks = {tuple(columns): torch.from_numpy(log_density(draws))}
     warn(
-        f"the density of the draws is estimated from their neighbors, an error that no number here has: in a "
-        f"test, standard deviations were {bias_text(dimensions)}",
+        f"the density of the draws is estimated from their neighbors, with an error that no reported error "
+        f"includes: in a test, standard deviations were {bias_text(dimensions)}",
         WeightWarning,
     )
     return blocks

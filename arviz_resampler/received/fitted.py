@@ -16,6 +16,11 @@ from arviz_resampler.particles.structure import structure_of
 from arviz_resampler.programs.program import Program
 from arviz_resampler.received.common import Received, Settings, as_the_program_has, pipeline_of
 
+_NOT_MORE = (
+    "these particles are draws of a posterior: nothing here can draw more of them. Fit the model under the "
+    "new prior instead"
+)
+
 
 def from_posterior(
     idata: Any, prior: Callable[[], Any], settings: Settings, *, group: str, simulator: Any
@@ -29,14 +34,12 @@ def from_posterior(
     placed = as_the_program_has(latents, found, None, "the prior")
     if found.num_draws < 4 * found.num_chains:
         raise ArgumentError(
-            f"each chain needs 4 draws or more for an error, got {found.num_draws} in {found.num_chains} "
-            f"chains"
+            f"each chain needs 4 draws or more for an estimate of errors, got "
+            f"{found.num_draws // found.num_chains}"
         )
     columns = {name: one.column for name, one in placed.items()}
     blocks = given.density_of_program(
         Single(program), columns, found.num_draws, settings.vectorize, "the prior"
     )
     pipeline = pipeline_of(found, placed, blocks, settings, simulator=simulator, num_chains=found.num_chains)
-    return Received(
-        pipeline, None, "draws of a posterior cannot be added to: fit the model under the new prior instead"
-    )
+    return Received(pipeline, None, _NOT_MORE)

@@ -39,7 +39,7 @@ def kept(path: str | os.PathLike[str], pipeline: Pipeline, *, seeded: bool) -> t
     """
     if Store.is_store(path):
         raise StoreError(
-            f"{path} is a store already: Resampler.open takes what it has, and another path takes these"
+            f"{path} is a store already: open it by Resampler.open, or pass another path for these particles"
         )
     particles, n = pipeline.particles, pipeline.particles.num_particles
     size = batch_size(n)

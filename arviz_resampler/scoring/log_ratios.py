@@ -38,8 +38,9 @@ def check_joint(particles: Particles, scored: Collection[str]) -> None:
         here, left_out = names & set(scored), names - set(scored)
         if here and left_out:
             raise MismatchError(
-                f"the model has a density at {quoted(here)} but not at {quoted(left_out)}, but the density "
-                f"that the particles were drawn with is known of them together. Give the model all of them."
+                f"the model has a density at {quoted(here)} but not at {quoted(left_out)}: the density that "
+                f"the particles were drawn with is known of these sites together only. Give the model all of "
+                f"them."
             )
 
 

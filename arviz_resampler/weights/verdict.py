@@ -83,7 +83,7 @@ def too_few_of_posterior(weights: Weights, num_samples: int) -> Judgement | None
     """The effective sample size of draws of a posterior is too low for the errors to be right."""
     if weights.ess * weights.relative_efficiency >= min(FEW_OF_POSTERIOR, weights.num_particles / 2):
         return None
-    fault = f"{_size(weights)}, of which {FEW_OF_POSTERIOR} are needed for errors to be right"
+    fault = f"{_size(weights)}. At least {FEW_OF_POSTERIOR} are needed for errors to be right"
     return Judgement("unreliable", _advice(fault, weights, num_samples, widen=False))
 
 
@@ -238,7 +238,7 @@ def _size(weights: Weights) -> str:
     if weights.chains is None:
         return size
     dependent = weights.ess * weights.relative_efficiency
-    return f"{size}, {dependent:.3g} since draws of a chain depend on each other"
+    return f"{size}, which counts as {dependent:.3g} since draws of a chain depend on each other"
 
 
 def _advice(fault: str, weights: Weights, num_samples: int, *, widen: bool) -> str:

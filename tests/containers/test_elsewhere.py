@@ -110,8 +110,9 @@ def test_a_mapping_has_draws_first_or_chains_and_draws():
         ({}, "the draws have no variable"),
         (xr.Dataset(), "the draws have no variable"),
         ({"a": 1.0}, r"'a' must have draws as its first axis, got shape \(\)"),
-        ({"a": []}, "there is no draw"),
-        ({"a": [1.0, 2.0], "b": [1.0]}, "'a' has 2 draws in 1, 'b' has 1 draws in 1 chains"),
+        ({"a": []}, "there are no draws"),
+        (xr.Dataset({"a": ("particle", [])}), "there are no draws"),
+        ({"a": [1.0, 2.0], "b": [1.0]}, "same number of draws and chains: 'a' has 2, 'b' has 1"),
         ({"a": [[1.0, 2.0], [1.0]]}, "'a' has chains, or draws, of unequal length: 2, 1"),
         ({"a": [1.0], "log_weight": [0.0]}, "the draws have 'log_weight': draws with weights"),
         (pd.DataFrame({"a": [1.0], "log_weights": [0.0]}), "the draws have 'log_weights'"),
@@ -140,3 +141,8 @@ def test_a_mapping_has_draws_first_or_chains_and_draws():
 def test_what_cannot_be_read_as_draws_is_refused(given, message):
     with pytest.raises(ArgumentError, match=message):
         read_draws(given, OF_PRIOR)
+
+
+def test_chains_of_different_lengths_are_refused_even_if_there_are_as_many_draws():
+    with pytest.raises(ArgumentError, match="'a' has 8 in chains of 4, 'b' has 8 in chains of 2"):
+        read_draws({"a": MU, "b": MU.reshape(4, 2)}, OF_POSTERIOR, chains=True)

@@ -144,7 +144,9 @@ def test_data_of_whole_programs_are_simulated_and_cancel():
 
 def test_a_model_of_a_part_of_a_block_is_refused_with_what_is_left_out():
     cache = build([school(1.0), school(5.0, 3.0)], partial=True)
-    with pytest.raises(MismatchError, match=r"a density at 'mu' but not at 'tau'.*known of them together"):
+    with pytest.raises(
+        MismatchError, match=r"a density at 'mu' but not at 'tau'.*known of these sites together"
+    ):
         cache.weigh(normal(name="mu"))
     with pytest.raises(MismatchError, match=r"does not mention 'tau', 'theta', 'y'"):
         build([school(1.0), school(5.0, 3.0)]).weigh(normal(name="mu"))

@@ -32,7 +32,7 @@ def test_units_and_correlations_do_not_matter():
     [
         (np.zeros((10 * NEAREST - 1, 1)), "needs 100 draws or more, got 99"),
         (np.zeros((100, 1)), "one is the same in all draws"),
-        (np.repeat(np.arange(100.0)[:, None], 2, 1), "none is a sum of the others"),
+        (np.repeat(np.arange(100.0)[:, None], 2, 1), "none is a linear combination of the others"),
         (np.repeat(np.arange(10.0), 20)[:, None], "200 of 200 are equal to 10 others"),
     ],
 )

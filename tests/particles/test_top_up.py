@@ -691,5 +691,7 @@ def test_a_model_that_leaves_data_of_a_block_to_the_simulator_is_refused():
         return program
 
     cache = build([whole(0.0, 1.0), whole(5.0, 3.0)], n=200, partial=True)
-    with pytest.raises(MismatchError, match=r"has a density at 'x' but not at 'y'.*known of them together"):
+    with pytest.raises(
+        MismatchError, match=r"has a density at 'x' but not at 'y'.*known of these sites together"
+    ):
         cache.top_up(normal(9.0), 100)

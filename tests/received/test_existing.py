@@ -141,7 +141,7 @@ def test_whole_numbers_that_were_stored_as_floats_are_whole_numbers_again():
     table = pd.DataFrame({"z": z.astype(float), "x": z + rng.standard_normal(1000)})
     assert of(table, guide=program).weigh(program).ess == 1000.0
     table.loc[3, "z"] = 0.5
-    with pytest.raises(MismatchError, match="site 'z' is discrete in the guide, but 1 of 1000 draws are no"):
+    with pytest.raises(MismatchError, match="site 'z' is discrete in the guide, but 1 of 1000 draws are not"):
         of(table, guide=program)
 
 
@@ -219,7 +219,7 @@ def test_a_log_density_is_taken_as_it_is_given(together):
 
 def test_a_model_of_some_latents_whose_density_is_known_together_is_refused():
     found = of(columns(box()), latents=["a", "b"], log_q=np.zeros(4096), partial=True)
-    with pytest.raises(MismatchError, match="a density at 'a' but not at 'b', but the density that the"):
+    with pytest.raises(MismatchError, match="a density at 'a' but not at 'b': the density that the"):
         found.weigh(lambda: pyro.sample("a", dist.Normal(0.0, 1.0)))
 
 
@@ -313,7 +313,9 @@ def test_nothing_here_can_simulate_the_same_again():
         with pytest.raises(ArgumentError, match="these particles were simulated elsewhere"):
             call()
     known_at_draws = of(columns(box()), latents=["a", "b"], log_q=np.zeros(4096))
-    with pytest.raises(ArgumentError, match="known at them alone: say what they were drawn from"):
+    with pytest.raises(
+        ArgumentError, match="known at these draws alone: to add more, say what they were drawn from"
+    ):
         known_at_draws.wanted(two())
 
 
@@ -371,7 +373,7 @@ def test_a_store_that_is_there_is_refused(tmp_path):
     ("options", "error", "message"),
     [
         ({}, ArgumentError, "nothing says what the draws were drawn from"),
-        ({"box": {"a": (-4, 4)}, "log_q": [0.0]}, ArgumentError, "box= and log_q= are both given"),
+        ({"box": {"a": (-4, 4)}, "log_q": [0.0]}, ArgumentError, "box= and log_q= are given, but draws"),
         ({"density": "kde"}, ArgumentError, "density must be \"neighbors\" or None, got 'kde'"),
         ({"box": {"aa": (-4, 4)}}, ArgumentError, "the draws lack 'aa', which the box has.*Did you mean 'a'"),
         ({"box": {"a": (4, -4)}}, ArgumentError, r"pair of limits for 'a'.*the lower first; got \(4, -4\)"),
@@ -380,24 +382,25 @@ def test_a_store_that_is_there_is_refused(tmp_path):
         (
             {"box": {"a": (-4, 4)}, "latents": ["a", "b"]},
             ArgumentError,
-            "the latents are 'a', 'b': 'b' is in one",
+            "latents= names 'a', 'b': 'b' is in one of them only$",
         ),
         (
             {"box": {"n": (0, 5)}},
             ArgumentError,
-            "latent 'n' holds whole numbers, of which a box is no density",
+            "latent 'n' holds whole numbers, for which a box has no density",
         ),
         ({"box": {"a": (-1, 1)}}, MismatchError, "draws have no density at 'a' under the box, for example"),
         (
             {"log_q": np.zeros(50)},
             ArgumentError,
-            "which variables are latents, of 'a', 'b', 'n', 'y', is not",
+            "it is not known which of 'a', 'b', 'n', 'y' are latents",
         ),
         (
             {"log_q": np.zeros(3), "latents": "a"},
             ArgumentError,
-            r"at 'a' has shape \(3,\), which must be \(50,\)",
+            r"at 'a' has shape \(3,\), but must have shape \(50,\)",
         ),
+        ({"log_q": np.zeros((50, 2)), "latents": "a"}, ArgumentError, r"at 'a' has shape \(50, 2\), but"),
         (
             {"log_q": np.full(50, np.nan), "latents": "a"},
             ArgumentError,
@@ -406,7 +409,7 @@ def test_a_store_that_is_there_is_refused(tmp_path):
         (
             {"log_q": {"b": np.zeros(50)}, "latents": "a"},
             ArgumentError,
-            "the draws lack 'a', which log_q= has",
+            "log_q= has no log density of 'a'; it has 'b'",
         ),
         (
             {"density": "neighbors", "latents": ["n"]},
@@ -414,7 +417,7 @@ def test_a_store_that_is_there_is_refused(tmp_path):
             "latent 'n' holds whole numbers, which have",
         ),
         ({"guide": prior()}, ArgumentError, "the draws lack 'mu', 'tau', 'theta', which the guide has"),
-        ({"guide": two(), "latents": ["a"]}, ArgumentError, "the guide draws 'a', 'b': 'b' is in one alone"),
+        ({"guide": two(), "latents": ["a"]}, ArgumentError, "the guide draws 'a', 'b': 'b' is in one of"),
         ({"guide": two(), "vectorize": 3}, ArgumentError, "vectorize must be True, False"),
         (
             {"guide": lambda: (two()(), pyro.factor("f", torch.tensor(0.0)))},
