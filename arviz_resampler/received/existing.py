@@ -69,7 +69,7 @@ def from_simulations(
             described, columns, found.num_draws, settings.vectorize, _word(guide)
         )
     elif density is not None:
-        blocks = _neighbors(columns, density, allow_biased=allow_biased)
+        blocks = _neighbors(columns, allow_biased=allow_biased)
     else:
         blocks = given.density_of_arrays(_given_log_q(found, list(placed), log_q), found.num_draws)
     _warn_repeated(placed, found.num_draws)
@@ -190,8 +190,8 @@ def _check_known(names: Sequence[str], known: Sequence[str], where: str) -> None
         )
 
 
-def _neighbors(columns: Mapping[str, Any], density: str, *, allow_biased: bool) -> Blocks:
-    del density
+def _neighbors(columns: Mapping[str, Any], *, allow_biased: bool) -> Blocks:
+    """The density of the draws from the draws themselves."""
     if discrete := [name for name, column in columns.items() if column.site.discrete]:
         raise ArgumentError(
             f"latent {quoted(discrete)} holds whole numbers, which have no density from neighbors: pass "

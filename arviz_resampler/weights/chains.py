@@ -91,7 +91,7 @@ class Chains:
         return min(self.efficiency(column) for draws in self.latents.values() for column in draws.T)
 
     def widened(self, weights: Floats, names: Collection[str]) -> Widened | None:
-        """The latent whose posterior gets wider by most, of some, under weights that sum to one, if one does."""
+        """The latent, of some, whose posterior gets wider by most, under weights that sum to one."""
         found: list[Widened] = []
         for name in names:
             draws = self.latents[name]
