@@ -14,6 +14,8 @@ import numpy as np
 
 from arviz_resampler.weights.normalize import Floats
 
+_MANY = 20  # largest ratios that are equal, from which the largest is a bound
+_ROUNDING = 1e-6  # of log densities in float32, relative
 _TIED = 1e-9  # of the largest ratio: what is not above the cutoff by more is tied with it
 
 
@@ -74,7 +76,8 @@ def fit_pareto(ratios: Floats) -> ParetoFit:
     Notes
     -----
     The tail is the ``floor(3 * sqrt(N))`` largest ratios, or ``floor(N / 5)`` where that is less; those that
-    are tied with the next one are left out.
+    are tied with the next one are left out. Where the twenty largest are tied they are at a bound, as ratios
+    to a mixture that has the model for a part, and there is none.
     The fit is that of Zhang and Stephens, *A new and efficient estimation method for the
     generalized Pareto distribution*, Technometrics 51(3), 2009, with the weak prior and the
     threshold ``min(1 - 1 / log10(N), 0.7)`` of Vehtari et al. (2024).
@@ -89,7 +92,9 @@ def fit_pareto(ratios: Floats) -> ParetoFit:
     # Ratios of counts and choices are tied: those at the cutoff are not above it.
     excess = excess[excess > top[-1] * _TIED]
     tail = len(excess)
-    if not tail or excess[-1] <= excess[0] * (1 + 1e-9):
+    # As many as that have come to the bound that a mixture has: there is nothing beyond it.
+    bounded = len(top) > _MANY and top[-_MANY] >= top[-1] * (1 - _ROUNDING)
+    if not tail or bounded or excess[-1] <= excess[0] * (1 + 1e-9):
         return ParetoFit(math.nan, tail, threshold, "the largest weights are equal")
     if tail < 5:
         return ParetoFit(math.nan, tail, threshold, "most of the largest weights are equal")

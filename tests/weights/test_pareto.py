@@ -2,12 +2,13 @@ import math
 
 import arviz as az
 import numpy as np
+import pyro
 import pyro.distributions as dist
 import pytest
 import torch
 from scipy.stats import genpareto
 
-from arviz_resampler import Weights
+from arviz_resampler import Resampler, Weights
 from arviz_resampler.weights.pareto import ParetoFit, fit_pareto, unfit_to_smooth
 
 
@@ -123,6 +124,23 @@ def test_ratios_of_counts_which_are_bounded_and_tied_have_no_heavy_tail(guide, m
     ratios = (model.log_prob(x) - guide.log_prob(x)).exp().double().numpy()
     fit = fit_pareto(ratios)
     assert fit.reason or fit.k < fit.threshold
+
+
+@pytest.mark.parametrize(("tied", "reason"), [(19, ""), (20, "the largest weights are equal")])
+def test_where_the_twenty_largest_ratios_are_equal_they_are_at_a_bound(tied, reason):
+    ratios = np.random.default_rng(0).uniform(0.9, 1.0, 5000)
+    ratios[:tied] = 3.0 * (1 - 1e-7 * np.arange(tied) / tied)
+    fit = fit_pareto(ratios)
+    assert fit.reason == reason
+    assert (fit.k > fit.threshold) == (reason == "")
+
+
+def test_a_model_beyond_a_box_that_it_topped_up_is_reliable():
+    design = np.random.default_rng(0).uniform(-4, 4, 4096)
+    resampler = Resampler.from_simulations({"a": design}, box={"a": (-4, 4)}, random_seed=0)
+    model = lambda: pyro.sample("a", dist.Normal(2.5, 1.0))  # noqa: E731
+    resampler.top_up(model, ess=3000)
+    assert resampler.weigh(model).verdict == "good"
 
 
 def test_ratios_that_are_tied_with_the_cutoff_are_no_tail():
