@@ -139,6 +139,7 @@ bench: $(STAMP) ## Measure speed and memory beside Pyro, what guides cover, and 
 	$(BIN)/python benchmarks/covering.py --page docs/_figures/covering.md
 	$(BIN)/python benchmarks/large.py --page docs/_figures/large.md
 	$(BIN)/python benchmarks/neighbors.py
+	$(BIN)/python benchmarks/posteriors.py --page docs/_figures/posteriors.md
 
 clean: ## Remove virtual environments, caches and the demo's pictures
 	rm -rf .venv* build demo dist docs/howto/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis

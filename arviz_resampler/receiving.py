@@ -203,7 +203,7 @@ class Receiving(Growing):
         The mean raw ratio estimates the evidence of the data under the new prior over that under the old one,
         ``E[p_new / p_old]`` over the posterior. The effective sample size of a mean is that of the series of
         its influence, by ``arviz.ess``. A verdict is reliable from an effective sample size of 400 on, and
-        names the latent whose posterior gets wider: there errors were up to 1.6 times those reported.
+        names the latent whose posterior gets wider: there errors may be larger than those reported.
 
         Examples
         --------

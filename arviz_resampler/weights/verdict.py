@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 Verdict = Literal["good", "low", "unreliable"]
 
 FEW = 100  # ESS below which the Monte Carlo error of a mean exceeds a tenth of the spread
-# ESS below which draws of a posterior may tell errors that are far too small: of 21 priors of the conjugate
-# normal model and the eight schools, those above it had errors of up to 1.6 times those that were reported.
+# ESS below which draws of a posterior tell errors that are too small (benchmarks/posteriors.py).
 FEW_OF_POSTERIOR = 400
 _MISSING = 5.0  # standard errors
 _UNSEEN = 15.0  # particles: the chance that none falls where that many are expected is less than 1 in 10**6
@@ -229,7 +228,7 @@ def _beyond_posterior(weights: Weights) -> str:
     return (
         f"The posterior under the model is wider at site {widened.name!r} (standard deviation "
         f"{widened.before:.3g} of the draws, {widened.after:.3g} with weights), where the draws do not reach "
-        f"its tails: errors may be up to 1.6 times as large as they are said to be."
+        f"its tails, and errors may be larger than they are said to be."
     )
 
 

@@ -417,8 +417,8 @@ def test_a_posterior_that_gets_wider_is_named_with_what_that_does_to_errors():
     assert said == (
         "effective sample size 900 of 1000 particles, which counts as 450 since draws of a chain depend on "
         "each other. The posterior under the model is wider at site 'tau' (standard deviation 3.49 of the "
-        "draws, 4.43 with weights), where the draws do not reach its tails: errors may be up to 1.6 times as "
-        "large as they are said to be."
+        "draws, 4.43 with weights), where the draws do not reach its tails, and errors may be larger "
+        "than they are said to be."
     )
     assert "No latent with another prior" in judge(of_posterior(ess=900.0), 1).advice
 
