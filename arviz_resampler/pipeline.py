@@ -139,11 +139,12 @@ class Pipeline:
         column, value = self.particles.columns[name], torch.from_numpy(array)
         if not column.site.discrete:
             return value.to(column.value)
-        lost, whole = value.isnan(), value == value.round()
+        numbers = value.double()
+        lost, whole = numbers.isnan(), numbers == numbers.round()
         if not (lost | whole).all():
-            wrong = float(value[~(lost | whole)][0])
+            wrong = float(numbers[~(lost | whole)][0])
             raise ArgumentError(f"the results have {wrong:g} at {name!r}, which holds whole numbers")
-        return value.double() if lost.any() else value.to(column.value)
+        return numbers if lost.any() else value.to(column.value)
 
     def with_particles(self, particles: Particles) -> Pipeline:
         """The same way on more particles."""
@@ -339,9 +340,8 @@ def _chains_of(particles: Particles) -> Chains | None:
     """What draws of a posterior tell of their errors."""
     if particles.num_chains is None:
         return None
-    draws = {name: particles.columns[name].value.double().cpu() for name in particles.guide_latents}
-    by_site = {name: value.reshape(len(value), -1).numpy() for name, value in draws.items()}
-    return Chains(particles.num_chains, by_site)
+    values = {name: particles.columns[name].value.double().cpu() for name in particles.guide_latents}
+    return Chains(particles.num_chains, {n: v.reshape(len(v), -1).numpy() for n, v in values.items()})
 
 
 def take(columns: Mapping[str, CachedSite], chosen: Ints) -> dict[str, Tensor]:

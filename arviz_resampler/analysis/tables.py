@@ -192,7 +192,8 @@ def _is_fraction(values: Floats) -> bool:
 
 def missed_bound(weights: Weights) -> float:
     """What a fraction of which few particles have a part may be larger by."""
-    return max(3 * weights.max_weight, float(np.nan_to_num(weights.missed_mass)))
+    few = min(3 * weights.max_weight / weights.relative_efficiency, 1.0)
+    return max(few, float(np.nan_to_num(weights.missed_mass)))
 
 
 def _quantile_columns(quantiles: Floats) -> tuple[Floats, list[str]]:

@@ -124,7 +124,7 @@ class StoredTensor(Tensor):
         if isinstance(index, int | np.integer | list | Tensor | np.ndarray) and _is_of_rows(index):
             # Torch knows what is asked for, and refuses what is none.
             numbers = torch.arange(len(self))[index]
-            return self.rows(numbers.reshape(-1)).reshape(*numbers.shape, *self.shape[1:])
+            return self.rows(numbers.reshape(-1)).reshape((*numbers.shape, *self.shape[1:]))
         return self.load()[index]
 
 

@@ -19,11 +19,14 @@ from arviz_resampler.particles.guides import Blocks, Evaluate, Guide, Part
 from arviz_resampler.particles.log_q import evaluator
 from arviz_resampler.particles.structure import Structure, structure_of
 from arviz_resampler.programs.axes import Axes, describe_axes, match_axes
-from arviz_resampler.programs.columns import CachedSite, example
-from arviz_resampler.programs.program import plain_tensors
+from arviz_resampler.programs.columns import CachedSite, example, select
+from arviz_resampler.programs.model_runner import run_model
+from arviz_resampler.programs.program import plain_tensors, untouched_params
 from arviz_resampler.sites import Role, Site
 
 Array = NDArray[Any]
+
+_ROUNDED = 1e-3  # of a standard deviation, by which values may be rounded
 
 
 class Placed(NamedTuple):
@@ -89,9 +92,9 @@ def check_names(wanted: Sequence[str], known: Sequence[str], whose: str, remedy:
 def free_latent(name: str, values: Array, dims: tuple[str, ...]) -> Placed:
     """A latent whose program is not known: axes as they are."""
     value = torch.from_numpy(np.array(values, order="C"))
-    if value.is_floating_point():
-        value = value.to(torch.get_default_dtype())
     _check_finite(name, value)
+    if value.is_floating_point():
+        value = as_dtype(f"latent {name!r}", value, torch.get_default_dtype())
     column = CachedSite(site_of(name, "latent", value, dims), value, from_guide=True)
     return Placed(column, dims)
 
@@ -121,7 +124,8 @@ def latent(known: CachedSite, values: Array, dims: tuple[str, ...], whose: str) 
             f"whole numbers, {example(value, odd)}"
         )
     names = tuple(dims[i] for i in order) if len(order) == len(site.dims) else site.dims
-    column = replace(known, value=value.to(dtype), log_q=None, from_guide=True, masked=False)
+    value = as_dtype(f"latent {site.name!r}", value, dtype)
+    column = replace(known, value=value, log_q=None, from_guide=True, masked=False)
     return Placed(column, names)
 
 
@@ -152,6 +156,27 @@ def _check_finite(name: str, value: Tensor) -> None:
             f"latent {name!r} is NaN or infinite in {int(bad.sum())} of {len(value)} draws, the first of "
             f"which is draw {int(bad.nonzero()[0])}: leave these draws out"
         )
+
+
+def as_dtype(what: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Values in the dtype of the programs, which has to hold them.
+
+    Raises
+    ------
+    ArgumentError
+        If a value leaves the range of the dtype, or is rounded by a thousandth of a standard deviation.
+    """
+    found = value.to(dtype)
+    before, after = value.double(), found.double()
+    far = _ROUNDED * before.reshape(len(before), -1).std(0, correction=0).reshape(before.shape[1:])
+    lost = ~torch.isfinite(after) | ((after == 0) & (before != 0)) | ((after - before).abs() > far)
+    if dtype.is_floating_point and lost.any():
+        raise ArgumentError(
+            f"{what} loses digits in the {str(dtype).removeprefix('torch.')} of the programs: "
+            f"{float(before[lost][0])!r} becomes {float(after[lost][0])!r}. Call "
+            f"torch.set_default_dtype(torch.float64) first, or store it less its mean, or in other units"
+        )
+    return found
 
 
 def failed_in(columns: Mapping[str, CachedSite], num_particles: int) -> Tensor | None:
@@ -187,6 +212,18 @@ def density_of_program(
                 f"or are stored transformed"
             )
     return blocks
+
+
+@plain_tensors()
+@untouched_params()
+def without_constant(
+    guide: Guide, columns: Mapping[str, CachedSite], num_particles: int, vectorize: bool | str
+) -> frozenset[str]:
+    """Latents whose density under a guide is not normalized: under a scale, or a mask."""
+    one = {n: c for n, c in select(columns, slice(0, 1)).items() if c.from_guide}
+    programs = {id(part.program): part.program for part in guide.parts(num_particles, 0) if not part.hyper}
+    runs = (run_model(program, one, 1, vectorize, drawn=list(one)) for program in programs.values())
+    return frozenset(name for run in runs for name in run.unnormalized if name in one)
 
 
 def density_of_arrays(log_q: Mapping[tuple[str, ...], Array], num_particles: int) -> Blocks:

@@ -59,5 +59,5 @@ def log_density(draws: Floats) -> Floats:
 
 def bias_text(dimensions: int) -> str:
     """What was measured of its bias, for the nearest number of dimensions that was tried."""
-    tried = min(BIAS, key=lambda d: (abs(d - dimensions), d))
+    tried = min(BIAS, key=lambda d: (abs(d - dimensions), -d))
     return f"{abs(BIAS[tried]):.1%} too small in {tried} dimension{'s' if tried > 1 else ''}"

@@ -5,27 +5,34 @@ Knows containers, particles and pipelines; nothing of densities.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from arviz_resampler.containers import Draws
 from arviz_resampler.draws.chooser import global_seed
-from arviz_resampler.errors import ArgumentError, quoted
+from arviz_resampler.errors import ArgumentError, DrawWarning, quoted, warn
 from arviz_resampler.particles import given
 from arviz_resampler.particles.checks import warn_failed
-from arviz_resampler.particles.extending import extend
+from arviz_resampler.particles.extending import Simulated, extend
 from arviz_resampler.particles.given import Placed
 from arviz_resampler.particles.guides import Blocks
 from arviz_resampler.particles.log_q import with_blocks
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.particles.top_up import Cache
 from arviz_resampler.pipeline import Pipeline
+from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.program import Program
 
 _AS_STORED = " Where they are stored transformed or centered, write the program in the same way"
+
+_REPEATED = 0.01  # share of draws that repeat others, from which it is said
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,28 @@ class Received(NamedTuple):
     pipeline: Pipeline
     cache: Cache | None
     why_not: str
+
+
+def sums_of(found: Draws, latents: Iterable[str]) -> Floats:
+    """A number for each draw, which is another one for other values of its latents that are no counts."""
+    arrays = [found.variables[name].values for name in latents]
+    floats = [array.reshape(len(array), -1) for array in arrays if array.dtype.kind == "f"]
+    if not floats:
+        return np.arange(float(found.num_draws))
+    flat = np.concatenate(floats, axis=1, dtype=np.float64)
+    # With weights that have nothing in common.
+    sums: Floats = flat @ np.sqrt(np.arange(2.0, 2 + flat.shape[1]))
+    return sums
+
+
+def warn_repeated(repeats: int, num_draws: int) -> None:
+    """Say that draws repeat others, as those of a resampled container do."""
+    if repeats > _REPEATED * num_draws:
+        warn(
+            f"{repeats} of {num_draws} draws repeat others, as draws that were resampled do: errors count "
+            f"them as independent, and are too small",
+            DrawWarning,
+        )
 
 
 def options_of(settings: Settings, seed: int) -> dict[str, Any]:
@@ -101,32 +130,21 @@ def pipeline_of(
     seed = global_seed() if settings.seed is None else settings.seed
     n, rest = found.num_draws, _carried(found, placed)
     columns, joint = with_blocks({name: one.column for name, one in placed.items()}, blocks)
-    columns |= {name: one.column for name, one in rest.items()}
-    failed = given.failed_in(columns, n)
-    lost = [] if failed is None else failed.nonzero()[:, 0].tolist()
-    failures: dict[int, str] = dict.fromkeys(lost, "NaN in the simulations")
-    warn_failed(failures, n, found.ids)
-    data: dict[str, Any] = {}
-    if simulator is not None:
-        options = options_of(settings, seed)
-        run = {name: options[name] for name in ("vectorize", "on_error", "progressbar")}
-        new = extend(Program(simulator, "simulator"), columns, n, seed=seed, **run)
-        columns, data, failed, failures = (
-            {**columns, **new.columns},
-            dict(new.data),
-            new.failed,
-            dict(new.failures),
-        )
-    log_likelihood = None if found.log_likelihood is None else torch.from_numpy(found.log_likelihood)
+    if simulator is None:
+        added = _simulated_elsewhere({name: one.column for name, one in rest.items()}, found)
+    else:
+        options = {name: getattr(settings, name) for name in ("vectorize", "on_error", "progressbar")}
+        added = extend(Program(simulator, "simulator"), columns, n, seed=seed, **options)
+        rest = {name: one for name, one in rest.items() if name not in added.columns}
     particles = Particles(
-        columns,
-        data,
+        {**columns, **{name: one.column for name, one in rest.items()}, **added.columns},
+        added.data,
         n,
-        failed,
+        added.failed,
         joint=joint,
-        failures=failures,
+        failures=added.failures,
         ids=found.ids,
-        log_likelihood=log_likelihood,
+        log_likelihood=_log_likelihood(found),
         **of_particles,
     )
     told = _told(found, {**placed, **rest})
@@ -144,12 +162,40 @@ def pipeline_of(
     )
 
 
+def _simulated_elsewhere(columns: dict[str, CachedSite], found: Draws) -> Simulated:
+    """What came with the latents, and which of it failed."""
+    failed = given.failed_in(columns, found.num_draws)
+    lost = [] if failed is None else failed.nonzero()[:, 0].tolist()
+    failures = dict.fromkeys(lost, "NaN in the simulations")
+    warn_failed(failures, found.num_draws, found.ids)
+    return Simulated(columns, {}, failed, failures)
+
+
+def _log_likelihood(found: Draws) -> torch.Tensor | None:
+    if found.log_likelihood is None:
+        return None
+    bad = np.isnan(found.log_likelihood)
+    if bad.any():
+        raise ArgumentError(
+            f"the log likelihood is NaN for {int(bad.sum())} of {found.num_draws} draws, the first of which "
+            f"is draw {int(bad.argmax())}: leave missing observations out of the group 'log_likelihood'"
+        )
+    return torch.from_numpy(found.log_likelihood)
+
+
 def _carried(found: Draws, placed: Mapping[str, Placed]) -> dict[str, Placed]:
     """Predictions and computed values: in a container by their group, elsewhere all that is no latent."""
     rest = {name: one for name, one in found.variables.items() if name not in placed}
     role: Any = "deterministic" if found.grouped else "predictive"
     carried = {name: given.carried(name, role, *one) for name, one in rest.items()}
-    return carried | {name: given.carried(name, "predictive", *one) for name, one in found.predictive.items()}
+    for name, one in found.predictive.items():
+        if name not in placed:
+            carried[name] = given.carried(name, "predictive", *one)
+        elif not np.array_equal(one.values, found.variables[name].values):
+            raise ArgumentError(
+                f"latent {name!r} is among the predictions, too, with other values: leave it out of them"
+            )
+    return carried
 
 
 class _Told(NamedTuple):

@@ -16,16 +16,25 @@ from numpy.typing import NDArray
 from arviz_resampler import containers
 from arviz_resampler.arguments import as_array, as_mapping, as_names
 from arviz_resampler.containers import Draws
-from arviz_resampler.errors import ArgumentError, DrawWarning, WeightWarning, quoted, suggestion, warn
+from arviz_resampler.errors import ArgumentError, ProgramError, WeightWarning, quoted, suggestion, warn
 from arviz_resampler.particles import given
-from arviz_resampler.particles.given import Described, Placed
+from arviz_resampler.particles.given import Described, Placed, as_dtype
 from arviz_resampler.particles.guides import Blocks, Guide, Single, as_guide
 from arviz_resampler.particles.neighbors import MOST_DIMENSIONS, bias_text, log_density
 from arviz_resampler.particles.particles import Ran
 from arviz_resampler.particles.top_up import Cache
 from arviz_resampler.pipeline import Pipeline
+from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.program import Program, uniform
-from arviz_resampler.received.common import Received, Settings, as_the_program_has, options_of, pipeline_of
+from arviz_resampler.received.common import (
+    Received,
+    Settings,
+    as_the_program_has,
+    options_of,
+    pipeline_of,
+    sums_of,
+    warn_repeated,
+)
 from arviz_resampler.received.keeping import kept
 from arviz_resampler.storage import Store
 
@@ -33,7 +42,6 @@ _NOT_MORE = (
     "these particles were simulated elsewhere, and their density is known at these draws alone: to add "
     "more, say what they were drawn from, by guide= or box="
 )
-_REPEATED = 0.01  # share of draws that repeat others, from which it is said
 
 
 def from_simulations(
@@ -65,6 +73,7 @@ def from_simulations(
         placed = _as_they_are(found, _named(found, names, log_q))
     columns = {name: one.column for name, one in placed.items()}
     if described is not None:
+        _refuse_without_constant(described, columns, found.num_draws, settings, _word(guide))
         blocks = given.density_of_program(
             described, columns, found.num_draws, settings.vectorize, _word(guide)
         )
@@ -72,7 +81,8 @@ def from_simulations(
         blocks = _neighbors(columns, allow_biased=allow_biased)
     else:
         blocks = given.density_of_arrays(_given_log_q(found, list(placed), log_q), found.num_draws)
-    _warn_repeated(placed, found.num_draws)
+    sums = sums_of(found, placed)
+    warn_repeated(len(sums) - len(np.unique(sums)), len(sums))
     pipeline = pipeline_of(found, placed, blocks, settings, normalized=density is None)
     store = None
     if path is not None:
@@ -80,7 +90,10 @@ def from_simulations(
         pipeline = pipeline.with_particles(particles)
     if described is None:
         return Received(pipeline, None, _NOT_MORE)
-    return _with_cache(pipeline, Described(described), options_of(settings, pipeline.seed), store)
+    options = options_of(settings, pipeline.seed)
+    if store is not None:  # whole numbers have room for NaN there
+        options["on_error"] = "mask"
+    return _with_cache(pipeline, Described(described), options, store)
 
 
 def _with_cache(pipeline: Pipeline, guide: Guide, options: dict[str, Any], store: Store | None) -> Received:
@@ -89,6 +102,17 @@ def _with_cache(pipeline: Pipeline, guide: Guide, options: dict[str, Any], store
     ran = tuple(Ran(0, (), (), {}) for _ in parts)
     pipeline = pipeline.with_particles(replace(pipeline.particles, ran=ran))
     return Received(pipeline, Cache(guide, None, pipeline.particles, options, store), "")
+
+
+def _refuse_without_constant(
+    guide: Guide, columns: Mapping[str, CachedSite], num_draws: int, settings: Settings, whose: str
+) -> None:
+    odd = given.without_constant(guide, columns, num_draws, settings.vectorize)
+    if odd:
+        raise ProgramError(
+            f"{whose} has {quoted(odd)} under poutine.scale or poutine.mask, which nothing is drawn "
+            f"from: pass the program without it"
+        )
 
 
 def _word(guide: Any) -> str:
@@ -151,7 +175,7 @@ def _box(limits: Mapping[str, Any], placed: Mapping[str, Placed]) -> Guide:
                 f"latent {name!r} holds whole numbers, for which a box has no density: pass guide= or log_q="
             )
         try:
-            low, high = (torch.as_tensor(as_array(name, end)).to(column.value.dtype) for end in pair)
+            low, high = (torch.as_tensor(as_array(name, end)).double() for end in pair)
             low, high = (end.expand(column.site.shape).contiguous() for end in (low, high))
         except (TypeError, ValueError, RuntimeError):
             low = high = torch.zeros(())
@@ -160,7 +184,8 @@ def _box(limits: Mapping[str, Any], placed: Mapping[str, Placed]) -> Guide:
                 f"the box must have a pair of limits for {name!r}, finite numbers or arrays of shape "
                 f"{column.site.shape}, the lower first; got {pair!r}"
             )
-        ends[name] = low, high
+        both = as_dtype(f"the box of {name!r}", torch.stack([low, high]), column.value.dtype)
+        ends[name] = both[0], both[1]
     return Single(Program(uniform(ends), "box"))
 
 
@@ -213,20 +238,3 @@ def _neighbors(columns: Mapping[str, Any], *, allow_biased: bool) -> Blocks:
         WeightWarning,
     )
     return blocks
-
-
-def _warn_repeated(placed: Mapping[str, Placed], num_draws: int) -> None:
-    """Say that draws repeat others, as those of a resampled container do."""
-    floats = [one.column.value for one in placed.values() if one.column.value.is_floating_point()]
-    if not floats:
-        return
-    flat = torch.cat([value.reshape(num_draws, -1).double() for value in floats], 1).numpy()
-    # Draws that differ have sums that differ, with weights that have nothing in common.
-    sums = flat @ np.sqrt(np.arange(2.0, 2 + flat.shape[1]))
-    repeats = num_draws - len(np.unique(sums))
-    if repeats > _REPEATED * num_draws:
-        warn(
-            f"{repeats} of {num_draws} draws repeat others, as draws that were resampled do: errors count "
-            f"them as independent, and are too small",
-            DrawWarning,
-        )

@@ -8,13 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from arviz_resampler import containers
 from arviz_resampler.errors import ArgumentError
 from arviz_resampler.particles import given
 from arviz_resampler.particles.guides import Single
 from arviz_resampler.particles.structure import structure_of
 from arviz_resampler.programs.program import Program
-from arviz_resampler.received.common import Received, Settings, as_the_program_has, pipeline_of
+from arviz_resampler.received.common import (
+    Floats,
+    Received,
+    Settings,
+    as_the_program_has,
+    pipeline_of,
+    sums_of,
+    warn_repeated,
+)
 
 _NOT_MORE = (
     "these particles are draws of a posterior: nothing here can draw more of them. Fit the model under the "
@@ -41,5 +51,22 @@ def from_posterior(
     blocks = given.density_of_program(
         Single(program), columns, found.num_draws, settings.vectorize, "the prior"
     )
-    pipeline = pipeline_of(found, placed, blocks, settings, simulator=simulator, num_chains=found.num_chains)
+    _warn_resampled(sums_of(found, placed).reshape(found.num_chains, -1))
+    normalized = not given.without_constant(Single(program), columns, found.num_draws, settings.vectorize)
+    pipeline = pipeline_of(
+        found,
+        placed,
+        blocks,
+        settings,
+        simulator=simulator,
+        num_chains=found.num_chains,
+        normalized=normalized,
+    )
     return Received(pipeline, None, _NOT_MORE)
+
+
+def _warn_resampled(sums: Floats) -> None:
+    """Say that draws repeat others that are not beside them in a chain, as draws that were resampled do."""
+    # A chain stays where it is when a proposal is rejected.
+    steps = len(sums) + int((np.diff(sums, axis=1) != 0).sum())
+    warn_repeated(steps - len(np.unique(sums)), sums.size)

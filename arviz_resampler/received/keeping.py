@@ -25,7 +25,7 @@ from arviz_resampler.particles.stored import (
 from arviz_resampler.pipeline import Pipeline
 from arviz_resampler.storage import Store
 
-_LARGEST = 10_000  # particles of a batch
+_LARGEST = 1000  # particles of a batch: a top-up takes whole ones
 _LEAST = 100  # below which one batch has all of them
 
 
@@ -45,7 +45,7 @@ def kept(path: str | os.PathLike[str], pipeline: Pipeline, *, seeded: bool) -> t
     size = batch_size(n)
     store = Store.create(
         path,
-        specs_of(particles.columns, masks=False),
+        specs_of(particles.columns, masks=True),
         batch_size=size,
         num_batches=n // size,
         attrs=to_attrs(_about(pipeline, size, seeded=seeded)),
@@ -63,17 +63,17 @@ def kept(path: str | os.PathLike[str], pipeline: Pipeline, *, seeded: bool) -> t
                 "seconds": 0.0,
                 **signature(),
             }
-            store.write(batch, to_arrays(part.columns, masks=False), notes)
+            store.write(batch, to_arrays(part.columns, masks=True), notes)
     return store, read(store, list(range(store.num_batches)))
 
 
 def batch_size(num_particles: int) -> int:
-    """How many particles a batch has: as many as leave no rest, up to ten thousand.
+    """How many particles a batch has: as many as leave no rest, up to a thousand.
 
     Examples
     --------
-    >>> batch_size(50_000), batch_size(12_000), batch_size(10_007)
-    (10000, 6000, 10007)
+    >>> batch_size(50_000), batch_size(4096), batch_size(10_007)
+    (1000, 512, 10007)
     """
     sizes = (size for size in range(min(num_particles, _LARGEST), 0, -1) if num_particles % size == 0)
     size = next(sizes)

@@ -76,14 +76,14 @@ class Chains:
         Returns
         -------
         float
-            At most 1, which is that of a constant.
+            Above 1 for chains whose draws alternate; 1 for a constant.
         """
         import arviz as az
 
         if not np.isfinite(series).all():
             return 1.0
         effective = float(az.ess(series.reshape(self.num_chains, -1), method="mean"))
-        return min(effective / len(series), 1.0)
+        return effective / len(series)
 
     @cached_property
     def slowest(self) -> float:

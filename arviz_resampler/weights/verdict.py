@@ -170,7 +170,8 @@ def k_hat_unused(weights: Weights, num_samples: int) -> str:
 
 def _missing_mass(weights: Weights) -> float:
     """Fraction of the model's mass that the particles do not see; unknown, so none, for other densities."""
-    return -math.expm1(min(weights.log_mean_weight, 0.0)) if weights.densities_normalized else 0.0
+    known = weights.densities_normalized and weights.chains is None
+    return -math.expm1(min(weights.log_mean_weight, 0.0)) if known else 0.0
 
 
 def _emptiest(weights: Weights) -> str:

@@ -36,6 +36,7 @@ from arviz_resampler.weights.pareto import ParetoFit, fit_pareto, smooth, unfit_
 from arviz_resampler.weights.verdict import Judgement, Verdict, judge
 
 _DEFAULT_DRAWS = 1000
+_LARGEST_LOG = 709.0  # of a float
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -110,7 +111,7 @@ class Weights:
             raise ArgumentError(f"unnormalized holds {quoted(unknown)}; the sites are {quoted(sites)}")
         self._set(
             unnormalized=unnormalized,
-            densities_normalized=bool(self.densities_normalized) and not unnormalized and not self.chains,
+            densities_normalized=bool(self.densities_normalized) and not unnormalized,
         )
 
     @classmethod
@@ -130,7 +131,7 @@ class Weights:
         weights = object.__new__(cls)
         weights._set(
             log_ratio_by_site=log_ratio_by_site,
-            densities_normalized=densities_normalized and not unnormalized and not chains,
+            densities_normalized=densities_normalized and not unnormalized,
             unnormalized=unnormalized,
             failed=failed,
             chains=chains,
@@ -221,8 +222,9 @@ class Weights:
         NaN where the particles are no draws of a posterior, or the model has a density without a known
         normalizing constant. Its Monte Carlo standard error is ``bayes_factor_se``.
         """
-        known = self.chains is not None and not self.unnormalized
-        return math.exp(min(self.log_mean_weight, 700.0)) if known else math.nan
+        if self.chains is None or not self.densities_normalized:
+            return math.nan
+        return math.exp(self.log_mean_weight) if self.log_mean_weight < _LARGEST_LOG else math.inf
 
     @property
     def bayes_factor_se(self) -> float:
@@ -234,7 +236,7 @@ class Weights:
         """Effective draws over draws of a posterior, of the slowest latent and of the weights; else 1."""
         if self.chains is None:
             return 1.0
-        return min(self.chains.slowest, self.chains.efficiency(self.normalized))
+        return min(self.chains.slowest, self.chains.efficiency(self.normalized), 1.0)
 
     @cached_property
     def missed_mass(self) -> float:
@@ -243,7 +245,7 @@ class Weights:
         One minus the mean ratio, and 1.645 of its standard errors; NaN where the normalizing constant of a
         density is unknown.
         """
-        if not self.densities_normalized:
+        if self.chains is not None or not self.densities_normalized:
             return math.nan
         if not self.ess:
             return 1.0

@@ -252,7 +252,7 @@ def test_neighbors_tell_the_density_of_few_dimensions_alone():
         ArgumentError, match="have 4 dimensions, and a density from neighbors is biased above 3"
     ):
         of(four, latents=list("abcd"), density="neighbors")
-    with pytest.warns(match="too small in 3 dimensions"):
+    with pytest.warns(match="too small in 5 dimensions"):
         of(four, latents=list("abcd"), density="neighbors", allow_biased=True)
 
 
@@ -442,3 +442,64 @@ def test_a_latent_that_is_not_finite_is_named_with_the_draw():
     draws["a"][7] = np.nan
     with pytest.raises(ArgumentError, match=r"latent 'a' is NaN or infinite in 1 of 50 draws.*is draw 7"):
         of(draws, box={"a": (-4, 4), "b": (-4, 4)})
+
+
+def test_values_that_the_dtype_of_the_programs_does_not_hold_are_refused():
+    rng = np.random.default_rng(0)
+    for values in (
+        2_459_000 + rng.normal(0, 0.1, 500),  # a date: rounded by a quarter, more than the spread
+        rng.normal(0, 1e-60, 500),  # zero in float32
+        rng.normal(0, 1e60, 500),  # infinite
+    ):
+        with pytest.raises(ArgumentError, match="latent 'a' loses digits in the float32 of the programs"):
+            of({"a": values}, log_q=np.zeros(500), latents="a")
+        with pytest.raises(ArgumentError, match="latent 'a' loses digits in the float32 of the programs"):
+            of({"a": values}, guide=lambda: pyro.sample("a", dist.Normal(0.0, 1.0)))
+    with pytest.raises(ArgumentError, match="the box of 'a' loses digits"):
+        of({"a": np.linspace(0, 1, 50)}, box={"a": (-1e60, 1e60)})
+
+
+def test_values_far_from_zero_are_kept_where_they_are_told_apart():
+    values = 1000 + np.random.default_rng(0).normal(0, 1, 500)
+    found = of({"a": values}, log_q=norm.logpdf(values, 1000, 1), latents="a")
+    assert found.weighted(lambda: pyro.sample("a", dist.Normal(1000.0, 1.0)))[0]["a"].values.std() > 0.9
+
+
+@pytest.mark.parametrize("odd", [pyro.poutine.scale(scale=0.5), pyro.poutine.mask(mask=False)])
+def test_a_guide_that_nothing_is_drawn_from_is_refused(odd):
+    def guide():
+        with odd:
+            pyro.sample("a", dist.Normal(0.0, 1.0))
+
+    with pytest.raises(ProgramError, match=r"the guide has 'a' under poutine.scale or poutine.mask"):
+        of({"a": np.linspace(-1, 1, 50)}, guide=guide)
+
+
+def test_a_latent_that_is_predicted_too_is_a_latent():
+    rng = np.random.default_rng(0)
+    a = rng.uniform(-1, 1, (1, 500))
+    groups = {
+        "prior": xr.Dataset({"a": (("chain", "draw"), a)}),
+        "prior_predictive": xr.Dataset({"a": (("chain", "draw"), a), "y": (("chain", "draw"), 2 * a)}),
+    }
+    found = of(xr.DataTree.from_dict(groups), box={"a": (-1, 1)})
+    assert {name: site.role for name, site in found.sites.items()} == {"a": "latent", "y": "predictive"}
+    groups["prior_predictive"]["a"] = -groups["prior_predictive"]["a"]
+    with pytest.raises(ArgumentError, match="latent 'a' is among the predictions, too, with other values"):
+        of(xr.DataTree.from_dict(groups), box={"a": (-1, 1)})
+
+
+def test_a_failed_run_of_whole_numbers_goes_into_a_store_and_truth_values_are_results(tmp_path):
+    design = box(1000)
+    draws = {"a": design[:, 0], "n": np.round(design.sum(1)).astype(int), "up": design[:, 0] > 0}
+    limits = {"a": (-4, 4)}
+    for options in ({}, {"store": tmp_path / "s.zarr"}):
+        found = of(draws, box=limits, **options)
+        model = lambda: pyro.sample("a", dist.Normal(0.0, 0.5))  # noqa: E731
+        wanted = found.wanted(model, ess=600)
+        counts = np.round(wanted["a"].values)
+        counts[0] = np.nan
+        found.extend({"n": counts, "up": wanted["a"].values > 0})
+        particles = found.pipeline.particles
+        assert particles.failed.nonzero().tolist() == [[1000]]
+        assert bool(particles.columns["n"].value[1000].isnan())

@@ -407,3 +407,63 @@ def test_a_model_with_an_unknown_normalizing_constant_has_no_bayes_factor():
 def test_draws_of_an_unreliable_posterior_warn():
     with pytest.warns(WeightWarning, match="draw more from the posterior, or fit the model under this prior"):
         of({"mu": draws(0)}).sample_prior_predictive(prior(3.0, 0.5), 100)
+
+
+@pytest.mark.parametrize("odd", [pyro.poutine.scale(scale=0.5), pyro.poutine.mask(mask=False)])
+def test_a_prior_without_a_known_constant_has_no_bayes_factor(odd):
+    def fitted():
+        with odd:
+            return prior()()
+
+    weights = of({"mu": draws(0)}, fitted).weigh(prior(0.0, 0.7))
+    assert np.isnan(weights.bayes_factor)
+
+
+def test_a_bayes_factor_that_no_float_holds_is_infinite():
+    found = of({"mu": draws(0)}, prior(200.0, 1.0))
+    assert found.weigh(prior(0.0, 1.0)).bayes_factor == np.inf
+
+
+@FEW
+def test_a_resampled_posterior_is_said_to_have_errors_that_are_too_small():
+    drawn = of({"mu": draws(0)}).sample_prior_predictive(prior(0.0, 0.7), 1000)
+    with pytest.warns(match="of 1000 draws repeat others"):
+        of(drawn, prior(0.0, 0.7))
+
+
+def test_steps_of_a_chain_that_were_rejected_are_no_repeats():
+    moves = np.repeat(draws(0, (4, 250)), 4, axis=1)
+    assert of({"mu": moves}).weigh(prior()).relative_efficiency < 0.35
+
+
+def test_a_log_likelihood_that_is_nan_is_refused():
+    tree = univariate_posterior(400)
+    tree["log_likelihood"]["y"].values[1, 3, 0] = np.nan
+    with pytest.raises(ArgumentError, match=r"the log likelihood is NaN for 1 of 400 draws.* draw 103"):
+        of(tree, univariate)
+
+
+def test_what_the_simulator_predicts_takes_the_place_of_what_came_with_the_draws():
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset({"mu": (("chain", "draw"), draws(0))}),
+            "posterior_predictive": xr.Dataset({"y": (("chain", "draw"), np.full((4, 1000), 100.0))}),
+        }
+    )
+
+    def simulator():
+        pyro.sample("y", dist.Normal(prior()(), 1.0), obs=torch.tensor(1.0))
+
+    particles, _ = of(tree, simulator=simulator).weighted(prior())
+    assert abs(float(particles["y"].mean())) < 2
+
+
+@pytest.mark.filterwarnings("ignore::arviz_resampler.WeightWarning")
+def test_bounds_of_rare_events_count_draws_of_a_chain_for_less_than_their_number():
+    slow = np.repeat(draws(0, (4, 100)), 10, axis=1)
+    rare = {"rare": lambda ds: ds.mu > float(ds.mu.max()) - 1e-6}
+    upper = []
+    for given in (slow, draws(0)):
+        table = of({"mu": given}).compare({"a": prior(), "b": prior(0.0, 0.9)}, 10).summary([], rare)
+        upper.append(table["upper_mean"].iloc[0])
+    assert upper[0] > 5 * upper[1]

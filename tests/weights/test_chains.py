@@ -20,7 +20,7 @@ def of(series, num_chains=4):
     return Chains(num_chains, {"x": series[:, None]})
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
+@pytest.mark.parametrize("rho", [-0.5, 0.0, 0.5, 0.8])
 def test_errors_of_chains_of_known_autocorrelation_are_right_to_ten_percent(rho):
     rng = np.random.default_rng(1)
     n, equal = 4000, np.full(4000, 1 / 4000)
@@ -45,12 +45,12 @@ def test_the_mean_of_weighted_chains_is_within_its_error():
     assert abs(np.mean(z)) < 4 / np.sqrt(200)
 
 
-def test_independent_draws_have_an_efficiency_near_one_and_never_more():
+def test_independent_draws_have_an_efficiency_near_one_and_alternating_ones_more():
     rng = np.random.default_rng(0)
     x = rng.standard_normal(4000)
-    assert 0.9 < of(x).efficiency(x) <= 1.0
+    assert 0.9 < of(x).efficiency(x) < 1.1
     alternating = np.where(np.arange(4000) % 2, 1.0, -1.0) + 0.01 * x
-    assert of(x).efficiency(alternating) == 1.0
+    assert of(x).efficiency(alternating) > 2.0
     assert of(x).efficiency(np.ones(4000)) == 1.0
     assert of(x).efficiency(np.full(4000, np.nan)) == 1.0
 

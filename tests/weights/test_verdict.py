@@ -209,6 +209,7 @@ def part(mean, error, missed_mass):
         log_mean_weight=math.log(mean),
         log_mean_weight_se=log_se,
         missed_mass=missed_mass,
+        chains=None,
     )
 
 
