@@ -63,7 +63,6 @@ class Rows(NamedTuple):
         """Whether somebody has named the draws."""
         return not self.by_default and any(labels is not None for labels in self.labels)
 
-    @property
     def told(self) -> str:
         """How many there are, as messages say it."""
         chains, draws = self.sizes
@@ -224,7 +223,7 @@ def order_of(first: Rows, second: Rows, names: tuple[str, str], *, totals: bool 
         if totals and first.num_draws == second.num_draws:
             return None
         raise ArgumentError(
-            f"there are {first.told} in {names[0]}, but {second.told} in {names[1]}: both must have the same"
+            f"there are {first.told()} in {names[0]}, but {second.told()} in {names[1]}: both must have the same"
         )
     by_default = first.by_default or second.by_default
     dims = (second.dims[0], second.dims[-1])
