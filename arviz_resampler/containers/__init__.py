@@ -10,7 +10,8 @@ arrays.py          copies and views
 samples.py         samples of a posterior, checked; posterior.py makes their groups
 on_disk.py         arrays that are read when somebody looks at them
 results.py         simulations that were run elsewhere
-elsewhere.py       draws of other containers, datasets, tables and mappings
+elsewhere.py       draws of other containers, datasets, tables and mappings: parts.py reads one of them,
+                   matching.py goes by the labels of draws, own_names.py knows names that were changed
 inference_data.py  ArviZ, and all that goes when ArviZ 0.x goes
 =================  ===================================================================================
 """
@@ -25,7 +26,7 @@ from arviz_resampler.containers.container import (
     resolve,
 )
 from arviz_resampler.containers.data import read_data
-from arviz_resampler.containers.elsewhere import Draws, read_draws
+from arviz_resampler.containers.elsewhere import Draws, by_draw, read_draws
 from arviz_resampler.containers.labels import Labels
 from arviz_resampler.containers.on_disk import lazy
 from arviz_resampler.containers.posterior import build_posterior
@@ -40,6 +41,7 @@ __all__ = [
     "Labels",
     "build",
     "build_posterior",
+    "by_draw",
     "drawn_groups",
     "groups_of",
     "is_mcmc",

@@ -5,40 +5,24 @@ Knows arrays; nothing of sites, programs or densities.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from arviz_resampler.arguments import as_array
-from arviz_resampler.containers.alignment import as_labels
 from arviz_resampler.containers.arrays import Array
-from arviz_resampler.containers.container import Groups, groups_of
+from arviz_resampler.containers.container import OF_POSTERIOR, Groups, groups_of
 from arviz_resampler.containers.labels import SAMPLE_DIMS
+from arviz_resampler.containers.matching import Part, Rows, Variable, joined
+from arviz_resampler.containers.own_names import own_names
+from arviz_resampler.containers.parts import ALONE, labels_of, of_array, of_dataset, of_table, refuse_weights
 from arviz_resampler.errors import ArgumentError, describe, quoted, suggestion
-from arviz_resampler.sites import name_axes
 
-_WEIGHTS = ("log_weight", "log_weights")
-_ALONE = ("particle", "sample", "draw")  # what the one dim of draws may be called
-
-
-class Variable(NamedTuple):
-    """Values of one variable, and the names of their axes.
-
-    Attributes
-    ----------
-    values : ndarray
-        Shape (N, ...).
-    dims : tuple of str
-        Of all axes but the first.
-    """
-
-    values: Array
-    dims: tuple[str, ...]
+_DATA = ("observed_data", "constant_data")
 
 
 @dataclass(frozen=True)
@@ -50,10 +34,8 @@ class Draws:
     variables, predictive : dict of str to Variable
         Latents and all that is no prediction, and predictions; a dataset without groups has all of them in
         the first.
-    num_chains : int
-        How many chains the draws are of, one after the other.
-    ids : ndarray or None
-        What draws are called, where they are not counted alone.
+    rows : Rows
+        What numbers the draws, of one chain after the other.
     coords : dict of str to ndarray
         Labels by dim.
     observed, constant : dict of str to DataArray
@@ -68,8 +50,7 @@ class Draws:
 
     variables: dict[str, Variable]
     predictive: dict[str, Variable]
-    num_chains: int
-    ids: Array | None = None
+    rows: Rows
     coords: dict[str, Array] = field(default_factory=dict)
     observed: dict[str, xr.DataArray] = field(default_factory=dict)
     constant: dict[str, xr.DataArray] = field(default_factory=dict)
@@ -80,7 +61,20 @@ class Draws:
     @property
     def num_draws(self) -> int:
         """N."""
-        return len(next(iter(self.variables.values())).values)
+        return self.rows.num_draws
+
+    @property
+    def num_chains(self) -> int:
+        """How many chains the draws are of."""
+        return self.rows.sizes[0]
+
+    @property
+    def ids(self) -> Array | None:
+        """What draws are called, where they are not counted alone."""
+        labels = self.rows.labels[1]
+        if len(self.rows.dims) > 1 or labels is None or labels.equals(pd.RangeIndex(len(labels))):
+            return None
+        return np.array(labels)
 
 
 def read_draws(given: Any, groups: Groups, *, chains: bool = False) -> Draws:
@@ -93,7 +87,8 @@ def read_draws(given: Any, groups: Groups, *, chains: bool = False) -> Draws:
     groups : Groups
         Which groups of a container have them.
     chains : bool, default False
-        Whether arrays of a mapping have chains and draws as their first axes, not draws alone.
+        Whether draws are of chains, that must be whole, and arrays of a mapping have chains and draws as
+        their first axes, not draws alone.
 
     Raises
     ------
@@ -108,11 +103,11 @@ def read_draws(given: Any, groups: Groups, *, chains: bool = False) -> Draws:
 
 def _read(given: Any, groups: Groups, *, chains: bool) -> Draws:
     if isinstance(given, xr.DataTree) or _is_inference_data(given):
-        return _of_container(given, groups)
+        return _of_container(given, groups, chains=chains)
     if isinstance(given, xr.Dataset):
-        return _of_dataset(given)
+        return _alone(of_dataset(given, chains=chains))
     if isinstance(given, pd.DataFrame):
-        return _of_table(given)
+        return _alone(of_table(given, chains=chains))
     if isinstance(given, Mapping):
         return _of_mapping(given, chains=chains)
     raise ArgumentError(
@@ -125,187 +120,152 @@ def _is_inference_data(given: Any) -> bool:
     return callable(getattr(given, "groups", None))
 
 
+def _alone(part: Part) -> Draws:
+    known = {dim: ("", labels) for dim, labels in part.coords.items()}
+    return Draws(part.variables, {}, part.rows, _clear(known, part.variables, part.shared), {}, part.shared)
+
+
+def by_draw(values: Any, found: Draws, name: str) -> Array:
+    """An array over draws, or over chains and draws, in one axis and in the order of the draws.
+
+    Parameters
+    ----------
+    values : array_like
+        Aligned by the labels that it has.
+    found : Draws
+        The draws.
+    name : str
+        Of the values, for messages.
+
+    Returns
+    -------
+    ndarray
+        Of another shape where the values have another number.
+
+    Raises
+    ------
+    ArgumentError
+        If they are no numbers, or numbers of other draws.
+    """
+    try:
+        array = as_array(name, values)
+    except ArgumentError:
+        raise ArgumentError(
+            f"{name} must be a number for each draw, or such numbers by latent, got {describe(values)}"
+        ) from None
+    if array.size != found.num_draws:
+        return array
+    if isinstance(values, pd.DataFrame):
+        values = values.iloc[:, 0]
+    if isinstance(values, xr.DataArray | pd.Series):
+        part = of_array(name, values, chains=False)
+        flat = len(found.rows.dims) == 1 or len(part.rows.dims) == 1
+        return part.like(found.rows, ("the draws", name), totals=flat).variables[name].values.reshape(-1)
+    transposed = array.ndim > 1 and found.num_chains > 1 and array.shape != found.rows.sizes
+    return array if transposed else array.reshape(-1)
+
+
 # ---------------------------------------------------------------- containers
 
 
-def _of_container(given: Any, groups: Groups) -> Draws:
-    found = {name: _own_names(group, given.attrs) for name, group in groups_of(given).items()}
+def _of_container(given: Any, groups: Groups, *, chains: bool) -> Draws:
+    found = groups_of(given)
     if groups.latents not in found:
         raise ArgumentError(
             f"the container has no group {groups.latents!r}; it has {quoted(found)}."
             f"{suggestion(groups.latents, found)}"
         )
-    for name in groups:
-        _refuse_weights(f"group {name!r} has", found.get(name, {}))
-    main = _of_dataset(found[groups.latents])
-    predictive = _of_dataset(found[groups.predictive]) if groups.predictive in found else None
-    if predictive is not None and predictive.num_draws != main.num_draws:
-        raise ArgumentError(
-            f"group {groups.latents!r} has {main.num_draws} draws, {groups.predictive!r} has "
-            f"{predictive.num_draws}: each draw needs its prediction"
-        )
-    data = {name: found.get(name, xr.Dataset()) for name in ("observed_data", "constant_data")}
-    log_prior = _sums(found.get("log_prior"), "log_prior", main.num_draws)
-    log_likelihood = _sums(found.get("log_likelihood"), "log_likelihood", main.num_draws)
+    for name, group in found.items():
+        _refuse_weights_of_group(name, group)
+    names = own_names(given.attrs, found)
+    main = names.part(of_dataset(found[groups.latents], chains=chains))
+    known: dict[str, tuple[str, Array]] = {}
+    main = main.with_labels(known, f"group {groups.latents!r}")
+    others = {}
+    for name in (groups.predictive, *_log_densities(found, groups)):
+        if name in found:
+            both = f"group {groups.latents!r}", f"group {name!r}"
+            others[name] = names.part(of_dataset(found[name], chains=chains)).like(main.rows, both)
+    predictive: dict[str, Variable] = {}
+    if groups.predictive in others:
+        predictive = others[groups.predictive].with_labels(known, f"group {groups.predictive!r}").variables
+    data = {name: found.get(name, xr.Dataset()) for name in _DATA}
+    observed, constant = (names.data(group.data_vars) for group in data.values())
+    for dim, labels in labels_of(data["observed_data"]).items():
+        known.setdefault(names.dims.get(dim, dim), ("group 'observed_data'", labels))
+    constant |= main.shared
     return Draws(
         main.variables,
-        {} if predictive is None else predictive.variables,
-        main.num_chains,
-        main.ids,
-        {**_labels(data["observed_data"]), **(predictive.coords if predictive else {}), **main.coords},
-        {str(name): values for name, values in data["observed_data"].items()},
-        {str(name): values for name, values in data["constant_data"].items()} | main.constant,
-        log_prior,
-        np.sum(list(log_likelihood.values()), axis=0) if log_likelihood else None,
+        predictive,
+        main.rows,
+        _clear(known, main.variables, predictive, observed, constant),
+        observed,
+        constant,
+        _sums(others.get("log_prior")),
+        _total(_sums(others.get("log_likelihood"))),
         grouped=True,
     )
 
 
-def _own_names(group: xr.Dataset, attrs: Mapping[Any, Any]) -> xr.Dataset:
-    """A group under the names of the sites, where this package had to change them."""
-    renamed = json.loads(attrs["renamed"]) if "renamed" in attrs else {}
-    back = {new: old.removeprefix("dim ").split(" of ")[0] for old, new in renamed.items()}
-    here = {new: old for new, old in back.items() if new in group.variables or new in group.dims}
-    dims = {new: old for new, old in here.items() if new in group.dims}
-    return group.rename_vars({n: o for n, o in here.items() if n not in dims}).rename_dims(dims)
+def _log_densities(found: Mapping[str, xr.Dataset], groups: Groups) -> tuple[str, ...]:
+    """Groups of log densities at the draws: where there is a posterior, they are of this."""
+    of_others = OF_POSTERIOR.latents in found and groups.latents != OF_POSTERIOR.latents
+    return () if of_others else ("log_prior", "log_likelihood")
 
 
-def _refuse_weights(where: str, names: Iterable[Any]) -> None:
-    for name in names:
-        if name in _WEIGHTS:
-            raise ArgumentError(
-                f"{where} {name!r}: draws with weights were not drawn from the density that they stand for. "
-                f"Drop the weights, and pass log_q=, the log density that they were drawn from: that which "
-                f"they stand for, less the log weight"
-            )
-
-
-def _sums(group: xr.Dataset | None, name: str, num_draws: int) -> dict[str, Array]:
-    """Log densities by variable, summed over all that is no draw."""
-    if group is None:
-        return {}
-    found = {
-        variable: values.reshape(len(values), -1).sum(1, dtype=np.float64)
-        for variable, (values, _) in _of_dataset(group).variables.items()
-    }
-    for variable, values in found.items():
-        if len(values) != num_draws:
-            raise ArgumentError(
-                f"group {name!r} has {len(values)} draws of {variable!r}, but there are {num_draws}"
-            )
-    return found
-
-
-# ---------------------------------------------------------------- datasets, tables, mappings
-
-
-def _of_dataset(given: xr.Dataset) -> Draws:
-    if not given.data_vars:
-        raise ArgumentError("the draws have no variable")
-    _refuse_weights("the draws have", given)
-    front = _sample_dims(given)
-    drawn = {str(n): values for n, values in given.data_vars.items() if set(front) <= set(values.dims)}
-    if not drawn:
-        raise ArgumentError(f"no variable has the dims {quoted(map(str, front))}, which number the draws")
-    sizes = [given.sizes[dim] for dim in front]
-    variables = {}
-    for name, values in drawn.items():
-        array = as_array(name, values.transpose(*front, ...))
-        dims = tuple(str(dim) for dim in values.dims if dim not in front)
-        variables[name] = Variable(array.reshape(-1, *array.shape[len(front) :]), dims)
-    shared = {str(name): values for name, values in given.data_vars.items() if str(name) not in drawn}
-    chains = sizes[0] if len(front) > 1 else 1
-    ids = _ids(given, front[0]) if len(front) == 1 else None
-    return Draws(variables, {}, chains, ids, _labels(given, front), {}, shared)
-
-
-def _sample_dims(given: xr.Dataset) -> tuple[Any, ...]:
-    """The dims that number draws."""
-    said = given.attrs.get("sample_dims")
-    if said is not None and set(np.atleast_1d(said)) <= set(given.dims):
-        return tuple(np.atleast_1d(said).tolist())
-    if set(SAMPLE_DIMS) <= set(given.dims):
-        return SAMPLE_DIMS
-    for dim in _ALONE:
-        if dim in given.dims:
-            return (dim,)
-    common = set.intersection(*(set(values.dims) for values in given.data_vars.values()))
-    if len(common) != 1:
-        raise ArgumentError(
-            f"it is not known which dim numbers the draws: the dims are {quoted(map(str, given.dims))}. Call "
-            f"it 'particle', or 'chain' and 'draw'"
-        )
-    return tuple(common)
-
-
-def _ids(given: xr.Dataset, dim: Any) -> Array | None:
-    index = given.indexes.get(dim)
-    if index is None or isinstance(index, pd.MultiIndex) or index.equals(pd.RangeIndex(len(index))):
-        return None
-    return as_labels(str(dim), index)
-
-
-def _labels(given: xr.Dataset, without: Sequence[Any] = ()) -> dict[str, Array]:
-    """Labels by dim that are more than a count."""
+def _clear(known: Mapping[str, tuple[str, Array]], *arrays: Mapping[str, Any]) -> dict[str, Array]:
+    """Labels by dim that are more than a count, of dims that have one size."""
+    sizes: dict[str, set[int]] = {}
+    for one in (one for group in arrays for one in group.values()):
+        shape = one.values.shape[one.values.ndim - len(one.dims) :]
+        for dim, size in zip(map(str, one.dims), shape, strict=True):
+            sizes.setdefault(dim, set()).add(size)
     return {
-        str(dim): as_labels(str(dim), index)
-        for dim, index in given.indexes.items()
-        if dim in given.dims and dim not in without and not index.equals(pd.RangeIndex(len(index)))
+        dim: labels
+        for dim, (_, labels) in known.items()
+        if sizes.get(dim) == {len(labels)} and not pd.Index(labels).equals(pd.RangeIndex(len(labels)))
     }
 
 
-def _of_table(given: pd.DataFrame) -> Draws:
-    names = [str(name) for name in given.columns]
-    if len(set(names)) < len(names) or not len(given) or not names:
-        raise ArgumentError(
-            f"a table of draws needs a row for each draw and a column for each variable, under a name of "
-            f"its own; got shape {given.shape} with columns {quoted(names)}"
-        )
-    variables = {name: Variable(as_array(name, given.iloc[:, i]), ()) for i, name in enumerate(names)}
-    counted = given.index.equals(pd.RangeIndex(len(given)))
-    _refuse_weights("the draws have", variables)
-    return Draws(variables, {}, 1, None if counted else as_labels("particle", given.index))
+def _refuse_weights_of_group(name: str, group: xr.Dataset) -> None:
+    if name in _DATA:  # where a log_weight is what somebody weighs
+        return
+    of_draws = {str(one) for one, values in group.coords.items() if {*SAMPLE_DIMS, *ALONE} & set(values.dims)}
+    of_stats = set(map(str, group.data_vars)) if "sample_stats" in name else set()
+    refuse_weights(f"group {name!r} has", group.variables, of_draws | of_stats)
 
 
-def _check_lengths(name: str, values: Any) -> None:
-    """Refuse a list of chains of which some are longer."""
-    if isinstance(values, list | tuple):
-        lengths = [len(part) for part in values if isinstance(part, Sized)]
-        if len(set(lengths)) > 1:
-            raise ArgumentError(
-                f"{name!r} has chains, or draws, of unequal length: {', '.join(map(str, lengths[:8]))}"
-            )
+def _sums(part: Part | None) -> dict[str, Array]:
+    """Log densities by variable, summed over all that is no draw."""
+    if part is None:
+        return {}
+    return {
+        name: values.reshape(len(values), -1).sum(1, dtype=np.float64)
+        for name, (values, _) in part.variables.items()
+    }
+
+
+def _total(sums: Mapping[str, Array]) -> Array | None:
+    total: Array | None = np.sum(list(sums.values()), axis=0) if sums else None
+    return total
+
+
+# ---------------------------------------------------------------- mappings
 
 
 def _of_mapping(given: Mapping[Any, Any], *, chains: bool) -> Draws:
     if not given:
         raise ArgumentError("the draws have no variable")
-    front = 2 if chains else 1
-    variables, lengths, ids = {}, {}, None
-    coords: dict[str, Array] = {}
-    for key, values in given.items():
-        name = str(key)
-        if isinstance(values, xr.DataArray):
-            one = _of_dataset(values.to_dataset(name=name))
-            variables[name] = one.variables[name]
-            lengths[name] = one.num_chains if chains else 1, one.num_draws
-            coords |= one.coords
-            ids = one.ids if ids is None else ids
-            continue
-        _check_lengths(name, values)
-        array = as_array(name, values)
-        if array.ndim < front:
-            what = "chains and draws as its first axes" if chains else "draws as its first axis"
-            raise ArgumentError(f"{name!r} must have {what}, got shape {array.shape}")
-        shape = array.shape[front:]
-        lengths[name] = (array.shape[0] if chains else 1, int(np.prod(array.shape[:front])))
-        variables[name] = Variable(array.reshape(-1, *shape), name_axes(name, [None] * len(shape)))
+    parts = {str(name): of_array(str(name), values, chains=chains) for name, values in given.items()}
+    lengths = {name: part.rows.sizes if chains else (1, part.rows.num_draws) for name, part in parts.items()}
     if len(set(lengths.values())) > 1:
         each = (
-            f"{name!r} has {n}" + (f" in chains of {n // max(c, 1)}" if chains else "")
+            f"{name!r} has {c * n}" + (f" in chains of {n}" if chains else "")
             for name, (c, n) in lengths.items()
         )
         told = ", ".join(each)
         raise ArgumentError(f"all variables must have the same number of draws and chains: {told}")
-    _refuse_weights("the draws have", variables)
-    return Draws(variables, {}, next(iter(lengths.values()))[0], ids, coords)
+    refuse_weights("the draws have", parts)
+    known: dict[str, tuple[str, Array]] = {}
+    whole = joined(parts, known)
+    return Draws(whole.variables, {}, whole.rows, _clear(known, whole.variables))

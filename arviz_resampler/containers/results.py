@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from arviz_resampler.arguments import as_array, as_mapping
+from arviz_resampler.containers.alignment import as_labels
 from arviz_resampler.containers.arrays import Array
 from arviz_resampler.containers.labels import Labels
+from arviz_resampler.containers.matching import Rows, order_of
 from arviz_resampler.errors import ArgumentError, quoted
 
 _PARTICLE = "particle"
@@ -26,7 +29,7 @@ def read_results(labels: Labels, wanted: xr.Dataset, results: Any, names: Sequen
     wanted : Dataset
         What was to be simulated.
     results : Dataset or mapping of str to array_like
-        What came of it, under these names.
+        What came of it, under these names; in any order, where labels say of which particles it is.
     names : sequence of str
         The sites that it must have.
 
@@ -36,11 +39,10 @@ def read_results(labels: Labels, wanted: xr.Dataset, results: Any, names: Sequen
         If one is missing, of another shape, or of other particles.
     """
     given: Any = results if isinstance(results, xr.Dataset) else as_mapping("results", results)
-    numbers = given.coords.get(_PARTICLE) if isinstance(given, xr.Dataset) else None
-    if numbers is not None and not np.array_equal(numbers, wanted[_PARTICLE]):
-        raise ArgumentError(
-            "the results are of other particles than those that were wanted, by their coords of 'particle'"
-        )
+    if isinstance(given, xr.Dataset):
+        given = _as_wanted(wanted, "the results", given)
+    else:
+        given = {name: _as_wanted(wanted, repr(name), value) for name, value in given.items()}
     for name in map(str, wanted.data_vars):
         if name in given and not np.array_equal(as_array(name, given[name]), wanted[name].values):
             raise ArgumentError(f"the results have other values of {name!r} than those that were wanted")
@@ -61,6 +63,25 @@ def read_results(labels: Labels, wanted: xr.Dataset, results: Any, names: Sequen
             )
         found[name] = np.array(array)
     return found
+
+
+def _as_wanted(wanted: xr.Dataset, whose: str, values: Any) -> Any:
+    """Results in the order of the particles that were wanted, where they say of which they are."""
+    by_default = False
+    if isinstance(values, xr.Dataset | xr.DataArray):
+        index = values.indexes.get(_PARTICLE)
+    else:
+        index = values.index if isinstance(values, pd.Series) else None
+        by_default = isinstance(index, pd.RangeIndex)
+    count = wanted.sizes[_PARTICLE]
+    if index is None or len(index) != count:
+        return values
+    ours, theirs = (pd.Index(as_labels(_PARTICLE, one)) for one in (wanted.indexes[_PARTICLE], index))
+    rows = Rows((1, count), (None, theirs), by_default=by_default)
+    order = order_of(Rows((1, count), (None, ours)), rows, ("what was wanted", whose))
+    if order is None:
+        return values
+    return values.iloc[order] if isinstance(values, pd.Series) else values.isel({_PARTICLE: order})
 
 
 def _in_order(labels: Labels, name: str, value: xr.DataArray) -> xr.DataArray:

@@ -196,14 +196,13 @@ def _given_log_q(found: Draws, names: Sequence[str], log_q: Any) -> dict[tuple[s
         return {(name,): found.log_prior[name] for name in names}
     if isinstance(log_q, Mapping):
         _check_known(names, list(log_q), "log_q=")
-        return {(name,): _by_draw(name, log_q[name], found.num_draws) for name in names}
-    return {tuple(names): _by_draw("log_q", log_q, found.num_draws)}
+        return {(name,): _by_draw(name, log_q[name], found) for name in names}
+    return {tuple(names): _by_draw("log_q", log_q, found)}
 
 
-def _by_draw(name: str, values: Any, num_draws: int) -> NDArray[Any]:
-    """An array over draws, or over chains and draws, in one axis."""
-    array = as_array(name, values)
-    return array.reshape(-1) if array.size == num_draws else array
+def _by_draw(name: str, values: Any, found: Draws) -> NDArray[Any]:
+    """An array over draws, or over chains and draws, in one axis and in their order."""
+    return containers.by_draw(values, found, "log_q=" if name == "log_q" else f"log_q= of {name!r}")
 
 
 def _check_known(names: Sequence[str], known: Sequence[str], where: str) -> None:

@@ -63,6 +63,41 @@ def test_results_may_be_a_mapping_without_the_latents(resampler, wanted):
     np.testing.assert_array_equal(particles["theta"][N:], found["theta"].astype(np.float32))
 
 
+ORDER = np.random.default_rng(0).permutation(100)
+
+
+@pytest.mark.parametrize(
+    "mixed",
+    [
+        lambda found: found.isel(particle=ORDER),
+        lambda found: dict(found.isel(particle=ORDER)),
+        lambda found: {"y": found["y"].isel(particle=ORDER), "theta": found["theta"].values},
+        lambda found: {"mu": found["mu"].to_series().iloc[ORDER], "y": found["y"], "theta": found["theta"]},
+    ],
+)
+def test_results_go_by_the_labels_of_particles(resampler, wanted, mixed):
+    found = simulated(wanted)
+    resampler.extend(mixed(found))
+    particles, _ = resampler.weighted(prior(9.0))
+    np.testing.assert_array_equal(particles["mu"][N:], wanted["mu"])
+    np.testing.assert_array_equal(particles["y"][N:], found["y"].astype(np.float32))
+    np.testing.assert_array_equal(particles["theta"][N:], found["theta"].astype(np.float32))
+
+
+def doubled():
+    pyro.sample("y", dist.Normal(2.0 * prior(0.0)(), 1.0))
+
+
+@pytest.mark.parametrize("by_default", [False, True])
+def test_series_of_results_go_by_their_index_unless_it_is_a_count(by_default):
+    resampler = Resampler(prior(0.0), doubled, num_guide_samples=N, random_seed=0, progressbar=False)
+    series = resampler.wanted(prior(9.0), ess=100)["mu"].to_series()
+    y = 2.0 * series
+    resampler.extend({"y": y.reset_index(drop=True) if by_default else y.iloc[ORDER]})
+    particles, _ = resampler.weighted(prior(9.0))
+    np.testing.assert_array_equal(particles["y"][N:], 2.0 * particles["mu"][N:])
+
+
 def test_a_run_that_failed_is_counted(resampler, wanted):
     found = simulated(wanted)
     found["y"] = found["y"].where(found["particle"] != N + 3)
@@ -81,7 +116,14 @@ def test_what_a_simulation_adds_has_no_density_of_its_own(resampler, wanted):
     ("change", "message"),
     [
         (lambda found: found.drop_vars("y"), "the results lack 'y', which the simulator adds"),
-        (lambda found: found.isel(particle=slice(None, None, -1)), "are of other particles than those"),
+        (
+            lambda found: found.assign_coords(particle=found["particle"] + 1),
+            "what was wanted and the results have different labels of 'particle': 500 and 501 at position 0",
+        ),
+        (
+            lambda found: {**found, "y": found["y"].assign_coords(particle=found["particle"] + 1)},
+            "what was wanted and 'y' have different labels of 'particle': 500 and 501",
+        ),
         (lambda found: found.assign(mu=found["mu"] + 1), "have other values of 'mu' than those that were"),
         (
             lambda found: {"y": np.zeros((100, 2)), "theta": np.zeros((100, 3))},
