@@ -66,7 +66,7 @@ class Rows(NamedTuple):
     def told(self) -> str:
         """How many there are, as messages say it."""
         chains, draws = self.sizes
-        return f"{draws} draws" if chains == 1 else f"{chains} chains of {draws} draws"
+        return f"{draws}" if chains == 1 else f"{chains} chains of {draws}"
 
 
 class Part(NamedTuple):
@@ -223,7 +223,8 @@ def order_of(first: Rows, second: Rows, names: tuple[str, str], *, totals: bool 
         if totals and first.num_draws == second.num_draws:
             return None
         raise ArgumentError(
-            f"there are {first.told()} in {names[0]}, but {second.told()} in {names[1]}: both must have the same"
+            f"{names[0]} and {names[1]} must be of the same draws, but there are {first.told()} and "
+            f"{second.told()}"
         )
     by_default = first.by_default or second.by_default
     dims = (second.dims[0], second.dims[-1])
