@@ -164,18 +164,18 @@ def counters(names: Iterable[str]) -> list[str]:
 
 def are_counts(labels: Sequence[Array]) -> bool:
     """Whether chains and draws can be called that: latents of these names are no whole numbers."""
-    return all(array.dtype.kind in "iuUSM" or not (array % 1).any() for array in labels)
+    return all(array.dtype.kind != "f" or not (array % 1).any() for array in labels)
 
 
-def by_chain(chain: Array, draw: Array, *, strict: bool) -> tuple[Rows, Array] | None:
-    """What numbers draws that say their chain and number, and the order in which chains are whole.
+def by_chain(chain: Array, draw: Array, *, strict: bool) -> tuple[Rows, Array | None]:
+    """What numbers draws that say their chain and number, and the order in which chains are whole, if any.
 
     Parameters
     ----------
     chain, draw : ndarray
         Labels of each draw.
     strict : bool
-        Whether draws must be whole chains; None is returned where they are not and need not be.
+        Whether draws must be whole chains.
     """
     chains, of_chain = np.unique(chain, return_inverse=True)
     draws, number = np.unique(_within(draw, of_chain), return_inverse=True)
@@ -189,7 +189,8 @@ def by_chain(chain: Array, draw: Array, *, strict: bool) -> tuple[Rows, Array] |
             f"depend on those before them, and errors count this. Pass whole chains, as az.extract gives "
             f"them without num_samples="
         )
-    return None
+    pairs = pd.Index([f"{one}, {other}" for one, other in zip(chain, draw, strict=True)])
+    return Rows((1, len(pairs)), (None, pairs if pairs.is_unique else None)), None
 
 
 def _within(draw: Array, of_chain: Array) -> Array:
