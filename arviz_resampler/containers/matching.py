@@ -66,7 +66,7 @@ class Rows(NamedTuple):
     def told(self) -> str:
         """How many there are, as messages say it."""
         chains, draws = self.sizes
-        return f"{draws} draws" if chains == 1 else f"{chains} chains of {draws} draws"
+        return f"{draws}" if chains == 1 else f"{chains} chains of {draws}"
 
 
 class Part(NamedTuple):
@@ -164,18 +164,18 @@ def counters(names: Iterable[str]) -> list[str]:
 
 def are_counts(labels: Sequence[Array]) -> bool:
     """Whether chains and draws can be called that: latents of these names are no whole numbers."""
-    return all(array.dtype.kind in "iuUSM" or not (array % 1).any() for array in labels)
+    return all(array.dtype.kind != "f" or not (array % 1).any() for array in labels)
 
 
-def by_chain(chain: Array, draw: Array, *, strict: bool) -> tuple[Rows, Array] | None:
-    """What numbers draws that say their chain and number, and the order in which chains are whole.
+def by_chain(chain: Array, draw: Array, *, strict: bool) -> tuple[Rows, Array | None]:
+    """What numbers draws that say their chain and number, and the order in which chains are whole, if any.
 
     Parameters
     ----------
     chain, draw : ndarray
         Labels of each draw.
     strict : bool
-        Whether draws must be whole chains; None is returned where they are not and need not be.
+        Whether draws must be whole chains.
     """
     chains, of_chain = np.unique(chain, return_inverse=True)
     draws, number = np.unique(_within(draw, of_chain), return_inverse=True)
@@ -189,7 +189,8 @@ def by_chain(chain: Array, draw: Array, *, strict: bool) -> tuple[Rows, Array] |
             f"depend on those before them, and errors count this. Pass whole chains, as az.extract gives "
             f"them without num_samples="
         )
-    return None
+    pairs = pd.Index([f"{one}, {other}" for one, other in zip(chain, draw, strict=True)])
+    return Rows((1, len(pairs)), (None, pairs if pairs.is_unique else None)), None
 
 
 def _within(draw: Array, of_chain: Array) -> Array:
@@ -223,7 +224,8 @@ def order_of(first: Rows, second: Rows, names: tuple[str, str], *, totals: bool 
         if totals and first.num_draws == second.num_draws:
             return None
         raise ArgumentError(
-            f"there are {first.told()} in {names[0]}, but {second.told()} in {names[1]}: both must have the same"
+            f"{names[0]} and {names[1]} must be of the same draws, but there are {first.told()} and "
+            f"{second.told()}"
         )
     by_default = first.by_default or second.by_default
     dims = (second.dims[0], second.dims[-1])

@@ -48,8 +48,9 @@ def of_dataset(given: xr.Dataset, *, chains: bool) -> Part:
     own = [str(name) for name, values in given.variables.items() if set(front) & set(values.dims)]
     refuse_weights("the draws have", own, [name for name in own if name in given.coords])
     counts = [name for name in counters(own) if given[name].dims == front]
-    rows, order = _rows_of(given, front, counts, chains=chains)
-    drawn = _drawn(given.drop_vars(counts) if order is not None else given, front)
+    found = _by_chain([given[name].to_index() for name in counts], chains=chains)
+    rows, order = (_rows_of(given, front), None) if found is None else found
+    drawn = _drawn(given if found is None else given.drop_vars(set(counts) & set(given.data_vars)), front)
     variables = {}
     for name, values in drawn.items():
         array = native(name, values.transpose(*front, ...))
@@ -77,30 +78,23 @@ def _drawn(given: xr.Dataset, front: Sequence[Any]) -> dict[str, xr.DataArray]:
     return drawn
 
 
-def _rows_of(
-    given: xr.Dataset, front: Sequence[Any], counts: Sequence[str], *, chains: bool
-) -> tuple[Rows, Array | None]:
-    """What numbers the draws, and the order in which they are read where it is another."""
+def _rows_of(given: xr.Dataset, front: Sequence[Any]) -> Rows:
+    """What numbers the draws."""
     indexes = [given.indexes.get(dim) for dim in front]
     if len(front) > 1:
         chain, draw = (None if one is None else pd.Index(as_labels("draw", one)) for one in indexes)
-        sizes = given.sizes[front[0]], given.sizes[front[1]]
-        return Rows(sizes, (chain, draw), tuple(map(str, front))), None
-    if len(counts) > 1:
-        found = _by_chain([given[name].to_index() for name in counts], chains=chains)
-        if found is not None:
-            return found
+        return Rows((given.sizes[front[0]], given.sizes[front[1]]), (chain, draw), tuple(map(str, front)))
     dim = str(front[0])
     labels = None if indexes[0] is None else ids_of(dim, indexes[0])
-    return Rows((1, given.sizes[front[0]]), (None, labels), (dim,)), None
+    return Rows((1, given.sizes[front[0]]), (None, labels), (dim,))
 
 
-def _by_chain(given: Sequence[Any], *, chains: bool) -> tuple[Rows, Array] | None:
-    """Chains of draws that say which they are of; nothing where these are values of something else."""
-    chain, draw = (as_labels("draw", values) for values in given[:2])
-    if not len(chain) or not are_counts((chain, draw)):
+def _by_chain(given: Sequence[Any], *, chains: bool) -> tuple[Rows, Array | None] | None:
+    """Draws that say which chain they are of; nothing where these are values of something else."""
+    labels = [as_labels("draw", values) for values in given[:2]]
+    if len(labels) < 2 or not len(labels[0]) or not are_counts(labels):
         return None
-    return by_chain(chain, draw, strict=chains)
+    return by_chain(*labels, strict=chains)
 
 
 def _sample_dims(given: xr.Dataset) -> tuple[Any, ...]:
@@ -145,7 +139,7 @@ def of_table(given: pd.DataFrame, *, chains: bool) -> Part:
     refuse_weights("the draws have", names)
     columns = {name: given.iloc[:, i] for i, name in enumerate(names)}
     counts = counters(names)
-    found = _by_chain([columns[name] for name in counts], chains=chains) if counts else None
+    found = _by_chain([columns[name] for name in counts], chains=chains)
     if found is None:
         counted = isinstance(given.index, pd.RangeIndex) and given.index.equals(pd.RangeIndex(len(given)))
         labels = ids_of("particle", given.index)

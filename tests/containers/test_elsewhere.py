@@ -129,7 +129,7 @@ def test_a_mapping_has_draws_first_or_chains_and_draws():
         ),
         (
             container(prior_predictive=xr.Dataset({"y": (("chain", "draw"), MU[:, :2])})),
-            "2 chains of 4 draws in group 'prior', but 2 chains of 2 draws in group 'prior_pred",
+            "'prior' and group 'prior_predictive' must be of .* there are 2 chains of 4 and 2 chains of 2",
         ),
         (
             container(sample_stats_prior=xr.Dataset({"log_weight": (("chain", "draw"), MU)})),
@@ -137,7 +137,7 @@ def test_a_mapping_has_draws_first_or_chains_and_draws():
         ),
         (
             container(log_prior=xr.Dataset({"mu": (("chain", "draw"), MU[:, :2])})),
-            "2 chains of 4 draws in group 'prior', but 2 chains of 2 draws in group 'log_prior'",
+            "group 'prior' and group 'log_prior' must be of .* but there are 2 chains of 4 and 2 chains of 2",
         ),
     ],
 )
@@ -229,7 +229,7 @@ def test_groups_of_other_draws_or_chains_are_refused():
     turned = xr.Dataset({"y": (("chain", "draw"), MU.T)})
     with pytest.raises(
         ArgumentError,
-        match="2 chains of 4 draws in group 'prior', but 4 chains of 2 draws in group 'prior_pr",
+        match="'prior_predictive' must be of the same draws, but there are 2 chains of 4 and 4 chains of 2",
     ):
         read_draws(xr.DataTree.from_dict({"prior": main, "prior_predictive": turned}), OF_PRIOR)
 
@@ -257,7 +257,8 @@ def test_a_log_density_goes_by_the_labels_and_dims_that_it_has():
         np.testing.assert_array_equal(by_draw(given, found, "log_q="), flat)
     assert by_draw(MU.T, found, "log_q=").shape == (4, 2)  # that a later check refuses
     with pytest.raises(
-        ArgumentError, match="2 chains of 4 draws in the draws, but 4 chains of 2 draws in log_q=:"
+        ArgumentError,
+        match="the draws and log_q= must be of the same draws, but there are 2 chains of 4 and 4",
     ):
         by_draw(xr.DataArray(MU.T, dims=("chain", "draw")), found, "log_q=")
     table = read_draws(pd.DataFrame({"mu": N}, index=IDS), OF_PRIOR)
@@ -365,13 +366,21 @@ def test_draws_may_be_counted_over_all_chains():
 
 
 def test_a_posterior_that_is_a_part_of_its_chains_is_refused_but_simulations_have_none():
-    part = CHAINS.stack(sample=("chain", "draw")).isel(sample=MIXED[:5])
-    for given in (part, part["mu"].to_dataframe()[["mu"]], {"mu": part["mu"]}):
+    part = CHAINS[["mu"]].stack(sample=("chain", "draw")).isel(sample=MIXED[:5])
+    table = part["mu"].to_dataframe()[["mu"]]
+    flat = part[["mu"]].reset_index("sample").reset_coords(["chain", "draw"])
+    for given in (part, table, table.reset_index(), flat, {"mu": part["mu"]}):
         with pytest.raises(ArgumentError, match="the 5 draws are not all draws of 2 chains, each once"):
             read_draws(given, OF_POSTERIOR, chains=True)
         found = read_draws(given, OF_PRIOR)
-        assert found.num_chains == 1
+        assert (found.num_chains, list(found.variables)) == (1, ["mu"])
+        assert found.ids.tolist() == ["1, 1", "0, 2", "1, 3", "0, 0", "0, 3"]
         np.testing.assert_array_equal(found.variables["mu"].values, MU.reshape(-1)[MIXED[:5]])
+
+
+def test_simulations_may_have_a_draw_of_a_chain_twice():
+    found = read_draws(pd.DataFrame({"chain": [0, 0, 1], "draw": [3, 3, 3], "mu": N[:3]}), OF_PRIOR)
+    assert (list(found.variables), found.ids) == (["mu"], None)
 
 
 def test_latents_that_are_called_chain_and_draw_are_latents():
