@@ -61,7 +61,8 @@ class Receiving(Growing):
         draws : InferenceData, DataTree, Dataset, DataFrame or mapping of str to array_like
             Latents and predictions, draws first: the dims ``chain`` and ``draw``, ``particle``, or the first
             axis. Of a container the groups ``prior`` and ``prior_predictive``, with ``observed_data`` and
-            ``constant_data``. A prediction that is NaN in some draws is a simulation that failed there.
+            ``constant_data``. Variables go together by their labels; draws that say their chain stand in the
+            order of chains. A prediction that is NaN in some draws is a simulation that failed there.
         latents : str or sequence of str, optional
             Which variables models are priors of; those of the guide, box or group of predictions if absent.
         guide : callable, sequence of callable, Mixture or FamilyGuide, optional
