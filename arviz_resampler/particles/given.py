@@ -168,8 +168,9 @@ def as_dtype(what: str, value: Tensor, dtype: torch.dtype) -> Tensor:
     """
     found = value.to(dtype)
     before, after = value.double(), found.double()
-    far = _ROUNDED * before.reshape(len(before), -1).std(0, correction=0).reshape(before.shape[1:])
-    lost = ~torch.isfinite(after) | ((after == 0) & (before != 0)) | ((after - before).abs() > far)
+    varies = before.amax(0) > before.amin(0)
+    blurred = ((after - before).abs() > _ROUNDED * before.std(0, correction=0)) & varies
+    lost = ~torch.isfinite(after) | ((after == 0) & (before != 0)) | blurred
     if dtype.is_floating_point and lost.any():
         raise ArgumentError(
             f"{what} loses digits in the {str(dtype).removeprefix('torch.')} of the programs: "

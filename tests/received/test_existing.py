@@ -459,6 +459,12 @@ def test_values_that_the_dtype_of_the_programs_does_not_hold_are_refused():
         of({"a": np.linspace(0, 1, 50)}, box={"a": (-1e60, 1e60)})
 
 
+def test_an_element_that_is_the_same_in_all_draws_may_be_rounded():
+    values = np.stack([np.full(50, 0.1), np.linspace(-1, 1, 50)], 1)
+    assert of({"a": values}, log_q=np.zeros(50), latents="a").sites["a"].dtype == "float32"
+    assert of({"a": [0.1]}, log_q=[0.0], latents="a").sites["a"].dtype == "float32"
+
+
 def test_values_far_from_zero_are_kept_where_they_are_told_apart():
     values = 1000 + np.random.default_rng(0).normal(0, 1, 500)
     found = of({"a": values}, log_q=norm.logpdf(values, 1000, 1), latents="a")
