@@ -157,6 +157,14 @@ def as_probabilities(name: str, value: Any, *, max_ndim: int | None = None) -> N
     raise ArgumentError(f"{name} must be probabilities in [0, 1], got {value!r}")
 
 
+def check_way(vectorize: Any, on_error: Any) -> None:
+    """Refuse a way to run programs that there is not."""
+    if vectorize not in (True, False, "auto"):
+        raise ArgumentError(f'vectorize must be True, False or "auto", got {vectorize!r}')
+    if on_error not in ("raise", "mask"):
+        raise ArgumentError(f'on_error must be "raise" or "mask", got {on_error!r}')
+
+
 def as_name(name: str, value: Any) -> str:
     """A text, empty where none is given."""
     if not isinstance(value, str | None):

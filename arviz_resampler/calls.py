@@ -19,6 +19,7 @@ from arviz_resampler.arguments import (
     as_names,
     as_optional,
     as_seed,
+    check_way,
 )
 from arviz_resampler.errors import ArgumentError, quoted, suggestion
 from arviz_resampler.particles.guides import Guide, as_guide
@@ -97,10 +98,7 @@ class Call:
         """
         num_particles = as_count("num_guide_samples", num_guide_samples)
         as_optional("max_plate_nesting", max_plate_nesting)
-        if vectorize not in (True, False, "auto"):
-            raise ArgumentError(f'vectorize must be True, False or "auto", got {vectorize!r}')
-        if on_error not in ("raise", "mask"):
-            raise ArgumentError(f'on_error must be "raise" or "mask", got {on_error!r}')
+        check_way(vectorize, on_error)
         return cls(
             guide=as_guide(guide),
             simulator=None if simulator is None else Program(simulator, "simulator"),

@@ -9,8 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from arviz_resampler.arguments import as_dims, as_mapping, as_name, as_path, as_seed
-from arviz_resampler.errors import ArgumentError
+from arviz_resampler.arguments import as_dims, as_mapping, as_name, as_path, as_seed, check_way
 from arviz_resampler.growing import Growing
 from arviz_resampler.received.common import Received, Settings
 from arviz_resampler.received.existing import from_simulations
@@ -246,10 +245,7 @@ def _settings(  # noqa: PLR0917 - of two calls alone
     progressbar: bool,
     on_error: str = "raise",
 ) -> Settings:
-    if vectorize not in (True, False, "auto"):
-        raise ArgumentError(f'vectorize must be True, False or "auto", got {vectorize!r}')
-    if on_error not in ("raise", "mask"):
-        raise ArgumentError(f'on_error must be "raise" or "mask", got {on_error!r}')
+    check_way(vectorize, on_error)
     return Settings(
         seed=as_seed(random_seed),
         vectorize=vectorize,
