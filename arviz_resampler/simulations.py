@@ -320,7 +320,7 @@ def _sources(call: Call) -> dict[str, list[str]]:
 
 def _source(fn: Any) -> str:
     """The text of a program, empty where there is none; of a member of a family, that of what makes it."""
-    if getattr(fn, "__module__", "").startswith("arviz_resampler."):
+    if (getattr(fn, "__module__", None) or "").startswith("arviz_resampler."):
         made = (cell.cell_contents for cell in getattr(fn, "__closure__", None) or ())
         return "".join(_source(part) for part in made if callable(part))
     with contextlib.suppress(OSError, TypeError):

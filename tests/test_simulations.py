@@ -1034,3 +1034,14 @@ def test_an_executor_is_checked_before_anything_runs(tmp_path):
         with pytest.raises(ArgumentError):
             build(store=tmp_path / "s", executor=executor)
     assert not (tmp_path / "s").exists()
+
+
+def test_a_program_of_no_module_is_stored_like_any_other(tmp_path):
+    def loose():
+        pyro.sample("mu", dist.Normal(0.0, 1.0))
+
+    loose.__module__ = None
+    stored = Resampler(
+        loose, num_guide_samples=100, batch_size=50, random_seed=0, progressbar=False, store=tmp_path / "s"
+    )
+    assert stored.weigh(loose).ess == 100.0

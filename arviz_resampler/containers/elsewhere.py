@@ -104,6 +104,8 @@ def read_draws(given: Any, groups: Groups, *, chains: bool = False) -> Draws:
 def _read(given: Any, groups: Groups, *, chains: bool) -> Draws:
     if isinstance(given, xr.DataTree) or _is_inference_data(given):
         return _of_container(given, groups, chains=chains)
+    if isinstance(given, xr.DataArray) and given.name is not None:
+        given = given.to_dataset()
     if isinstance(given, xr.Dataset):
         return _alone(of_dataset(given, chains=chains))
     if isinstance(given, pd.DataFrame):

@@ -539,3 +539,11 @@ def test_a_variable_of_some_of_the_dims_of_draws_is_refused():
         ArgumentError, match=r"'y' has dims \('draw',\), but draws are numbered by 'chain', 'draw'"
     ):
         read_draws(dataset().assign(y=("draw", np.zeros(4))), OF_PRIOR)
+
+
+def test_an_array_with_a_name_is_a_variable():
+    found = read_draws(dataset()["mu"], OF_PRIOR)
+    assert list(found.variables) == ["mu"]
+    assert found.num_chains == 2
+    with pytest.raises(ArgumentError, match="draws must be an InferenceData"):
+        read_draws(dataset()["mu"].rename(None), OF_PRIOR)
