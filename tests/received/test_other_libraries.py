@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import pyro
-import pyro.distributions as dist
 import pytest
 import torch
 import xarray as xr
+from eight_schools import schools
 from scipy.stats import halfnorm, norm
 
 from arviz_resampler import Resampler
@@ -17,14 +16,8 @@ DATA = Path(__file__).parents[1] / "data"
 EFFECTS = [28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0]
 
 
-def prior(location=5.0, spread=5.0):
-    def program():
-        mu = pyro.sample("mu", dist.Normal(0.0, location))
-        tau = pyro.sample("tau", dist.HalfNormal(spread))
-        with pyro.plate("school", 8):
-            pyro.sample("theta", dist.Normal(mu, tau))
-
-    return program
+def prior(location=5.0):
+    return schools(location, 5.0)
 
 
 def read(name):

@@ -8,6 +8,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from eight_schools import schools
 
 from arviz_resampler import MismatchError, ProgramError
 from arviz_resampler.tuning.design import Point, designed, measured
@@ -34,16 +35,6 @@ def normal(mean=0.0, sd=1.0):
 
 
 # ------------------------------------------------------------------ blocks
-
-
-def schools(location, spread):
-    def program():
-        mu = pyro.sample("mu", dist.Normal(0.0, location))
-        tau = pyro.sample("tau", dist.HalfNormal(spread))
-        with pyro.plate("school", 8):
-            pyro.sample("theta", dist.Normal(mu, tau))
-
-    return program
 
 
 def regression(a0, a1, b, s):

@@ -9,6 +9,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from eight_schools import schools
 
 from arviz_resampler import (
     ArgumentError,
@@ -77,16 +78,6 @@ def regression(a0, a1, b, s):
         with pyro.plate("k", 3):
             pyro.sample("beta", dist.Normal(0.0, b))
         pyro.sample("sigma", dist.HalfNormal(s))
-
-    return program
-
-
-def schools(location, spread):
-    def program():
-        mu = pyro.sample("mu", dist.Normal(0.0, location))
-        tau = pyro.sample("tau", dist.HalfNormal(spread))
-        with pyro.plate("school", 8):
-            pyro.sample("theta", dist.Normal(mu, tau))
 
     return program
 
