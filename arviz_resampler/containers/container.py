@@ -114,9 +114,9 @@ def build(
         coords={"chain": [0], "draw": np.arange(num_draws)},
         attrs={"sample_dims": list(SAMPLE_DIMS), **stats_attrs},
     )
-    groups["observed_data"] = labels.dataset(observed, sampled=False)
-    groups["constant_data"] = labels.dataset(constant, sampled=False)
-    return assemble(labels, groups, copies, attrs=attrs, container=container)
+    return assemble(
+        labels, groups, copies, observed=observed, constant=constant, attrs=attrs, container=container
+    )
 
 
 def assemble(
@@ -124,24 +124,30 @@ def assemble(
     groups: Mapping[str, xr.Dataset],
     copies: Mapping[str, Mapping[str, Array]],
     *,
+    observed: Mapping[str, Array],
+    constant: Mapping[str, Array],
     attrs: Mapping[str, Any],
     container: str,
 ) -> Any:
-    """Put groups together, with the attributes that each container has; empty groups are left out.
+    """Put draws and data together, with the attributes that each container has; without empty groups.
 
     Parameters
     ----------
     labels : Labels
         Names, of which those that were changed are said.
     groups : mapping of str to Dataset
-        By name.
+        Of draws and their statistics, by name.
     copies : mapping of str to mapping of str to ndarray
         By group and site, draws of shape (S, *shape of the site), to be counted where they are not finite.
+    observed, constant : mapping of str to ndarray
+        Without sample axes.
     attrs : mapping
         Further attributes of the root: numbers and strings.
     container : {"inferencedata", "datatree"}
         What to build.
     """
+    data = {"observed_data": observed, "constant_data": constant}
+    groups = {**groups, **{group: labels.dataset(arrays, sampled=False) for group, arrays in data.items()}}
     _count_unfit(labels, copies, groups)
     root = {
         "created_at": datetime.now(UTC).isoformat(),

@@ -68,14 +68,14 @@ def build_posterior(
             coords={dim: np.arange(n) for dim, n in zip(SAMPLE_DIMS, read.diverging.shape, strict=True)},
             attrs={"sample_dims": list(SAMPLE_DIMS), **read.attrs},
         )
-    groups["observed_data"] = labels.dataset(observed, sampled=False)
-    groups["constant_data"] = labels.dataset(constant, sampled=False)
     drawn = {
         group: {name: values.reshape(-1, *values.shape[2:]) for name, values in arrays.items()}
         for group, arrays in copies.items()
     }
     _warn_of_data(copies[OF_POSTERIOR.predictive], observed)
-    return assemble(labels, groups, drawn, attrs={}, container=container)
+    return assemble(
+        labels, groups, drawn, observed=observed, constant=constant, attrs={}, container=container
+    )
 
 
 def _warn_of_data(predicted: Mapping[str, Array], observed: Mapping[str, Array]) -> None:

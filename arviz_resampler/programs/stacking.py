@@ -111,12 +111,9 @@ def _log_density(found: SiteRun, each: Sequence[SiteRun | None]) -> Tensor | Non
     for of_a_kind in asked.values():
         rows, fns, values = zip(*of_a_kind, strict=True)
         parts.append((rows, total(log_prob_of_each(fns, torch.cat(values)))))
-    if not parts:
-        return (
-            None
-            if found.log_density is None
-            else torch.full_like(found.log_density, torch.nan).expand(len(each))
-        )
+    if not parts:  # as where all failed, and another batch says what there would be
+        known = found.log_density
+        return None if known is None else torch.full_like(known, torch.nan).expand(len(each))
     dtype = functools.reduce(torch.promote_types, [part.dtype for _, part in parts])
     whole = torch.full((len(each),), torch.nan, dtype=dtype, device=parts[0][1].device)
     for rows, part in parts:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from arviz_resampler import containers
 from arviz_resampler.arguments import as_array, as_mapping, as_names
@@ -196,13 +195,8 @@ def _given_log_q(found: Draws, names: Sequence[str], log_q: Any) -> dict[tuple[s
         return {(name,): found.log_prior[name] for name in names}
     if isinstance(log_q, Mapping):
         _check_known(names, list(log_q), "log_q=")
-        return {(name,): _by_draw(name, log_q[name], found) for name in names}
-    return {tuple(names): _by_draw("log_q", log_q, found)}
-
-
-def _by_draw(name: str, values: Any, found: Draws) -> NDArray[Any]:
-    """An array over draws, or over chains and draws, in one axis and in their order."""
-    return containers.by_draw(values, found, "log_q=" if name == "log_q" else f"log_q= of {name!r}")
+        return {(name,): containers.by_draw(log_q[name], found, f"log_q= of {name!r}") for name in names}
+    return {tuple(names): containers.by_draw(log_q, found, "log_q=")}
 
 
 def _check_known(names: Sequence[str], known: Sequence[str], where: str) -> None:

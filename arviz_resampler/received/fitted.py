@@ -39,8 +39,8 @@ def from_posterior(
     groups = containers.OF_POSTERIOR._replace(latents=group)
     draws = containers.of_mcmc(idata) if containers.is_mcmc(idata) else idata
     found = containers.read_draws(draws, groups, chains=True)
-    program = Program(prior, "prior")
-    latents = given.latents_of(structure_of(program), "the prior")
+    guide = Single(Program(prior, "prior"))
+    latents = given.latents_of(structure_of(guide.program), "the prior")
     placed = as_the_program_has(latents, found, None, "the prior")
     if found.num_draws < 4 * found.num_chains:
         raise ArgumentError(
@@ -48,11 +48,9 @@ def from_posterior(
             f"{found.num_draws // found.num_chains}"
         )
     columns = {name: one.column for name, one in placed.items()}
-    blocks = given.density_of_program(
-        Single(program), columns, found.num_draws, settings.vectorize, "the prior"
-    )
+    blocks = given.density_of_program(guide, columns, found.num_draws, settings.vectorize, "the prior")
     _warn_resampled(sums_of(found, placed).reshape(found.num_chains, -1))
-    normalized = not given.without_constant(Single(program), columns, found.num_draws, settings.vectorize)
+    normalized = not given.without_constant(guide, columns, found.num_draws, settings.vectorize)
     pipeline = pipeline_of(
         found,
         placed,

@@ -125,9 +125,8 @@ def quantiles(
 ) -> tuple[Floats, Floats]:
     """Weighted quantiles of values of shape (N, ...), and the effective particles of their errors."""
     array = particle_values(values, weights)
-    some = (
-        slice(None) if weights.all() else weights > 0
-    )  # NumPy may take one without for the quantile of q = 0
+    # NumPy may take a value without weight for the quantile of q = 0.
+    some = slice(None) if weights.all() else weights > 0
     found = np.quantile(array[some], q, axis=0, weights=weights[some], method="inverted_cdf")
     columns, rows = np.reshape(array, (len(array), -1)).T, np.reshape(found, (q.size, -1))
     n_effective = [

@@ -212,8 +212,12 @@ class Weights:
         """Standard error of :attr:`log_mean_weight`, by the delta method."""
         if not self.ess:
             return math.nan
-        efficiency = 1.0 if self.chains is None else self.chains.efficiency(self.normalized)
-        return math.sqrt(max(1 / self.ess - 1 / self.num_particles, 0.0) / efficiency)
+        return math.sqrt(max(1 / self.ess - 1 / self.num_particles, 0.0) / self._efficiency)
+
+    @cached_property
+    def _efficiency(self) -> float:
+        """Effective draws over draws of a posterior, of the weights; else 1."""
+        return 1.0 if self.chains is None else self.chains.efficiency(self.normalized)
 
     @property
     def bayes_factor(self) -> float:
@@ -234,9 +238,8 @@ class Weights:
     @cached_property
     def relative_efficiency(self) -> float:
         """Effective draws over draws of a posterior, of the slowest latent and of the weights; else 1."""
-        if self.chains is None:
-            return 1.0
-        return min(self.chains.slowest, self.chains.efficiency(self.normalized), 1.0)
+        slowest = 1.0 if self.chains is None else self.chains.slowest
+        return min(slowest, self._efficiency, 1.0)
 
     @cached_property
     def missed_mass(self) -> float:
