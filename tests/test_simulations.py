@@ -5,6 +5,7 @@ import multiprocessing
 import pickle
 import random
 import shutil
+import sys
 import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -373,6 +374,9 @@ def test_other_threads_that_draw_change_no_particle(tmp_path):
             random.random()
 
     thread = threading.Thread(target=draw)
+    # Each time that this thread waits, for a disk or for torch, the other one keeps it from going on so long.
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
     thread.start()
     try:
         build(store=tmp_path / "s", num_guide_samples=400, batch_size=40)
@@ -381,6 +385,7 @@ def test_other_threads_that_draw_change_no_particle(tmp_path):
     finally:
         stop.set()
         thread.join()
+        sys.setswitchinterval(interval)
     same(found.sample(prior(3.0), 50), build(num_guide_samples=400, batch_size=40).sample(prior(3.0), 50))
     same(found.sample(prior(3.0), 50), Resampler.open(tmp_path / "s").sample(prior(3.0), 50))
 
