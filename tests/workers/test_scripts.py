@@ -11,6 +11,13 @@ import arviz_resampler
 
 ROOT = Path(arviz_resampler.__file__).parents[1]
 
+# The room alone, in the script and where a worker runs it again: programs take seconds to import.
+ROOM = f"""
+import os, sys, time, types
+package = types.ModuleType("arviz_resampler")
+package.__path__ = [{str(ROOT / "arviz_resampler")!r}]
+sys.modules["arviz_resampler"] = package
+"""
 IMPORTS = """
 import os, sys, time
 from arviz_resampler.workers.executors import as_workers
@@ -89,7 +96,7 @@ def wait_for(condition):
 def test_an_interrupt_ends_a_run_and_its_processes(tmp_path):
     folder = tmp_path / "workers"
     folder.mkdir()
-    script = start(SLEEPING, tmp_path, str(folder))
+    script = start(ROOM + SLEEPING, tmp_path, str(folder))
     wait_for(lambda: len(list(folder.iterdir())) == 2)
     out, err, took = interrupted(script, os.kill)
     assert (out, err) == ("interrupted\n", "")
@@ -98,7 +105,7 @@ def test_an_interrupt_ends_a_run_and_its_processes(tmp_path):
 
 
 def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path):
-    script = start(SLEEPING, tmp_path, str(tmp_path))
+    script = start(ROOM + SLEEPING, tmp_path, str(tmp_path))
     wait_for(lambda: len(spawned(script.pid)) == 2)
     pids = spawned(script.pid)
     wait_for(lambda: all((tmp_path / str(pid)).exists() for pid in pids))
@@ -119,18 +126,18 @@ def test_ctrl_c_in_a_terminal_is_quiet_while_workers_start(tmp_path):
 
 
 def test_a_script_without_a_guard_is_told_to_have_one(tmp_path):
-    script = start(UNGUARDED, tmp_path, "2")
+    script = start(ROOM + UNGUARDED, tmp_path, "2")
     out, err = script.communicate(timeout=60)
     assert script.returncode == 1
     assert out == ""
     *_, last = err.rstrip().splitlines()
     assert last.startswith(
-        "arviz_resampler.WorkerError: the worker processes ended while they started. Where no worker "
+        "arviz_resampler.errors.WorkerError: the worker processes ended while they started. Where no worker "
         "starts, the reason is most often that worker processes run the script again from its beginning"
     )
     assert 'put it under `if __name__ == "__main__":`' in err
 
 
 def test_a_script_without_a_guard_runs_where_no_process_is_started(tmp_path):
-    script = start(UNGUARDED, tmp_path, "0")
+    script = start(ROOM + UNGUARDED, tmp_path, "0")
     assert script.communicate(timeout=60) == ("alone\n", "")
