@@ -324,20 +324,19 @@ def test_a_batch_that_always_kills_its_worker_is_named_when_all_others_are_there
     assert calls(tmp_path) == {n: 3 if n == 0 else 1 for n in range(8)}
 
 
-@pytest.mark.parametrize("times", [1, 99])
-def test_an_executor_that_is_made_again_goes_on(tmp_path, times):
+def test_an_executor_that_is_made_again_goes_on(tmp_path):
+    """A batch that kills every one that is made is in ``test_simulations_on_workers.py``."""
     made = []
 
     def make():
         made.append(loky.ProcessPoolExecutor(2))
         return made[-1]
 
-    got, error = gathered(run(make, killing(3, tmp_path, times=times)))
-    assert got == {n: n * n for n in range(8) if times == 1 or n != 3}
-    assert (error is None) == (times == 1)
-    assert error is None or "3 attempts at batch 3;" in str(error)
-    assert calls(tmp_path)[3] == (2 if times == 1 else 3)
-    assert len(made) == (2 if times == 1 else 3)
+    got, error = gathered(run(make, killing(3, tmp_path, times=1)))
+    assert error is None
+    assert got == SQUARES
+    assert calls(tmp_path)[3] == 2
+    assert len(made) == 2
 
 
 def test_an_executor_that_is_given_and_breaks_says_what_ran(tmp_path):
@@ -406,8 +405,14 @@ class Fragile(Executor):
 
 
 def test_suspects_run_alone_until_it_is_known_which_of_them_kills():
-    log = []
-    got, error = gathered(run(lambda: Fragile(lambda number, time: number == 2, log), abs, range(12)))
+    log, made = [], []
+
+    def make():
+        made.append(Fragile(lambda number, time: number == 2, log))
+        return made[-1]
+
+    got, error = gathered(run(make, abs, range(12)))
+    assert len(made) == 3
     assert got == {n: n for n in range(12) if n != 2}
     assert "3 attempts at batch 2; all others are finished" in str(error)
     of_killer = [beside for number, beside in log if number == 2]
