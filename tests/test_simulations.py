@@ -704,15 +704,15 @@ def test_a_long_batch_is_said(tmp_path, monkeypatch):
     "options", [{"batch_size": None}, {"batch_size": 300}, {"vectorize": False}], ids=str
 )
 def test_particles_in_memory_are_extended_to_those_of_a_larger_run(options):
-    few, many = (build(num_guide_samples=n, **options) for n in (700, 1600))
-    assert few.extend(1600) is None
+    few, many = (build(num_guide_samples=n, **options) for n in (350, 800))
+    assert few.extend(800) is None
     same(few.sample(prior(3.0), 50), many.sample(prior(3.0), 50))
     np.testing.assert_array_equal(few.weigh(prior(3.0)).log_ratio, many.weigh(prior(3.0)).log_ratio)
-    one, other = (r.simulate_one(1500) for r in (few, many))
+    one, other = (r.simulate_one(750) for r in (few, many))
     same(one, other)
-    few.extend(1600)
+    few.extend(800)
     with pytest.raises(
-        ArgumentError, match="num_guide_samples must be at least 1600, which there are, got 10"
+        ArgumentError, match="num_guide_samples must be at least 800, which there are, got 10"
     ):
         few.extend(10)
 
