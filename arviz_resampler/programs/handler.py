@@ -75,6 +75,11 @@ class SiteHandler:
         """Whether the program has drawn random numbers outside its sites."""
         return self._mode is not None and self._mode.loose
 
+    def drew_outside(self) -> None:
+        """Note that the program has drawn random numbers outside its sites, by a way that no mode sees."""
+        if self._mode is not None:
+            self._mode.loose = True
+
     @property
     def failed_at(self) -> str:
         """The line where it first failed."""
@@ -238,9 +243,6 @@ class SiteHandler:
 
     def _invalid(self, name: str, fn: Any) -> Tensor | None:
         """Which particles have an invalid parameter at a site, shape (n,); None: no particle has."""
-        # Of what most priors are there is nothing else to ask.
-        if closed_form.is_sound(fn, self.particles.varies):
-            return None
         parts = nested(fn)
         if kinds.is_improper(parts):
             raise ProgramError(
@@ -256,27 +258,32 @@ class SiteHandler:
 
     # ---------------------------------------------------------------- densities
 
-    def _asked(self, name: str, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
+    def _is_sound(self, fn: Any) -> bool:
+        """Whether there is nothing to ask of a distribution but its density, as of what most priors are."""
+        return closed_form.is_sound(fn, self.particles.varies)
+
+    def _asked(self, name: str, fn: Any, rows: Tensor, ask: Ask, *, shared: bool = False) -> Tensor | None:
         """Answer of a distribution for each value, particles in front, shape ``(n or 1, *batch)``.
 
-        Asked outside the map, where one distribution can answer for all particles; else inside.
+        Asked outside the map, where one distribution can answer for all particles, as one can that is known
+        to be ``shared``; else inside.
         """
-        each = self._asked_whole(fn, rows, ask)
+        whole = fn if shared else density.of_all(fn, self.particles)
+        each = None if whole is None else self._asked_whole(fn, whole, rows, ask)
         if each is None:
             with self.particles.inside():
                 each = self._asked_inside(name, fn, rows, ask)
         return each
 
-    def _asked_whole(self, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
+    @staticmethod
+    def _asked_whole(fn: Any, whole: Any, rows: Tensor, ask: Ask) -> Tensor | None:
         """The answer of one distribution for all particles; None: there is none."""
-        whole = density.of_all(fn, self.particles)
-        if whole is not None:
-            try:
-                each = ask(whole, rows)
-            except FAILURES:
-                return None
-            if each is not None and each.shape[0] in (1, rows.shape[0]) and each.shape[1:] == fn.batch_shape:
-                return each
+        try:
+            each = ask(whole, rows)
+        except FAILURES:
+            return None
+        if each is not None and each.shape[0] in (1, rows.shape[0]) and each.shape[1:] == fn.batch_shape:
+            return each
         return None
 
     def _asked_inside(self, name: str, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
@@ -305,7 +312,8 @@ class SiteHandler:
 
     def _total(self, each: Tensor) -> Tensor:
         """Sum over all axes but that of the particles, in float64, shape (n,)."""
-        return density.total(each).expand(self.n)
+        total, n = density.total(each), self.n
+        return total if total.shape[0] == n else total.expand(n)
 
 
 def _is_split() -> bool:

@@ -87,7 +87,7 @@ class SampleHandler(SiteHandler):
         replayed = self._column(name, self.replay)
         column = self._column(name, self.given) if replayed is None else replayed
         with self.particles.outside():
-            flags = self._invalid(name, fn)
+            flags = None if self._is_sound(fn) else self._invalid(name, fn)
             kind = "observed" if msg["is_observed"] else "latent"
             simulated = self.role == "simulator" or kind == "observed" or name in self.predictive
             if flags is not None and not simulated:

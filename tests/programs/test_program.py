@@ -11,6 +11,7 @@ import pytest
 import torch
 import xarray as xr
 from pyro import poutine
+from pyro.distributions.distribution import COERCIONS
 from pyro.infer.autoguide import AutoDelta, AutoDiagonalNormal, AutoMultivariateNormal, AutoNormal
 from pyro.infer.reparam import LocScaleReparam, TransformReparam
 from pyro.nn import PyroModule, PyroParam, PyroSample
@@ -18,6 +19,7 @@ from torch import tensor
 from torch.distributions import constraints
 
 from arviz_resampler import DrawWarning, MismatchError, ProgramError, ProgramWarning, Resampler, WeightError
+from arviz_resampler.mapping import functorch
 
 
 def normal(name, sd=1.0, mean=0.0):
@@ -1084,3 +1086,52 @@ def test_obs_is_the_same_as_observed():
 def test_obs_that_are_no_numbers_are_refused_by_site(data):
     with pytest.raises(ProgramError, match=r"the simulator failed .* at site 'y'.*ArgumentError: 'y' "):
         resampler(lambda: normal("mu", 10.0), school_data(data), n=100)
+
+
+# ------------------------------------------------------------------ distributions built outside the map
+
+
+class Shifted(dist.Normal):
+    """A distribution of the user's own that draws in its constructor."""
+
+    def __init__(self):
+        super().__init__(torch.randn(()), 1.0)
+
+
+def test_a_distribution_whose_parameters_all_share_is_no_one_s_own():
+    found = {}
+
+    def program():
+        x = normal("x")
+        for name, fn in (("shared", dist.Gamma(torch.tensor(2.0), rate=3)), ("own", dist.Normal(x, 1.0))):
+            found[name] = functorch.unmapped(next(iter(vars(fn).values()))).dim(), fn.batch_shape
+        pyro.sample("y", fn)
+
+    resampler(program, n=50)
+    assert found == {"shared": (0, ()), "own": (1, ())}
+    assert not COERCIONS
+
+
+def test_parameters_of_a_shared_distribution_can_be_changed_in_place():
+    def program():
+        x = normal("x")
+        fn = dist.Normal(torch.zeros(2), 1e-3)
+        fn.loc[1] += x
+        pyro.sample("y", fn.to_event(1))
+
+    found = resampler(program, n=100, vectorize=True).pipeline.particles.columns
+    torch.testing.assert_close(found["y"].value[:, 1], found["x"].value, rtol=0.0, atol=0.01)
+
+
+def test_a_constructor_of_the_user_s_own_draws_for_each_particle():
+    def simulator():
+        pyro.deterministic("shift", normal("x") + Shifted().loc)
+
+    found = resampler(lambda: normal("x"), simulator, n=100, vectorize=True).pipeline.particles.columns
+    assert len((found["shift"].value - found["x"].value).unique()) == 100
+
+
+def test_an_error_of_a_constructor_is_shown_as_the_program_s_own():
+    with pytest.raises(ProgramError, match=r"test_program.py.* in .*Categorical.*ValueError: Either"):
+        resampler(lambda: pyro.sample("x", dist.Categorical()), n=100)
+    assert not COERCIONS
