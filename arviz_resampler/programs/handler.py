@@ -19,8 +19,15 @@ from arviz_resampler.densities.parameters import bad_parameter, nested
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, to_rank, unmapped
 from arviz_resampler.mapping.particle_mode import ParticleMode
-from arviz_resampler.programs.axes import Axes, arrange, describe_axes, plate_axes, plates_around
+from arviz_resampler.programs.axes import (
+    Axes,
+    arrange,
+    describe_axes,
+    plate_axes,
+    plates_around,
+)
 from arviz_resampler.programs.columns import CachedSite, in_memory
+from arviz_resampler.programs.plates import Rows, check_rows, named_rows, note_rows
 from arviz_resampler.programs.runs import Invalid, SiteRun
 
 Message = dict[str, Any]
@@ -64,6 +71,7 @@ class SiteHandler:
         self.row: int | None = None  # which of the cached particles, where one runs by itself
         self._mode: ParticleMode | None = None
         self._later: list[Callable[[], None]] = []
+        self._rows: Rows = {}  # that plates take in all runs, if the program names them
 
     @property
     def failed(self) -> Tensor | None:
@@ -138,7 +146,7 @@ class SiteHandler:
                 msg[key] = self._mode.shared(msg[key])
         kind = type(fn).__name__  # Pyro has classes for its own primitives
         if kind == "_Subsample":
-            self._check_plate(msg)
+            note_rows(msg, self.role, self.particles, self._rows)
             return
         if name in self.found:
             raise ProgramError(f"the {self.role} has two sites named {name!r}: give each its own name")
@@ -153,18 +161,6 @@ class SiteHandler:
             self._deterministic(msg)
         else:
             self._stochastic(msg)
-
-    def _check_plate(self, msg: Message) -> None:
-        fn = msg["fn"]
-        size = fn.size if fn.subsample_size is None else fn.subsample_size
-        if msg["value"] is not None:
-            size = len(msg["value"])
-        if size < fn.size:
-            raise ProgramError(
-                f"plate {msg['name']!r} of the {self.role} takes a subsample of {size} of "
-                f"{fn.size}: every run picks other rows, so particles cannot be scored. Remove "
-                f"subsample_size."
-            )
 
     def _is_deterministic(self, msg: Message) -> bool:
         """Whether a site holds a computed value, by pyro.deterministic or by poutine.reparam."""
@@ -203,6 +199,7 @@ class SiteHandler:
 
     def _keep(self, msg: Message, kind: str, rows: Tensor, axes: Axes, **more: Any) -> SiteRun:
         found = SiteRun(msg["name"], kind, rows, axes, **more)
+        found.rows = named_rows(msg["cond_indep_stack"], self._rows)
         self.found[msg["name"]] = found
         return found
 
@@ -228,6 +225,8 @@ class SiteHandler:
     def _place(self, msg: Message, column: CachedSite) -> Tensor:
         """Cached values in the shape that this program's site expects, particles in front."""
         fn, site = msg["fn"], column.site
+        if self._rows or column.rows:
+            check_rows(msg, self.role, self._rows, column.rows)
         wanted = plate_axes(fn.batch_shape, plates_around(msg["cond_indep_stack"]))
         wanted += [(None, size) for size in fn.event_shape]
         value = in_memory(column.value if self.row is None else column.value[self.row : self.row + 1])

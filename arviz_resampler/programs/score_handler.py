@@ -17,6 +17,7 @@ from arviz_resampler.densities.parameters import nested
 from arviz_resampler.errors import MismatchError, ProgramError, quoted, suggestion
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.handler import Message, SiteHandler, density_of
+from arviz_resampler.programs.plates import own_scale
 from arviz_resampler.programs.runs import ScoredRun
 
 
@@ -194,6 +195,8 @@ class ScoreHandler(SiteHandler):
         change neither what is drawn nor the weights.
         """
         scale, mask = msg["scale"], msg["mask"]
+        if type(msg["fn"]).__name__ != "Unit":  # a factor estimates what it would be of all rows
+            scale = own_scale(scale, msg["cond_indep_stack"])
         if isinstance(scale, Tensor) or scale != 1.0:
             self.score.unnormalized.add(msg["name"])
             each = each * self._aligned(scale, each)

@@ -861,13 +861,32 @@ def test_params_are_the_same_in_every_batch_and_program():
     assert len(pyro.get_param_store()) == 0
 
 
-def test_subsampling_is_refused_by_plate():
-    def guide():
-        with pyro.plate("rows", 10, subsample_size=3):
-            normal("x")
+def test_data_that_pyro_only_broadcasts_are_left_out_and_the_site_is_drawn():
+    data = torch.randn(20, 1)
 
-    with pytest.raises(ProgramError, match="plate 'rows' of the guide takes a subsample of 3 of 10"):
-        resampler(guide)
+    def program(sd):
+        def run():
+            z = pyro.sample("z", dist.Normal(tensor([0.0]), tensor([sd])))
+            with pyro.plate("data", len(data)):
+                pyro.sample("x", dist.Normal(z * z, tensor([0.1])), obs=data)
+
+        return run
+
+    with pytest.warns(
+        ProgramWarning,
+        match=r"'x' has obs= of shape \(20, 1\), but its draws have shape \(20,\): the site is",
+    ):
+        cache = resampler(program(5.0), n=2000)
+    found = cache.pipeline.particles.columns
+    assert found["x"].value.shape == (2000, 20)
+    error = (found["x"].value - found["z"].value ** 2) / 0.1
+    assert abs(error.mean()) < 5 / math.sqrt(error.numel())
+    assert not cache.pipeline.observed
+    with pytest.warns(ProgramWarning, match="carries obs="):
+        weights = cache.weigh(program(3.0))
+    z = found["z"].value
+    expected = dist.Normal(0.0, 3.0).log_prob(z) - dist.Normal(0.0, 5.0).log_prob(z)
+    np.testing.assert_allclose(weights.log_ratio, expected[:, 0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("vectorize", [True, False])
