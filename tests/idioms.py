@@ -600,6 +600,16 @@ def a_plate_has_all_of_its_rows_as_a_subsample(s):
 
 
 @maps
+def a_plate_has_some_of_its_rows_as_a_subsample(s):
+    drift = pyro.sample("drift", dist.LogNormal(-1.0, 0.5 * s))
+    data = torch.tensor([0.0, 1.0, 1.0])
+    with pyro.plate("row", 20, subsample=torch.tensor([3, 7, 19])):
+        state = normal("state", 0.0, drift)
+        state = normal("next state", state, drift)
+        pyro.sample("y", dist.Bernoulli(logits=state), obs=data)
+
+
+@maps
 def a_value_is_kept_in_a_plate(s):
     with pyro.plate("row", 3):
         a = normal("a", 0.0, s)

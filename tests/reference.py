@@ -104,6 +104,9 @@ class _Fixed(Messenger):
             return
         msg["value"] = _placed(msg, self.values)
         msg["done"], msg["is_observed"] = True, False
+        # Pyro lets a subsample of a plate count for all of its rows; what is drawn are these.
+        for frame in msg["cond_indep_stack"]:
+            msg["scale"] = msg["scale"] * frame.size / (frame.full_size or frame.size)
         if not self.scales:
             msg["scale"] = 1.0
         # The mask of `obs_mask=` says which of two sites an element belongs to.

@@ -85,6 +85,11 @@ def is_improper(parts: list[Distribution]) -> bool:
     return "ImproperUniform" in [type(part).__name__ for part in parts]
 
 
+def is_masked(parts: Iterable[Distribution]) -> bool:
+    """Whether a mask is among the distributions that one is made of."""
+    return "MaskedDistribution" in [type(part).__name__ for part in parts]
+
+
 def any_flag(flags: Tensor) -> bool:
     """Whether there is a flag, for any particle of a map."""
     return bool(functorch.unmapped(flags).any())
@@ -127,9 +132,8 @@ class Kind(NamedTuple):
 def kind_of(fn: Distribution) -> Kind:
     """Kind of a distribution, by its support and by what it is made of."""
     parts = nested(fn)
-    masked = any(type(part).__name__ == "MaskedDistribution" for part in parts)
     point_mass = is_kind(fn, "Delta")
-    return Kind(is_discrete(fn), is_continuous(fn), point_mass, masked, drawn_otherwise(parts))
+    return Kind(is_discrete(fn), is_continuous(fn), point_mass, is_masked(parts), drawn_otherwise(parts))
 
 
 def drawn_otherwise(parts: Iterable[Distribution]) -> str | None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 try:
+    from torch._C import _len_torch_function_stack
     from torch._C._functorch import (  # type: ignore[attr-defined]
         _add_batch_dim,
         _remove_batch_dim,
@@ -179,6 +180,13 @@ class ParticleMap:
         self.leave(call, tensor)
         return found[0]
 
+    def is_alone(self) -> bool:
+        """Whether neither a further map nor a further mode for torch functions stands around a program."""
+        if not BY_HAND or _len_torch_function_stack() != 1:
+            return False
+        top = peek_interpreter_stack()
+        return top is not None and bool(top.level() == self.level)
+
     def outside(self) -> Outside:
         """Outside the map and its mode, for work on tensors that have the particles in front."""
         return Outside(self)
@@ -223,6 +231,10 @@ class OneParticle:
 
     def varies(self, _tensor: Tensor) -> bool:
         """One particle differs from no other."""
+        return False
+
+    def is_alone(self) -> bool:
+        """There is no map."""
         return False
 
     def outside(self) -> contextlib.AbstractContextManager[None]:

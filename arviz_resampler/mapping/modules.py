@@ -9,7 +9,6 @@ import itertools
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -30,12 +29,29 @@ class _Kept(NamedTuple):
 
 
 class _ModuleStates:
-    """State of each module at its first call in this thread."""
+    """State of each module at its first call in this thread, put back at the end of each context."""
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
+        self._entered = 0
         # Weakly: a program may make a module in each run.
         self._states: weakref.WeakKeyDictionary[Module, list[_Kept]] = weakref.WeakKeyDictionary()
+
+    def __enter__(self) -> None:
+        global _states  # noqa: PLW0603  # torch's hooks belong to the process, too
+        if not self._entered:
+            _states = self
+            self._hook = register_module_forward_pre_hook(self.save)
+        self._entered += 1
+
+    def __exit__(self, *_: object) -> None:
+        global _states  # noqa: PLW0603
+        self._entered -= 1
+        if not self._entered:
+            self._hook.remove()
+            _states = None
+        if self._states:
+            self.restore()
 
     def save(self, module: Module, _: object) -> None:
         """Keep the state of a module that is about to be called, and of its parts."""
@@ -71,20 +87,9 @@ def _tensors(module: Module) -> Iterator[tuple[str, Tensor]]:
 _states: _ModuleStates | None = None
 
 
-@contextmanager
-def modules_kept() -> Iterator[None]:
+def modules_kept() -> _ModuleStates:
     """Leave modules as they were found; of one thread at a time.
 
     Values are taken once where one such context stands in another, and put back at the end of each.
     """
-    global _states  # noqa: PLW0603  # torch's hooks belong to the process, too
-    outer = _states
-    states = _states = outer or _ModuleStates()
-    handle = None if outer is not None else register_module_forward_pre_hook(states.save)
-    try:
-        yield
-    finally:
-        if handle is not None:
-            handle.remove()
-            _states = None
-        states.restore()
+    return _states or _ModuleStates()

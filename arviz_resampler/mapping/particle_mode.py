@@ -45,7 +45,10 @@ class ParticleMode(InPlaceMode):
         """The call, by its rule where it has one."""
         rule, kwargs = _RULES.get(func), kwargs or {}
         try:
-            out = self.call(func, args, kwargs) if rule is None else rule(self, func, args, kwargs)
+            if rule is not None:
+                out = rule(self, func, args, kwargs)
+            else:
+                out = self.call(func, args, kwargs) if self.fresh else func(*args, **kwargs)
             if self.looked_up:
                 self.follow(func, args, kwargs, out)
             return out

@@ -42,7 +42,7 @@ def generators_kept() -> Iterator[None]:
 def has_drawn(before: Tensor) -> bool:
     """Whether torch's generator has given numbers since a state, and not only got a seed; put it back."""
     after = torch.get_rng_state()
-    if torch.equal(after, before):
+    if after.numpy().tobytes() == before.numpy().tobytes():  # half the time of torch.equal
         return False
     seeded = torch.Generator().manual_seed(torch.initial_seed()).get_state()
     torch.set_rng_state(before)

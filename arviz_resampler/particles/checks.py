@@ -139,17 +139,30 @@ def check_structure(run: Run, predictive: frozenset[str]) -> None:  # noqa: C901
             )
     for name, found in run.found.items():
         if found.kind == "observed" and found.data is None:
-            warn(
-                f"site {name!r} has obs= that depends on what was drawn, so it is not data: the site is "
-                f"simulated, and observed_data does not hold it. Pass data with observed=.",
-                ProgramWarning,
-            )
+            _warn_of_obs(name, found)
     for name in sorted(predictive):
         if name not in run.columns:
             raise ArgumentError(
                 f"predictive or observed names {name!r}, which is no site of the programs; they have "
                 f"{quoted(run.columns)}.{suggestion(name, run.columns)}"
             )
+
+
+def _warn_of_obs(name: str, found: SiteRun) -> None:
+    """Warn of a value of ``obs=`` that is no data of its site."""
+    if found.broadcast is None:
+        warn(
+            f"site {name!r} has obs= that depends on what was drawn, so it is not data: the site is "
+            f"simulated, and observed_data does not hold it. Pass data with observed=.",
+            ProgramWarning,
+        )
+    else:
+        warn(
+            f"site {name!r} has obs= of shape {found.broadcast}, but its draws have shape "
+            f"{tuple(found.value.shape[1:])}: the site is simulated, and observed_data does not hold it. "
+            f"Pass data with observed=.",
+            ProgramWarning,
+        )
 
 
 def _check_shared(run: Run) -> None:

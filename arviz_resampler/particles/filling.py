@@ -251,7 +251,7 @@ def _check_sites(store: Store, there: Mapping[str, Any], here: Mapping[str, Any]
         )
     for name, site in here.items():
         for field, value in site.items():
-            if field != "support" and there[name].get(field) != value:
+            if field != "support" and there[name].get(field, {}) != value:
                 raise StoreError(
                     f"{store.path} was simulated by other programs: site {name!r} has {field} {value!r} "
                     f"now, and had {there[name].get(field)!r}. Use another path"

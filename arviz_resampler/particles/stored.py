@@ -76,7 +76,7 @@ def to_json(columns: Columns) -> dict[str, Any]:
     """What is known of each site, in their order."""
     return {
         name: {**asdict(column.site), **{flag: getattr(column, flag) for flag in _FLAGS}}
-        | {"support": column.support}
+        | {"support": column.support, "rows": column.rows}
         for name, column in columns.items()
     }
 
@@ -195,6 +195,7 @@ class _Kept(NamedTuple):
             log_q=self._densities("log_q", name),
             log_conditional=self._densities("log_conditional", name),
             support=_as_tuple(said["support"]),
+            rows=said.get("rows", {}),  # stores that are older do not say it
             finite=all(name not in self.records[batch]["infinite"] for batch in self.batches),
             **{flag: said[flag] for flag in _FLAGS},
         )

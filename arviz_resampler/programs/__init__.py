@@ -13,6 +13,7 @@ fallback.py            programs that cannot be mapped
 stacking.py            runs of one particle, put together
 runs.py, columns.py    records of a run; cached sites
 axes.py                plates and events: names, sizes and order
+plates.py              plates that take some of their rows
 source.py              latent sites, written back as Pyro source; its parts in source_parts.py
 =====================  ===============================================================================
 """

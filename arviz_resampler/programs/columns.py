@@ -6,7 +6,7 @@ Knows torch and :mod:`arviz_resampler.sites`; neither Pyro nor what the values a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -31,6 +31,7 @@ class CachedSite:
     masked: bool = False  # drawn under a mask, as sequences of unequal length are
     finite: bool = True  # whether all of log_q is
     reason: str | None = None  # why there is no log density
+    rows: dict[str, list[int]] = field(default_factory=dict)  # that plates take, where they name them
 
 
 Columns = Mapping[str, CachedSite]
@@ -54,6 +55,7 @@ def to_column(found: SiteRun, n: int) -> CachedSite:
     return CachedSite(
         site=site,
         value=value,
+        rows=found.rows,
         log_q=found.log_density,
         support=found.support,
         continuous=found.kind_of.continuous,

@@ -19,8 +19,15 @@ from arviz_resampler.densities.parameters import bad_parameter, nested
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, to_rank, unmapped
 from arviz_resampler.mapping.particle_mode import ParticleMode
-from arviz_resampler.programs.axes import Axes, arrange, describe_axes, plate_axes, plates_around
+from arviz_resampler.programs.axes import (
+    Axes,
+    arrange,
+    describe_axes,
+    plate_axes,
+    plates_around,
+)
 from arviz_resampler.programs.columns import CachedSite, in_memory
+from arviz_resampler.programs.plates import Rows, check_rows, named_rows, note_rows
 from arviz_resampler.programs.runs import Invalid, SiteRun
 
 Message = dict[str, Any]
@@ -64,6 +71,7 @@ class SiteHandler:
         self.row: int | None = None  # which of the cached particles, where one runs by itself
         self._mode: ParticleMode | None = None
         self._later: list[Callable[[], None]] = []
+        self._rows: Rows = {}  # that plates take in all runs, if the program names them
 
     @property
     def failed(self) -> Tensor | None:
@@ -74,6 +82,11 @@ class SiteHandler:
     def loose(self) -> bool:
         """Whether the program has drawn random numbers outside its sites."""
         return self._mode is not None and self._mode.loose
+
+    def drew_outside(self) -> None:
+        """Note that the program has drawn random numbers outside its sites, by a way that no mode sees."""
+        if self._mode is not None:
+            self._mode.loose = True
 
     @property
     def failed_at(self) -> str:
@@ -133,7 +146,7 @@ class SiteHandler:
                 msg[key] = self._mode.shared(msg[key])
         kind = type(fn).__name__  # Pyro has classes for its own primitives
         if kind == "_Subsample":
-            self._check_plate(msg)
+            note_rows(msg, self.role, self.particles, self._rows)
             return
         if name in self.found:
             raise ProgramError(f"the {self.role} has two sites named {name!r}: give each its own name")
@@ -148,18 +161,6 @@ class SiteHandler:
             self._deterministic(msg)
         else:
             self._stochastic(msg)
-
-    def _check_plate(self, msg: Message) -> None:
-        fn = msg["fn"]
-        size = fn.size if fn.subsample_size is None else fn.subsample_size
-        if msg["value"] is not None:
-            size = len(msg["value"])
-        if size < fn.size:
-            raise ProgramError(
-                f"plate {msg['name']!r} of the {self.role} takes a subsample of {size} of "
-                f"{fn.size}: every run picks other rows, so particles cannot be scored. Remove "
-                f"subsample_size."
-            )
 
     def _is_deterministic(self, msg: Message) -> bool:
         """Whether a site holds a computed value, by pyro.deterministic or by poutine.reparam."""
@@ -198,6 +199,7 @@ class SiteHandler:
 
     def _keep(self, msg: Message, kind: str, rows: Tensor, axes: Axes, **more: Any) -> SiteRun:
         found = SiteRun(msg["name"], kind, rows, axes, **more)
+        found.rows = named_rows(msg["cond_indep_stack"], self._rows)
         self.found[msg["name"]] = found
         return found
 
@@ -223,6 +225,8 @@ class SiteHandler:
     def _place(self, msg: Message, column: CachedSite) -> Tensor:
         """Cached values in the shape that this program's site expects, particles in front."""
         fn, site = msg["fn"], column.site
+        if self._rows or column.rows:
+            check_rows(msg, self.role, self._rows, column.rows)
         wanted = plate_axes(fn.batch_shape, plates_around(msg["cond_indep_stack"]))
         wanted += [(None, size) for size in fn.event_shape]
         value = in_memory(column.value if self.row is None else column.value[self.row : self.row + 1])
@@ -238,9 +242,6 @@ class SiteHandler:
 
     def _invalid(self, name: str, fn: Any) -> Tensor | None:
         """Which particles have an invalid parameter at a site, shape (n,); None: no particle has."""
-        # Of what most priors are there is nothing else to ask.
-        if closed_form.is_sound(fn, self.particles.varies):
-            return None
         parts = nested(fn)
         if kinds.is_improper(parts):
             raise ProgramError(
@@ -256,27 +257,32 @@ class SiteHandler:
 
     # ---------------------------------------------------------------- densities
 
-    def _asked(self, name: str, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
+    def _is_sound(self, fn: Any) -> bool:
+        """Whether there is nothing to ask of a distribution but its density, as of what most priors are."""
+        return closed_form.is_sound(fn, self.particles.varies)
+
+    def _asked(self, name: str, fn: Any, rows: Tensor, ask: Ask, *, shared: bool = False) -> Tensor | None:
         """Answer of a distribution for each value, particles in front, shape ``(n or 1, *batch)``.
 
-        Asked outside the map, where one distribution can answer for all particles; else inside.
+        Asked outside the map, where one distribution can answer for all particles, as one can that is known
+        to be ``shared``; else inside.
         """
-        each = self._asked_whole(fn, rows, ask)
+        whole = fn if shared else density.of_all(fn, self.particles)
+        each = None if whole is None else self._asked_whole(fn, whole, rows, ask)
         if each is None:
             with self.particles.inside():
                 each = self._asked_inside(name, fn, rows, ask)
         return each
 
-    def _asked_whole(self, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
+    @staticmethod
+    def _asked_whole(fn: Any, whole: Any, rows: Tensor, ask: Ask) -> Tensor | None:
         """The answer of one distribution for all particles; None: there is none."""
-        whole = density.of_all(fn, self.particles)
-        if whole is not None:
-            try:
-                each = ask(whole, rows)
-            except FAILURES:
-                return None
-            if each is not None and each.shape[0] in (1, rows.shape[0]) and each.shape[1:] == fn.batch_shape:
-                return each
+        try:
+            each = ask(whole, rows)
+        except FAILURES:
+            return None
+        if each is not None and each.shape[0] in (1, rows.shape[0]) and each.shape[1:] == fn.batch_shape:
+            return each
         return None
 
     def _asked_inside(self, name: str, fn: Any, rows: Tensor, ask: Ask) -> Tensor | None:
@@ -305,7 +311,8 @@ class SiteHandler:
 
     def _total(self, each: Tensor) -> Tensor:
         """Sum over all axes but that of the particles, in float64, shape (n,)."""
-        return density.total(each).expand(self.n)
+        total, n = density.total(each), self.n
+        return total if total.shape[0] == n else total.expand(n)
 
 
 def _is_split() -> bool:

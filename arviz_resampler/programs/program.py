@@ -10,12 +10,13 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MappingProxyType
 from typing import Any
 
 import pyro
 import torch
+from pyro.distributions.distribution import COERCIONS
 from pyro.poutine.messenger import Messenger
 from torch.distributions import Distribution
 
@@ -65,7 +66,8 @@ def plain_tensors() -> Iterator[None]:
     """Neither gradients nor inference mode, in which tensors do not count how often they are changed."""
     if is_mapped_around():
         raise UnmappableError("a Resampler is used in the program")
-    with torch.inference_mode(False), torch.no_grad():
+    inferring = torch.is_inference_mode_enabled()
+    with torch.inference_mode(False) if inferring else nullcontext(), torch.no_grad():
         yield
 
 
@@ -183,18 +185,18 @@ class Program:
         def work(particles: ParticleMap) -> None:
             mode = ParticleMode(particles, streams, handler.role, fresh)
             handler.begin(particles, mode)
-            before = torch.get_rng_state()
-            try:
-                with mode:
-                    with _Listener(handler, self.params):
-                        returned.append(self._call_mapped(handler, mode))
-                    handler.end()
-            finally:  # some functions draw by ways that no mode sees, such as dropout
-                drawn = has_drawn(before)
-                mode.loose = mode.loose or drawn
+            with mode:
+                with _Listener(handler, self.params, outside=not fresh):
+                    returned.append(self._call_mapped(handler, mode))
+                handler.end()
 
         with _LOCK, modules_kept(), _unvalidated(), forward_alone():
-            map_particles(work, num_particles)
+            before = torch.get_rng_state()
+            try:
+                map_particles(work, num_particles)
+            finally:  # some functions draw by ways that no mode sees, such as dropout
+                if has_drawn(before):
+                    handler.drew_outside()
         self._check_result(handler, returned[0])
         return returned[0]
 
@@ -233,13 +235,43 @@ def uniform(limits: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> Callable
 
 
 class _Listener(Messenger):  # type: ignore[misc]
-    """Hands each site to a handler. Outermost: sees a site after all handlers of the program."""
+    """Hands each site to a handler. Outermost: sees a site after all handlers of the program.
 
-    def __init__(self, handler: SiteHandler, params: Mapping[str, torch.Tensor]) -> None:
+    With ``outside``, distributions whose parameters all particles share are built outside the map, in half
+    the time.
+    """
+
+    def __init__(
+        self, handler: SiteHandler, params: Mapping[str, torch.Tensor], *, outside: bool = False
+    ) -> None:
         super().__init__()
         self._handler = handler
         self._params = params
+        self._outside = outside
         self._thread = threading.get_ident()
+
+    def __enter__(self) -> Any:
+        if self._outside:
+            COERCIONS.append(self._build)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        if self._outside:
+            COERCIONS.remove(self._build)
+        super().__exit__(*error)
+
+    def _build(self, cls: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """A distribution, built outside the map; None: it has to be built as it stands in the program."""
+        particles = self._handler.particles
+        for arg in (*args, *kwargs.values()):
+            kind = type(arg)
+            if kind is not float and kind is not int and (kind is not torch.Tensor or particles.varies(arg)):
+                return None
+        own = threading.get_ident() == self._thread and cls.__module__.startswith("pyro.")
+        if not own or not particles.is_alone():
+            return None
+        with particles.outside():
+            return type.__call__(cls, *args, **kwargs)
 
     def _process_message(self, msg: dict[str, Any]) -> None:
         if threading.get_ident() != self._thread:
@@ -280,20 +312,18 @@ class _Unvalidated:
     def __get__(self, *_: Any) -> bool:
         return self.flag and threading.get_ident() != self.thread
 
+    def __enter__(self) -> None:
+        Distribution._validate_args = self  # type: ignore[assignment]
 
-@contextmanager
-def _unvalidated() -> Iterator[None]:
+    def __exit__(self, *_: object) -> None:
+        if vars(Distribution)["_validate_args"] is self:
+            Distribution._validate_args = self.flag
+
+
+def _unvalidated() -> AbstractContextManager[None]:
     """Leave the check of parameters to the handlers, who know at which site they are.
 
     A map decides it for all particles at once.
     """
     before = vars(Distribution)["_validate_args"]
-    if isinstance(before, _Unvalidated):
-        yield
-        return
-    flag = Distribution._validate_args = _Unvalidated(before)  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if vars(Distribution)["_validate_args"] is flag:
-            Distribution._validate_args = before
+    return nullcontext() if isinstance(before, _Unvalidated) else _Unvalidated(before)

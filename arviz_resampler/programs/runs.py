@@ -29,6 +29,9 @@ class SiteRun:
     axes: list[tuple[str | None, int]]
     auxiliary: bool = False
     data: Tensor | None = None
+    broadcast: tuple[int, ...] | None = (
+        None  # shape of ``obs=`` that is no data, since it is wider than a draw
+    )
     mask: Tensor | None = None
     masked: bool = False  # by poutine.mask, which does not change what is drawn
     replayed: bool = False
@@ -40,6 +43,7 @@ class SiteRun:
     kind_of: Kind = field(default_factory=Kind)
     bad: Tensor | None = None
     bad_text: str = ""
+    rows: dict[str, list[int]] = field(default_factory=dict)  # that plates take, where they name them
 
 
 class Invalid(NamedTuple):

@@ -87,12 +87,12 @@ class SampleHandler(SiteHandler):
         replayed = self._column(name, self.replay)
         column = self._column(name, self.given) if replayed is None else replayed
         with self.particles.outside():
-            flags = self._invalid(name, fn)
+            flags = None if self._is_sound(fn) else self._invalid(name, fn)
             kind = "observed" if msg["is_observed"] else "latent"
             simulated = self.role == "simulator" or kind == "observed" or name in self.predictive
             if flags is not None and not simulated:
                 self._refuse_invalid(name, flags)
-            data = self._data(msg) if kind == "observed" else None
+            data, broadcast = self._data(msg) if kind == "observed" else (None, None)
             if column is not None:
                 rows = self._place(msg, column)
             elif msg["value"] is not None and kind == "latent":
@@ -115,6 +115,7 @@ class SampleHandler(SiteHandler):
             plate_axes(fn.batch_shape, plates_around(msg["cond_indep_stack"])),
             auxiliary=bool(msg["infer"].get("is_auxiliary")),
             data=data,
+            broadcast=broadcast,
             replayed=replayed is not None,
             masked=kind_of.masked or not (mask is None or mask is True),
             kind_of=kind_of,
@@ -262,23 +263,26 @@ class SampleHandler(SiteHandler):
             total = self._total(self.particles.rows(msg["fn"].log_factor)).clone()
         self._keep(msg, "factor", total, [], auxiliary=True, log_density=total)
 
-    def _data(self, msg: Message) -> Tensor | None:
+    def _data(self, msg: Message) -> tuple[Tensor | None, tuple[int, ...] | None]:
         """The data of ``obs=``, in the shape of one particle, ``(*batch, *event)``; None: no data.
 
-        A value that depends on what was drawn is no data.
+        A value that depends on what was drawn is no data. Nor is one that Pyro only broadcasts with the site,
+        which cannot be compared with its draws: its shape is returned.
         """
         name, fn = msg["name"], msg["fn"]
         value = _as_tensor(name, msg["value"])
         if self.particles.varies(value):
-            return None
-        shape = (*fn.batch_shape, *fn.event_shape)
+            return None, None
+        shape = torch.Size((*fn.batch_shape, *fn.event_shape))
         extra = max(value.dim() - len(shape), 0)
         try:
-            return value.detach().reshape(value.shape[extra:]).expand(shape).clone()
+            return value.detach().reshape(value.shape[extra:]).expand(shape).clone(), None
         except RuntimeError:
+            if _broadcasts(value.shape, fn):
+                return None, tuple(value.shape)
             raise ProgramError(
                 f"site {name!r} of the {self.role} has obs= of shape {tuple(value.shape)}, but "
-                f"one particle has shape {shape}"
+                f"one particle has shape {tuple(shape)}"
             ) from None
 
     def _score(self, found: SiteRun, fn: Any, rows: Tensor, mask: Any) -> None:
@@ -314,6 +318,16 @@ def _as_tensor(name: str, values: Any) -> Tensor:
         return values
     array = as_array(name, values)
     return torch.from_numpy(np.array(array, array.dtype.newbyteorder("=")))
+
+
+def _broadcasts(shape: torch.Size, fn: Any) -> bool:
+    """Whether a value of a shape has a density, as Pyro computes it."""
+    batch = len(shape) - len(fn.event_shape)
+    try:
+        torch.broadcast_shapes(shape[:batch], fn.batch_shape)  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return False
+    return bool(shape[batch:] == fn.event_shape)
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:

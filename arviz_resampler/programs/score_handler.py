@@ -17,6 +17,7 @@ from arviz_resampler.densities.parameters import nested
 from arviz_resampler.errors import MismatchError, ProgramError, quoted, suggestion
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.handler import Message, SiteHandler, density_of
+from arviz_resampler.programs.plates import own_scale
 from arviz_resampler.programs.runs import ScoredRun
 
 
@@ -113,11 +114,11 @@ class ScoreHandler(SiteHandler):
             raise self._unknown(name)
         self._check_kind(name, fn, column)
         self.score.kinds[name] = "latent"
-        masks = not column.masked
-        if masks and any(type(part).__name__ == "MaskedDistribution" for part in nested(fn)):
-            self.score.unnormalized.add(name)
         with self.particles.outside():
-            invalid = self._invalid(name, fn)
+            masks, sound = not column.masked, self._is_sound(fn)
+            if masks and not sound and kinds.is_masked(nested(fn)):
+                self.score.unnormalized.add(name)
+            invalid = None if sound else self._invalid(name, fn)
             if invalid is not None:
                 if invalid.all() and self.row is None:
                     raise ProgramError(f"site {name!r} of the model: {self.invalid[name].text}")
@@ -126,7 +127,7 @@ class ScoreHandler(SiteHandler):
             # A copy: a program that changes it in place would change the particles.
             given = rows.clone(memory_format=torch.contiguous_format)
             try:
-                each = self._asked(name, fn, rows, density_of(column.support, masks))
+                each = self._asked(name, fn, rows, density_of(column.support, masks), shared=sound)
             except NotImplementedError as error:
                 reason = str(error) or f"{type(fn).__name__} has no density"
                 raise ProgramError(f"site {name!r} of the model: {reason}") from None
@@ -194,6 +195,8 @@ class ScoreHandler(SiteHandler):
         change neither what is drawn nor the weights.
         """
         scale, mask = msg["scale"], msg["mask"]
+        if type(msg["fn"]).__name__ != "Unit":  # a factor estimates what it would be of all rows
+            scale = own_scale(scale, msg["cond_indep_stack"])
         if isinstance(scale, Tensor) or scale != 1.0:
             self.score.unnormalized.add(msg["name"])
             each = each * self._aligned(scale, each)

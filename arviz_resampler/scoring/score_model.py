@@ -7,9 +7,12 @@ holds log densities by site and their sum. Knows programs and particles; nothing
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from arviz_resampler.particles.particles import Particles, chunks
 from arviz_resampler.programs.columns import CachedSite, select, to_column
@@ -30,6 +33,8 @@ from arviz_resampler.scoring.scratch import ScratchBuffers
 from arviz_resampler.scoring.seen import SeenModels
 from arviz_resampler.weights.chains import Chains
 from arviz_resampler.weights.weights import Weights
+
+_LONG = 1 << 15  # numbers that are worth a call of NumPy
 
 
 @plain_tensors()
@@ -89,7 +94,7 @@ def score_model(
                 progressbar=progressbar,
             )
             if sums is None:
-                sums = _Sums(particles, run, partial=partial, scratch=scratch)
+                sums = _Sums(particles, run, single=length == n, partial=partial, scratch=scratch)
             sums.add(run, rows)
     assert sums is not None
     if run.early and not drawn:
@@ -107,35 +112,46 @@ class _Sums:
         The cache.
     run : ScoredRun
         The first chunk: the others have the same sites.
+    single : bool
+        Whether it is the only one.
     partial, scratch
         As for :func:`score_model`.
     """
 
     def __init__(
-        self, particles: Particles, run: ScoredRun, *, partial: bool, scratch: ScratchBuffers
+        self, particles: Particles, run: ScoredRun, *, single: bool, partial: bool, scratch: ScratchBuffers
     ) -> None:
         if not partial:
             check_mentioned(particles, run.log_p.keys() | set(run.observed))
         check_joint(particles, run.log_p)
-        self._particles = particles
+        self._particles, self._single = particles, single
         self._unchanged = unchanged = unchanged_targets(particles, run.log_p.keys())
         sites = frozenset(run.log_p)
         self._offset = scratch.offset(sites, lambda: offset(particles, sites, unchanged))
-        dtypes = [values.dtype for values in run.log_p.values()]
-        self._room, *arrays = scratch.take(particles.num_particles, [torch.float64, torch.float64, *dtypes])
-        self._total, *arrays = (array.to(self._offset.device) for array in arrays)
-        self._log_p = dict(zip(run.log_p, arrays, strict=True))
+        n, self._room = particles.num_particles, None
+        if single:  # its densities stay where they were computed
+            self._log_p: dict[str, Tensor] = {}
+            self._total = torch.empty(n, dtype=torch.float64, device=self._offset.device)
+        else:
+            dtypes = [values.dtype for values in run.log_p.values()]
+            room, *arrays = scratch.take(n, [torch.float64, torch.float64, *dtypes])
+            self._room = room.numpy()
+            self._total, *arrays = (array.to(self._offset.device) for array in arrays)
+            self._log_p = dict(zip(run.log_p, arrays, strict=True))
         self._tops: list[float] = []
         self._computed: dict[str, list[CachedSite]] = {}
         self._notes: dict[str, Invalid] = {}
 
     def add(self, run: ScoredRun, rows: slice) -> None:
         """Take what a chunk has come to."""
-        total = self._total[rows] if self._log_p else self._total[rows].zero_()
-        for i, (name, values) in enumerate(run.log_p.items()):
-            self._log_p[name][rows] = values
-            total = total.copy_(values) if i == 0 else total.add_(values)
-        total += self._offset[rows]
+        total, offset = self._total, self._offset
+        if self._single:
+            self._log_p = {name: values.contiguous() for name, values in run.log_p.items()}
+        else:
+            total, offset = total[rows], offset[rows]
+            for name, values in run.log_p.items():
+                self._log_p[name][rows] = values
+        _write_sum([*run.log_p.values(), offset], total)
         # Minus infinity is a particle without weight; where it meets another infinity there is a NaN.
         self._tops.append(float(total.max()))
         for name, site in run.deterministic.items():
@@ -164,7 +180,21 @@ class _Sums:
             failed=None if particles.failed is None else particles.failed.numpy(),
             densities_normalized=particles.normalized,
             chains=chains,
-            out=self._room.numpy(),
+            out=self._room,
         )
         scored = {name: targets[name] for name in self._log_p}
         return ScoredModel(weights, scored, tuple(run.observed), particles, self._computed)
+
+
+def _write_sum(parts: Sequence[Tensor], out: Tensor) -> None:
+    """Write the sum of some arrays to ``out``, in float64."""
+    out.copy_(parts[0])
+    if out.numel() < _LONG or not out.is_cpu:
+        for part in parts[1:]:
+            out += part
+        return
+    # NumPy widens some thousand numbers at a time; torch writes all of them to memory first.
+    total = out.numpy()
+    with np.errstate(invalid="ignore"):
+        for part in parts[1:]:
+            np.add(total, (part.float() if part.dtype == torch.bfloat16 else part).numpy(), out=total)

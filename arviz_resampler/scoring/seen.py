@@ -6,7 +6,7 @@ Knows programs; nothing of particles or weights.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -38,17 +38,18 @@ class SeenModels:
         self._seen.add(_code(model))
         return new
 
-    @contextmanager
-    def generators_kept(self, model: Any, *, new: bool, singly: bool) -> Iterator[None]:
+    def generators_kept(self, model: Any, *, new: bool, singly: bool) -> AbstractContextManager[None]:
         """Put the generators back after a model that may move them.
 
         A map puts back that of torch. To keep the others takes as long as a small map, so it is done for
         code that is new, that has moved them before, or that runs one particle at a time.
         """
         code = _code(model)
-        if not (new or singly or code in self._said or code in self._restless):
-            yield
-            return
+        keep = new or singly or code in self._said or code in self._restless
+        return self._all_kept(code) if keep else nullcontext()
+
+    @contextmanager
+    def _all_kept(self, code: Any) -> Iterator[None]:
         with generators_kept():
             before = other_randomness()
             try:

@@ -125,7 +125,7 @@ class Weights:
         failed: NDArray[np.bool_] | None,
         densities_normalized: bool = True,
         chains: Chains | None = None,
-        out: Floats,
+        out: Floats | None = None,
     ) -> Weights:
         """Weights from arrays that were checked already, their sum, its maximum, and room for weights."""
         weights = object.__new__(cls)
@@ -147,8 +147,7 @@ class Weights:
         return normalize(self.log_ratio, self._top, room)
 
     def _set(self, **fields: Any) -> None:
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
+        vars(self).update(fields)
 
     def __reduce__(self) -> Any:
         return Weights, (

@@ -218,6 +218,23 @@ def plated_subsample(spread: float) -> Callable[[], None]:
     return program
 
 
+def named_rows(spread: float) -> Callable[[], None]:
+    def program() -> None:
+        with pyro.plate("item", 10, subsample=torch.tensor([2, 3, 7])):
+            pyro.sample("x", dist.Normal(0.0, spread))
+
+    return program
+
+
+def broadcast_data(spread: float) -> Callable[[], None]:
+    def program() -> None:
+        x = pyro.sample("x", dist.Normal(0.0, spread))
+        with pyro.plate("row", 4):
+            pyro.sample("y", dist.Normal(x, 1.0), obs=torch.zeros(4, 1))
+
+    return program
+
+
 def loc_scale(spread: float) -> Callable[[], None]:
     def program() -> None:
         mu = pyro.sample("mu", dist.Normal(0.0, spread))

@@ -8,6 +8,8 @@ import torch
 from arviz_resampler import Resampler
 from arviz_resampler.mapping import functorch
 from arviz_resampler.mapping.functorch import NestedMapError, OneParticle, map_particles
+from arviz_resampler.mapping.particle_mode import ParticleMode
+from arviz_resampler.mapping.streams import Streams
 
 N = 5
 ROWS = torch.arange(15.0).reshape(N, 3)
@@ -155,3 +157,21 @@ def test_both_ways_give_the_same_bits(monkeypatch):
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert (ratio == 0).all()
     assert (again == 0).all()
+
+
+def test_a_map_knows_whether_it_is_alone_with_its_mode():
+    found = {}
+
+    def work(particles):
+        mode = ParticleMode(particles, Streams(0), "model", fresh=False)
+        found["no mode"] = particles.is_alone()
+        with mode:
+            found["mode"] = particles.is_alone()
+            with torch.device("cpu"):
+                found["device"] = particles.is_alone()
+            torch.vmap(lambda x: found.update(map=particles.is_alone()) or x)(torch.ones(2))
+            with particles.outside():
+                found["outside"] = particles.is_alone()
+
+    map_particles(work, N)
+    assert found == {"no mode": False, "mode": True, "device": False, "map": False, "outside": False}

@@ -11,6 +11,7 @@ import pytest
 import torch
 import xarray as xr
 from pyro import poutine
+from pyro.distributions.distribution import COERCIONS
 from pyro.infer.autoguide import AutoDelta, AutoDiagonalNormal, AutoMultivariateNormal, AutoNormal
 from pyro.infer.reparam import LocScaleReparam, TransformReparam
 from pyro.nn import PyroModule, PyroParam, PyroSample
@@ -18,6 +19,7 @@ from torch import tensor
 from torch.distributions import constraints
 
 from arviz_resampler import DrawWarning, MismatchError, ProgramError, ProgramWarning, Resampler, WeightError
+from arviz_resampler.mapping import functorch
 
 
 def normal(name, sd=1.0, mean=0.0):
@@ -859,13 +861,32 @@ def test_params_are_the_same_in_every_batch_and_program():
     assert len(pyro.get_param_store()) == 0
 
 
-def test_subsampling_is_refused_by_plate():
-    def guide():
-        with pyro.plate("rows", 10, subsample_size=3):
-            normal("x")
+def test_data_that_pyro_only_broadcasts_are_left_out_and_the_site_is_drawn():
+    data = torch.randn(20, 1)
 
-    with pytest.raises(ProgramError, match="plate 'rows' of the guide takes a subsample of 3 of 10"):
-        resampler(guide)
+    def program(sd):
+        def run():
+            z = pyro.sample("z", dist.Normal(tensor([0.0]), tensor([sd])))
+            with pyro.plate("data", len(data)):
+                pyro.sample("x", dist.Normal(z * z, tensor([0.1])), obs=data)
+
+        return run
+
+    with pytest.warns(
+        ProgramWarning,
+        match=r"'x' has obs= of shape \(20, 1\), but its draws have shape \(20,\): the site is",
+    ):
+        cache = resampler(program(5.0), n=2000)
+    found = cache.pipeline.particles.columns
+    assert found["x"].value.shape == (2000, 20)
+    error = (found["x"].value - found["z"].value ** 2) / 0.1
+    assert abs(error.mean()) < 5 / math.sqrt(error.numel())
+    assert not cache.pipeline.observed
+    with pytest.warns(ProgramWarning, match="carries obs="):
+        weights = cache.weigh(program(3.0))
+    z = found["z"].value
+    expected = dist.Normal(0.0, 3.0).log_prob(z) - dist.Normal(0.0, 5.0).log_prob(z)
+    np.testing.assert_allclose(weights.log_ratio, expected[:, 0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("vectorize", [True, False])
@@ -1084,3 +1105,52 @@ def test_obs_is_the_same_as_observed():
 def test_obs_that_are_no_numbers_are_refused_by_site(data):
     with pytest.raises(ProgramError, match=r"the simulator failed .* at site 'y'.*ArgumentError: 'y' "):
         resampler(lambda: normal("mu", 10.0), school_data(data), n=100)
+
+
+# ------------------------------------------------------------------ distributions built outside the map
+
+
+class Shifted(dist.Normal):
+    """A distribution of the user's own that draws in its constructor."""
+
+    def __init__(self):
+        super().__init__(torch.randn(()), 1.0)
+
+
+def test_a_distribution_whose_parameters_all_share_is_no_one_s_own():
+    found = {}
+
+    def program():
+        x = normal("x")
+        for name, fn in (("shared", dist.Gamma(torch.tensor(2.0), rate=3)), ("own", dist.Normal(x, 1.0))):
+            found[name] = functorch.unmapped(next(iter(vars(fn).values()))).dim(), fn.batch_shape
+        pyro.sample("y", fn)
+
+    resampler(program, n=50)
+    assert found == {"shared": (0, ()), "own": (1, ())}
+    assert not COERCIONS
+
+
+def test_parameters_of_a_shared_distribution_can_be_changed_in_place():
+    def program():
+        x = normal("x")
+        fn = dist.Normal(torch.zeros(2), 1e-3)
+        fn.loc[1] += x
+        pyro.sample("y", fn.to_event(1))
+
+    found = resampler(program, n=100, vectorize=True).pipeline.particles.columns
+    torch.testing.assert_close(found["y"].value[:, 1], found["x"].value, rtol=0.0, atol=0.01)
+
+
+def test_a_constructor_of_the_user_s_own_draws_for_each_particle():
+    def simulator():
+        pyro.deterministic("shift", normal("x") + Shifted().loc)
+
+    found = resampler(lambda: normal("x"), simulator, n=100, vectorize=True).pipeline.particles.columns
+    assert len((found["shift"].value - found["x"].value).unique()) == 100
+
+
+def test_an_error_of_a_constructor_is_shown_as_the_program_s_own():
+    with pytest.raises(ProgramError, match=r"test_program.py.* in .*Categorical.*ValueError: Either"):
+        resampler(lambda: pyro.sample("x", dist.Categorical()), n=100)
+    assert not COERCIONS

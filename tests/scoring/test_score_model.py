@@ -1,5 +1,6 @@
 """Scoring in chunks gives what scoring at once gives."""
 
+import warnings
 import weakref
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from arviz_resampler import DrawWarning, MismatchError, ProgramWarning, Resampler, WeightError
 from arviz_resampler.particles import particles
 from arviz_resampler.particles.particles import chunks
+from arviz_resampler.scoring import score_model
 
 N = 2000
 
@@ -166,7 +168,8 @@ def test_no_chunk_is_longer_than_its_arrays_should_be():
         assert max(lengths) - min(lengths) <= 1
 
 
-def test_memory_is_used_again_once_nobody_looks_at_it(short):
+def test_memory_of_chunks_is_used_again_once_nobody_looks_at_it(short):
+    short(300)
     cache = Resampler(guide, num_guide_samples=N, random_seed=0)
     kept = cache.weigh(model)
     before = kept.log_ratio_by_site["tau"].copy(), kept.normalized.copy()
@@ -189,3 +192,29 @@ def test_memory_is_used_again_once_nobody_looks_at_it(short):
     block = weakref.ref(cache.pipeline.scratch._blocks[0])  # a view would keep it from being used again
     assert cache.weigh(other).log_ratio.ctypes.data == gone
     assert block() is cache.pipeline.scratch._blocks[0]
+
+
+@pytest.mark.parametrize("n", [10, score_model._LONG])
+def test_sums_are_those_of_float64_whatever_the_parts_are(n):
+    generator = torch.Generator().manual_seed(0)
+    dtypes = [torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.float32]
+    parts = [torch.randn(n, generator=generator, dtype=torch.float64).to(dtype) for dtype in dtypes]
+    parts[0][3], parts[1][3], parts[2][5] = torch.inf, -torch.inf, -torch.inf
+    out = torch.empty(n, dtype=torch.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what is not finite is dealt with later
+        score_model._write_sum(parts, out)
+    expected = parts[0].double()
+    for part in parts[1:]:
+        expected = expected + part.double()
+    torch.testing.assert_close(out, expected, rtol=0.0, atol=0.0, equal_nan=True)
+
+
+def test_weights_that_are_kept_do_not_change_with_the_next_model():
+    cache = Resampler(guide, num_guide_samples=N, random_seed=0)
+    first = cache.pipeline.score(model)
+    before = {name: values.clone() for name, values in first.scored.items()}
+    total = first.weights.log_ratio.copy()
+    cache.weigh(guide)
+    assert all(torch.equal(first.scored[name], values) for name, values in before.items())
+    assert np.array_equal(first.weights.log_ratio, total)
