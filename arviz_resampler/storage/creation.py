@@ -72,7 +72,7 @@ def _check_free(target: Path, path: Path) -> None:
         raise StoreError(f"{path} cannot be made: the directory {target.parent} does not exist")
     if os.path.isdir(target):
         found = sorted(os.listdir(target))
-        if found:
+        if found and not is_store(target):  # another process may have been quicker
             raise StoreError(
                 f"{path} is a directory that is no store of particles and not empty (it holds {found[0]!r}): "
                 f"give another path"

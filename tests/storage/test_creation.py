@@ -48,6 +48,19 @@ def test_the_store_of_a_quicker_process_is_opened(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["s"]
 
 
+def test_a_store_that_is_made_between_two_looks_at_its_path_is_opened(tmp_path, monkeypatch):
+    check = creation._check_free
+
+    def after_another(target, path):
+        monkeypatch.setattr(creation, "_check_free", check)
+        create(tmp_path / "s", attrs={"seed": "the other's"})
+        check(target, path)
+
+    monkeypatch.setattr(creation, "_check_free", after_another)
+    assert create(tmp_path / "s").attrs == {"seed": "the other's"}
+    assert os.listdir(tmp_path) == ["s"]
+
+
 def test_a_build_that_another_process_cleans_away_is_given_up_for_its_store(tmp_path, monkeypatch):
     build = creation._build
 
