@@ -51,6 +51,8 @@ def _normal(fn: Any, value: Tensor, plus: float = 0.0) -> Tensor | None:
     loc, scale = thin(fn.loc), thin(fn.scale)
     if not loc.dtype == scale.dtype == value.dtype or not _fits(fn.batch_shape, value.shape):
         return None
+    if torch.is_grad_enabled() and (loc.requires_grad or scale.requires_grad):
+        return None  # what is written in place has no gradient
     if not loc.numel() == scale.numel() == 1:
         z = value.sub(loc).div_(scale)
         return torch.addcmul(scale.log().neg_().add_(plus - _HALF_LOG_2PI), z, z, value=-0.5, out=z)

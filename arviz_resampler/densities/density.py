@@ -173,7 +173,8 @@ def summed(values: Tensor, axes: int) -> Tensor:
     if not axes:
         return values
     over = tuple(range(-axes, 0))
-    if values.dim() == axes or values.numel() <= _PIECE or functorch.is_mapping():
+    whole = values.numel() <= _PIECE or values.requires_grad or functorch.is_mapping()
+    if values.dim() == axes or whole:
         return values.sum(over, dtype=torch.float64)
     total = values.new_empty(values.shape[:-axes], dtype=torch.float64)
     length = max(_PIECE * len(values) // values.numel(), 1)

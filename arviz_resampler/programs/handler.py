@@ -57,6 +57,7 @@ class SiteHandler:
     """
 
     lean = False  # whether a program need not compute densities
+    differentiable = False  # whether densities keep the gradients of what a program computes
 
     def __init__(self, role: str) -> None:
         self.role = role
@@ -122,7 +123,7 @@ class SiteHandler:
         if mode is not None:
             mode.busy = True
         try:
-            if torch.is_grad_enabled():  # the program computes gradients
+            if torch.is_grad_enabled() and not self.differentiable:  # the program computes gradients
                 with torch.no_grad():
                     self._process_site(msg)
             else:
