@@ -15,6 +15,7 @@ import numpy as np
 from arviz_resampler.weights.normalize import Floats
 
 _MANY = 20  # largest ratios that are equal, from which the largest is a bound
+_NARROW = 2.0  # of the largest ratio over the cutoff: what lies between has no weight of its own
 _ROUNDING = 1e-6  # of log densities in float32, relative
 _TIED = 1e-9  # of the largest ratio: what is not above the cutoff by more is tied with it
 
@@ -77,7 +78,8 @@ def fit_pareto(ratios: Floats) -> ParetoFit:
     -----
     The tail is the ``floor(3 * sqrt(N))`` largest ratios, or ``floor(N / 5)`` where that is less; those that
     are tied with the next one are left out. Where the twenty largest are tied they are at a bound, as ratios
-    to a mixture that has the model for a part, and there is none.
+    to a mixture that has the model for a part, and there is none; nor is there where k-hat is large although
+    the largest is less than twice the cutoff, as where a mixture has two bounds.
     The fit is that of Zhang and Stephens, *A new and efficient estimation method for the
     generalized Pareto distribution*, Technometrics 51(3), 2009, with the weak prior and the
     threshold ``min(1 - 1 / log10(N), 0.7)`` of Vehtari et al. (2024).
@@ -112,6 +114,8 @@ def fit_pareto(ratios: Floats) -> ParetoFit:
     best = float((weight * b).sum() / weight.sum())
     shape = float(np.log(1 - best * excess).sum()) / tail
     k_hat = (tail * shape + 5) / (tail + 10)
+    if k_hat > threshold and top[-1] < _NARROW * top[0]:
+        return ParetoFit(math.nan, tail, threshold, "the largest weights differ by less than a factor of two")
     return ParetoFit(k_hat, tail, threshold, "", float(top[0]), -shape / best * largest)
 
 

@@ -205,3 +205,16 @@ def test_smoothed_weights_are_those_of_the_fitted_distribution():
 def test_smoothed_weights_are_those_of_arviz():
     weights = pareto_weights(0.6, 10_000, seed=1)  # where both round the length of the tail alike
     np.testing.assert_allclose(np.log(weights.smoothed), of_arviz(weights.log_ratio)[0], atol=1e-6)
+
+
+def test_a_tail_between_two_bounds_of_a_mixture_has_no_shape():
+    # Half of the tail lies all but at its cutoff, the other half half as high again: no heavy tail, though a
+    # generalized Pareto distribution with k of 2.5 looks like that.
+    ratios = np.ones(10_000)
+    ratios[:150] = 1.0 + np.geomspace(1e-6, 0.49, 150)
+    ratios[150:300] = 1.0 + 1e-6 * (1 + np.arange(150) / 150)
+    fit = fit_pareto(ratios)
+    assert np.isnan(fit.k)
+    assert fit.reason == "the largest weights differ by less than a factor of two"
+    higher = np.where(ratios > 1.4, 2.1 * ratios, ratios)
+    assert fit_pareto(higher).k > 0.7
