@@ -258,7 +258,7 @@ class Pipeline:
         chosen = self.chooser.choose(scored.weights, num_samples, scheme, seed, variant)
         columns = scored.columns
         stats = {
-            "lp": scored.log_density(torch.as_tensor(chosen)).numpy(),
+            "lp": scored.log_density(torch.from_numpy(chosen)).numpy(),
             "log_importance_ratio": scored.weights.log_ratio[chosen],
             "particle": chosen,
         }
@@ -346,5 +346,5 @@ def _chains_of(particles: Particles) -> Chains | None:
 
 def take(columns: Mapping[str, CachedSite], chosen: Ints) -> dict[str, Tensor]:
     """One row of each column for each chosen particle."""
-    index = torch.as_tensor(chosen)
+    index = torch.from_numpy(chosen)
     return {name: c.value.index_select(0, index.to(c.value.device)) for name, c in columns.items()}

@@ -17,7 +17,7 @@ from arviz_resampler.weights.weights import Weights
 
 def global_seed() -> int:
     """A seed from torch's global generator."""
-    return int(torch.randint(2**62, ()).item())
+    return int(torch.randint(2**62, (), device="cpu").item())
 
 
 class Chooser:

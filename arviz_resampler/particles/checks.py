@@ -215,7 +215,7 @@ def mark_failed(columns: dict[str, CachedSite], failed: Collection[int], num_par
     """
     if not failed:
         return None
-    flags = torch.zeros(num_particles, dtype=torch.bool)
+    flags = torch.zeros(num_particles, dtype=torch.bool, device="cpu")
     flags[list(failed)] = True
     for name, column in columns.items():
         if column.site.role != "predictive":

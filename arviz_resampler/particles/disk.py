@@ -100,7 +100,7 @@ class StoredTensor(Tensor):
     def load(self) -> Tensor:
         """All values."""
         if len(self._rows) == 0:
-            return torch.empty(self.shape, dtype=self.dtype)
+            return torch.empty(self.shape, dtype=self.dtype, device="cpu")
         store, key, batches = self._array
         first, last = self._rows.start // store.batch_size, -(-self._rows.stop // store.batch_size)
         start = self._rows.start - first * store.batch_size
@@ -123,7 +123,7 @@ class StoredTensor(Tensor):
             return StoredTensor.of(self._array, self.dtype, self._rows[index])
         if isinstance(index, int | np.integer | list | Tensor | np.ndarray) and _is_of_rows(index):
             # Torch knows what is asked for, and refuses what is none.
-            numbers = torch.arange(len(self))[index]
+            numbers = torch.arange(len(self), device="cpu")[index]
             return self.rows(numbers.reshape(-1)).reshape((*numbers.shape, *self.shape[1:]))
         return self.load()[index]
 

@@ -182,7 +182,7 @@ def as_dtype(what: str, value: Tensor, dtype: torch.dtype) -> Tensor:
 
 def failed_in(columns: Mapping[str, CachedSite], num_particles: int) -> Tensor | None:
     """Which particles have predictions that are NaN where others have some; None where none has."""
-    lost = torch.zeros(num_particles, dtype=torch.bool)
+    lost = torch.zeros(num_particles, dtype=torch.bool, device="cpu")
     for column in columns.values():
         if column.site.role == "predictive" and column.value.is_floating_point():
             missing = column.value.isnan().reshape(num_particles, -1)

@@ -66,7 +66,7 @@ def flags_of(old: Particles, new: Particles) -> Tensor | None:
     if old.failed is None and new.failed is None:
         return None
     parts = [
-        p.failed if p.failed is not None else torch.zeros(p.num_particles, dtype=torch.bool)
+        p.failed if p.failed is not None else torch.zeros(p.num_particles, dtype=torch.bool, device="cpu")
         for p in (old, new)
     ]
     return torch.cat(parts)

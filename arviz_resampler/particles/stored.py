@@ -138,7 +138,7 @@ def read_particles(store: Store, batches: Sequence[int], records: Mapping[int, R
         for row, what in records[batch]["failed"].items()
     }
     n = len(batches) * size
-    failed = torch.zeros(n, dtype=torch.bool)
+    failed = torch.zeros(n, dtype=torch.bool, device="cpu")
     failed[list(failures)] = True
     kept = _Kept(store, batches, records, some_failed=bool(failures))
     columns = {name: kept.column(name, site) for name, site in said["sites"].items()}

@@ -174,10 +174,10 @@ def _box(limits: Mapping[str, Any], placed: Mapping[str, Placed]) -> Guide:
                 f"latent {name!r} holds whole numbers, for which a box has no density: pass guide= or log_q="
             )
         try:
-            low, high = (torch.as_tensor(as_array(name, end)).double() for end in pair)
+            low, high = (torch.from_numpy(as_array(name, end)).double() for end in pair)
             low, high = (end.expand(column.site.shape).contiguous() for end in (low, high))
         except (TypeError, ValueError, RuntimeError):
-            low = high = torch.zeros(())
+            low = high = torch.zeros((), device="cpu")
         if not bool((low < high).all() and torch.isfinite(high - low).all()):
             raise ArgumentError(
                 f"the box must have a pair of limits for {name!r}, finite numbers or arrays of shape "

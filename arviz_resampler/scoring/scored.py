@@ -72,4 +72,6 @@ class ScoredModel:
     def log_density(self, index: Tensor) -> Tensor:
         """Log density of the model over all sites that it mentions, of some particles, on the CPU."""
         each = [self.log_p(name, index.to(values.device)).cpu() for name, values in self.scored.items()]
-        return torch.stack(each).sum(0) if each else torch.zeros(len(index), dtype=torch.float64)
+        return (
+            torch.stack(each).sum(0) if each else torch.zeros(len(index), dtype=torch.float64, device="cpu")
+        )
