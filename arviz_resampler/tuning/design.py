@@ -23,7 +23,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import qmc
 from torch import Tensor
 
 from arviz_resampler.errors import MismatchError, ProgramError, quoted
@@ -259,6 +258,8 @@ def _filling(d: int, number: int) -> Floats:
     """Points that fill a cube, away from its ends."""
     if d == 1:
         return (np.arange(_CANDIDATES)[:, None] + 0.5) / _CANDIDATES
+    from scipy.stats import qmc  # which takes longer to import than all else here
+
     found: Floats = qmc.Sobol(d, seed=number).random(4 * _CANDIDATES)
     return np.clip(found, 2 * _STEP, 1 - 2 * _STEP)
 

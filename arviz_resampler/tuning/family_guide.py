@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from arviz_resampler.arguments import as_positive
 from arviz_resampler.errors import ArgumentError, ProgramError, ProgramWarning, WeightWarning, quoted, warn
@@ -204,6 +203,8 @@ def _check_unmoved(densities: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -
 def _even(block: Block, ranges: Mapping[str, Range]) -> list[Point]:
     """Points evenly over the box, as sliders move."""
     d = len(block.hyper)
+    from scipy.stats import qmc  # which takes longer to import than all else here
+
     cube = (np.arange(8)[:, None] + 0.5) / 8 if d == 1 else qmc.Sobol(d, seed=5).random(_EVENLY)
     points = []
     for row in cube:
