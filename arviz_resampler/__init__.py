@@ -24,6 +24,10 @@ from arviz_resampler.errors import (
     WeightWarning,
     WorkerError,
 )
+from arviz_resampler.fitting.experts import pooled, quantiles
+from arviz_resampler.fitting.fit import Fit
+from arviz_resampler.fitting.region import Region
+from arviz_resampler.fitting.targets import Target, Targets, between, mean, probability, quantile, sd
 from arviz_resampler.mapping.batched import batched
 from arviz_resampler.particles.guides import Mixture
 from arviz_resampler.particles.reach import Reach, TopUp
@@ -36,7 +40,8 @@ from arviz_resampler.tuning.coverage import Coverage
 from arviz_resampler.tuning.family_guide import FamilyGuide, family
 from arviz_resampler.tuning.ranges import Range
 from arviz_resampler.tuning.step import Step
-from arviz_resampler.tuning.tuner import Tuner, Update
+from arviz_resampler.tuning.tuner import Tuner
+from arviz_resampler.tuning.update import Update
 from arviz_resampler.weights.chains import Chains
 from arviz_resampler.weights.diagnostics import Diagnostics
 from arviz_resampler.weights.pareto import ParetoFit
@@ -52,6 +57,7 @@ __all__ = [
     "DrawWarning",
     "ExtraError",
     "FamilyGuide",
+    "Fit",
     "Judgement",
     "MismatchError",
     "Mixture",
@@ -61,6 +67,7 @@ __all__ = [
     "ProgramWarning",
     "Range",
     "Reach",
+    "Region",
     "Resampler",
     "ResamplerError",
     "ResamplerWarning",
@@ -69,6 +76,8 @@ __all__ = [
     "Step",
     "StoreError",
     "StoreWarning",
+    "Target",
+    "Targets",
     "TopUp",
     "Tuner",
     "Update",
@@ -78,9 +87,16 @@ __all__ = [
     "WorkerError",
     "__version__",
     "batched",
+    "between",
     "family",
+    "mean",
     "plan",
+    "pooled",
     "posterior",
+    "probability",
+    "quantile",
+    "quantiles",
+    "sd",
 ]
 
 # Tracebacks, documentation and pickles name the package, not the rooms in it.

@@ -29,16 +29,16 @@ from arviz_resampler.errors import WeightWarning, warn
 from arviz_resampler.opening import opened
 from arviz_resampler.particles.guides import untouched
 from arviz_resampler.pipeline import Model
-from arviz_resampler.receiving import Receiving
 from arviz_resampler.simulations import SimulationReport, fill, simulated, simulated_into
 from arviz_resampler.sites import Site
+from arviz_resampler.targeting import Targeting
 from arviz_resampler.tuning.family_guide import FamilyGuide
 from arviz_resampler.tuning.tuner import Tuner
 from arviz_resampler.weights.weights import Weights
 from arviz_resampler.workers import Executors
 
 
-class Resampler(Receiving):
+class Resampler(Targeting):
     """Particles from a guide, simulated once, that show any prior by importance resampling.
 
     Parameters

@@ -11,7 +11,6 @@ import torch
 
 from arviz_resampler import Resampler, family, plan, quantile
 
-
 OF_FIT = {"mu": quantile(lambda ds: ds.mu, 0.9, 3.0)}
 
 

@@ -47,6 +47,10 @@ class Elements:
     def __getitem__(self, label: str) -> Floats:
         return self._of(self._column[label]).astype(np.float64)
 
+    def together(self) -> NDArray[Any]:
+        """All scalars of each particle, shape (N, number of scalars), as they are."""
+        return self._array.values.reshape(self._array.sizes[PARTICLE], -1)
+
     def is_same(self, other: Elements) -> bool:
         """Whether the arrays are one in memory."""
         small = max(self._array.nbytes, other._array.nbytes) <= MOST

@@ -164,11 +164,18 @@ class Cache:
 
     @plain_tensors()
     @untouched_params()
+    def fresh(self, model: Program, count: int, workers: Workers | None = None) -> Particles:
+        """Draws of a model with what extends them, which are not added to the particles."""
+        seed = derived_seed(self.options["seed"], "fresh")
+        return self._draw(self._latents_of(model), self._extends(), count, seed=seed, workers=workers)
+
+    @plain_tensors()
+    @untouched_params()
     def extended(self, model: Program, new: Particles, values: Mapping[str, Tensor]) -> Cache:
         """The cache with new particles, whose :meth:`latents` a model has drawn, simulated elsewhere."""
         self._check_same_guide()
         count = new.num_particles
-        columns, lost = dict(new.columns), torch.zeros(count, dtype=torch.bool)
+        columns, lost = dict(new.columns), torch.zeros(count, dtype=torch.bool, device="cpu")
         for name, value in values.items():
             own = self.particles.columns[name]
             columns[name] = replace(own, value=value, log_q=None, log_conditional=None, from_guide=False)
@@ -199,7 +206,9 @@ class Cache:
         sure = torch.stack([torch.isfinite(log_q) for log_q in blocks.values()]).all(0)
         sure = sure if self.particles.failed is None else sure & ~self.particles.failed
         index = sure.nonzero()[:, 0]
-        rows = index[torch.linspace(0, len(index) - 1, min(len(index), _LOOKED_AT)).long()]
+        rows = index[
+            torch.linspace(0, len(index) - 1, min(len(index), _LOOKED_AT), device=index.device).long()
+        ]
         now = self.guide.blocks(self._evaluate(select(self.particles.columns, rows), len(rows)), n)
         for sites, known in blocks.items():
             if sites in now and not torch.allclose(now[sites], known[rows], rtol=1e-4, atol=1e-3):

@@ -6,8 +6,9 @@ nothing of how it was made.
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,28 +17,30 @@ import xarray as xr
 from arviz_resampler.containers.container import drawn_groups, major_version
 from arviz_resampler.errors import ArgumentError, quoted
 from arviz_resampler.plots.figures import SIZE
+from arviz_resampler.plots.lines import Lines, draw_lines
 
 _SHOWN = 50  # draws
 _PANELS = 6
 _TAIL = 0.005  # of the predictive values at either end may lie outside of the picture
 
 
-def plot_default(prior: Any) -> Any:
+def plot_default(prior: Any, lines: Sequence[Lines] = ()) -> Any:
     """Curves where the predictive has an x-axis, else the predictive, else the prior."""
     predictive = _group(prior, drawn_groups(prior).predictive)
     if predictive is None:
-        return plot_prior(prior)
-    return plot_curves(prior) if any(map(_is_curve, predictive.values())) else plot_predictive(prior)
+        return plot_prior(prior, lines)
+    curves = any(map(_is_curve, predictive.values()))
+    return plot_curves(prior, lines) if curves else plot_predictive(prior, lines)
 
 
-def plot_predictive(prior: Any) -> Any:
+def plot_predictive(prior: Any, lines: Sequence[Lines] = ()) -> Any:
     """Densities of the predictive draws, with the data where there are such: ArviZ's own plot."""
     predictive, observed = _group(prior, drawn_groups(prior).predictive), _group(prior, "observed_data")
     if predictive is None:
         raise ArgumentError("there is no predictive to be plotted; take plot='prior'")
     names = [str(name) for name, values in predictive.items() if max(values.shape[2:], default=1) > 1]
     if not names:
-        return _plot_marginals(prior, drawn_groups(prior).predictive, list(map(str, predictive)))
+        return _plot_marginals(prior, drawn_groups(prior).predictive, list(map(str, predictive)), lines)
     names = names[:_PANELS]
     data = observed if observed is not None and set(names) <= set(observed) else None
     with warnings.catch_warnings():
@@ -48,6 +51,7 @@ def plot_predictive(prior: Any) -> Any:
             figure = _predictive_new(predictive, names, data)
     for ax, name in zip(figure.axes, names, strict=False):
         _limit(ax, predictive[name], None if data is None else data[name])
+        draw_lines(ax, lines, name, predictive[name], horizontal=False)
     return figure
 
 
@@ -95,7 +99,7 @@ def _limit(ax: Any, predictive: Any, data: Any) -> None:
         ax.set_xlim(min(ends) - margin, max(ends) + margin, auto=True)
 
 
-def plot_curves(prior: Any) -> Any:
+def plot_curves(prior: Any, lines: Sequence[Lines] = ()) -> Any:
     """Predictive draws as curves over their plate; each draw keeps its color from prior to prior."""
     from matplotlib import pyplot as plt
 
@@ -117,37 +121,38 @@ def plot_curves(prior: Any) -> Any:
             ax.plot(x, observed[name].values, "o", color="black", ms=4, label="observed")
             ax.legend(loc="best")
         ax.set(xlabel=dim, ylabel=name)
+        draw_lines(ax, lines, name, predictive[name], horizontal=True)
     for ax in axes.flat[len(names) :]:
         ax.remove()
     return figure
 
 
-def plot_prior(prior: Any) -> Any:
+def plot_prior(prior: Any, lines: Sequence[Lines] = ()) -> Any:
     """Densities of the prior draws."""
     latents = drawn_groups(prior).latents
-    return _plot_marginals(prior, latents, list(map(str, _group(prior, latents))))
+    return _plot_marginals(prior, latents, list(map(str, _group(prior, latents))), lines)
 
 
-PLOTS: dict[str, Callable[[Any], Any]] = {
+PLOTS: dict[str, Callable[..., Any]] = {
     "predictive": plot_predictive,
     "curves": plot_curves,
     "prior": plot_prior,
 }
 
 
-def resolve(plot: Any) -> Callable[[Any], Any]:
-    """The plot function that a user asked for: one of their own, by name, or the default."""
+def resolve(plot: Any, lines: Sequence[Lines] = ()) -> Callable[[Any], Any]:
+    """The plot function that a user asked for: one of their own, or by name or default one that has lines."""
     if plot is None:
-        return plot_default
+        return functools.partial(plot_default, lines=lines)
     if isinstance(plot, str) and plot in PLOTS:
-        return PLOTS[plot]
+        return functools.partial(PLOTS[plot], lines=lines)
     if not callable(plot):
         raise ArgumentError(f"plot must be a function of a prior or one of {quoted(PLOTS)}, got {plot!r}")
     found: Callable[[Any], Any] = plot
     return found
 
 
-def _plot_marginals(prior: Any, group: str, names: list[str]) -> Any:
+def _plot_marginals(prior: Any, group: str, names: list[str], lines: Sequence[Lines]) -> Any:
     """Densities of the sites of a group, as many as there is room for."""
     import arviz as az
 
@@ -163,10 +168,22 @@ def _plot_marginals(prior: Any, group: str, names: list[str]) -> Any:
             axes = az.plot_density(
                 prior, group=group, var_names=chosen, hdi_prob=0.99, figsize=SIZE, textsize=10
             )
-            return np.ravel(axes)[0].figure
+            figure = np.ravel(axes)[0].figure
+            _draw_marginal_lines(figure, values[chosen], lines)
+            return figure
         tree = xr.DataTree.from_dict({group: values[chosen]})
         look = {"visuals": {"point_estimate_text": False}, "figure_kwargs": {"figsize": SIZE}}
-        return az.plot_dist(tree, group=group, cols=["__variable__"], **look)
+        figure = az.plot_dist(tree, group=group, cols=["__variable__"], **look).viz["figure"].item()
+    _draw_marginal_lines(figure, values[chosen], lines)
+    return figure
+
+
+def _draw_marginal_lines(figure: Any, values: xr.Dataset, lines: Sequence[Lines]) -> None:
+    """Draw lines into the axes of variables that have one each."""
+    axes = [ax for ax in figure.axes if ax.get_visible()]
+    if len(axes) >= len(values) and all(_size(array) == 1 for array in values.values()):
+        for ax, (name, array) in zip(axes, values.items(), strict=False):
+            draw_lines(ax, lines, str(name), array, horizontal=False)
 
 
 def _group(prior: Any, name: str) -> Any:

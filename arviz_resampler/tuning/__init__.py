@@ -9,6 +9,7 @@ ranges.py       the interval of a hyper-parameter
 family_guide.py `family`: a guide for a box of hyper-parameters; design.py its points and its promise,
                 laboratory.py members of a family to learn from
 coverage.py     for which hyper-parameters the particles are reliable; step.py the verdict on one position
+code.py         a member of a family as source; update.py what a tuner needs and gives
 widget.py       sliders, plot and verdict; controls.py a slider, badge.py the verdict as HTML
 ==============  ======================================================================================
 """

@@ -1,62 +1,31 @@
 """`Tuner`: a family of priors with hyper-parameters, on one cache of particles.
 
-Knows the pipeline, ranges and how programs are written as source; nothing of sliders or plots.
+Knows the pipeline and ranges; nothing of sliders or plots.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-import torch
+from numpy.typing import ArrayLike
 
 from arviz_resampler.arguments import as_count
 from arviz_resampler.errors import ResamplerError, ResamplerWarning, from_extra
 from arviz_resampler.particles.reach import Reach, TopUp
-from arviz_resampler.pipeline import Model, Pipeline
-from arviz_resampler.programs.columns import select
-from arviz_resampler.programs.program import Program
-from arviz_resampler.programs.source import write_source
-from arviz_resampler.programs.source_parts import Unwritable
+from arviz_resampler.pipeline import Model
+from arviz_resampler.plots.lines import Line, as_references
+from arviz_resampler.tuning.code import write
 from arviz_resampler.tuning.coverage import Coverage, cover
 from arviz_resampler.tuning.family import Family, Hyper
 from arviz_resampler.tuning.ranges import Number
 from arviz_resampler.tuning.step import Step
+from arviz_resampler.tuning.update import Source, Update
 from arviz_resampler.weights.verdict import wanted_ess
-from arviz_resampler.weights.weights import Weights
 
 _ROOM = 1.02  # for the error of what a top-up is found from
-_READ = 16  # particles on which a program is read to be written as source
-
-
-class Update(NamedTuple):
-    """The prior draws and weights at one setting of the hyper-parameters.
-
-    Attributes
-    ----------
-    prior : InferenceData or DataTree
-        The draws, as of :meth:`.Resampler.sample_prior_predictive`.
-    weights : Weights
-        The weights that they were drawn with.
-    """
-
-    prior: Any
-    weights: Weights
-
-
-class Source(Protocol):
-    """Particles, as far as a tuner needs them."""
-
-    pipeline: Pipeline
-
-    def reach(self, model: Model, ess: float) -> Reach:
-        """How far the particles reach into a model, by its draws."""
-
-    def top_up(self, model: Model, ess: float) -> TopUp:
-        """Simulate them."""
 
 
 class Tuner:
@@ -73,6 +42,9 @@ class Tuner:
         the middle of it.
     num_samples : int
         How many draws an update makes.
+    targets : mapping of str to tuple, Target or Targets
+        What the predictive is expected to be, as of :meth:`.Resampler.fit`; empty before any are given. A
+        widget has a button that fits the hyper-parameters to them.
 
     Examples
     --------
@@ -106,6 +78,8 @@ class Tuner:
         self._current: Hyper = self.start
         self._history: list[Step] = []
         self._steps: dict[tuple[Number, ...], Step] = {}
+        self.targets: Mapping[str, Any] = {}
+        self.lines: dict[str, list[Line]] = {}
 
     def __repr__(self) -> str:
         lines = [f"Tuner of {self._family.name}, {self.num_samples} draws an update"]
@@ -252,6 +226,34 @@ class Tuner:
     def _wish(self) -> float:
         return _ROOM * wanted_ess(self.num_samples)
 
+    def fit(self, targets: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Hyper-parameters at which the predictive is what is expected; sliders move there.
+
+        Parameters
+        ----------
+        targets : mapping of str to tuple, Target or Targets, optional
+            As of :meth:`.Resampler.fit`; those of ``targets`` if absent.
+        **options
+            ``ess``, ``starts``, ``simulator`` and ``at_most`` as there.
+
+        Returns
+        -------
+        Fit
+
+        Raises
+        ------
+        ArgumentError
+            If there are no targets, one of them cannot be used or is out of reach of the particles.
+        """
+        self.targets = self.targets if targets is None else targets
+        ranges = {name: (range_.low, range_.high) for name, range_ in self.ranges.items()}
+        found = self._source.fit(self._family.make_model, self.targets, **options, **ranges)
+        self.lines.clear()
+        self.lines.update(found.lines)
+        self._current = self._family.position(found.hyper)
+        self._log(Step.of(self._current, found.weights, self.num_samples))
+        return found
+
     def coverage(self, num_points: int = 32) -> Coverage:
         """For which hyper-parameters of the box of ranges the particles are reliable.
 
@@ -302,20 +304,14 @@ class Tuner:
             If the prior cannot be made or run.
         """
         position = self._family.position(hyper) if hyper else self.current
-        model = self._family.model(position)
-        weights = self._source.pipeline.score(model).weights
-        inside = torch.as_tensor(weights.log_ratio > -math.inf).nonzero()[:, 0]
-        index = inside[torch.linspace(0, len(inside) - 1, min(len(inside), _READ)).long()]
-        try:
-            if len(index) < 2:
-                raise Unwritable("no two particles are in the support of this prior, to read it on")
-            columns = select(self._source.pipeline.particles.columns, index)
-            return write_source(Program(model, "model"), columns, len(index))
-        except Unwritable as why:
-            notes = "".join(f"# {line}\n" for line in str(why).splitlines())
-            return f"{notes}prior = {self._family.call(position)}\n"
+        return write(self._source.pipeline, self._family, position)
 
-    def widget(self, plot: str | Callable[[Any], Any] | None = None) -> Any:
+    def widget(
+        self,
+        plot: str | Callable[[Any], Any] | None = None,
+        *,
+        references: Mapping[str, ArrayLike] | None = None,
+    ) -> Any:
         """Sliders with a plot and the verdict, for a notebook.
 
         Parameters
@@ -325,6 +321,9 @@ class Tuner:
             current figure of pyplot, or on one that it returns. By name: the predictive by ArviZ; its
             draws as curves, which keep their colors; or the prior. If absent, the predictive, as curves
             where its axis has numbers for ``coords``; the prior where nothing is predicted.
+        references : mapping of str to array_like, optional
+            Values of variables, as those that are thought extreme: lines in the plots that go by name, with
+            the fraction of draws above each. Targets of a variable itself have lines, too.
 
         Returns
         -------
@@ -334,7 +333,7 @@ class Tuner:
         Raises
         ------
         ArgumentError
-            If there is no such plot.
+            If there is no such plot, or references are no numbers.
         ExtraError
             If ipywidgets or matplotlib is not installed.
         """
@@ -344,4 +343,5 @@ class Tuner:
             from arviz_resampler.tuning.widget import Explorer
         from arviz_resampler.plots.priors import resolve
 
-        return Explorer(self, resolve(plot))
+        known = [name.replace("/", ".") for name in self._source.pipeline.particles.sites]
+        return Explorer(self, resolve(plot, (as_references(references, known), self.lines)))

@@ -37,6 +37,7 @@ class Tunable(Protocol):
 
     ranges: Mapping[str, Range]
     num_samples: int
+    targets: Mapping[str, Any]
 
     @property
     def current(self) -> Mapping[str, Number]:
@@ -56,6 +57,9 @@ class Tunable(Protocol):
 
     def top_up(self, /, **hyper: Number) -> Any:
         """Simulate them."""
+
+    def fit(self) -> Any:
+        """Hyper-parameters that meet the targets."""
 
 
 class Explorer(widgets.VBox):  # type: ignore[misc]
@@ -84,6 +88,8 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self._last_move = "", -math.inf
         self._prior: Any = None  # of the last good picture
         self._shown: dict[str, Number] = {}
+        self._fitted: tuple[str, ...] = ()  # what is said of a fit, where the sliders are at it
+        self._fitted_at: dict[str, Number] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._search: Generator[Any, None, Any] | None = None
         self._is_closed = False
@@ -111,8 +117,12 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self.more = widgets.Button(description=_MORE, icon="plus", disabled=True)
         self.more.tooltip = "Simulate more particles where this prior is"
         self.more.on_click(self._on_more)
+        self.fit = widgets.Button(
+            description="Fit", icon="crosshairs", tooltip="Move to what meets the targets"
+        )
+        self.fit.on_click(self._on_fit)
         self.progress = widgets.Output()  # where tqdm shows its bar
-        for button in (self.pin, self.undo, self.copy, self.more):
+        for button in (self.pin, self.undo, self.copy, self.more, self.fit):
             button.layout = widgets.Layout(width="11em" if button is self.more else "6.5em")
         self.pin.observe(self._on_pin, "value")
         self.undo.on_click(self._on_undo)
@@ -121,7 +131,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
     def _top(self) -> Any:
         """Sliders, buttons and verdict beside the picture, or above it where there is no room."""
         wrap = widgets.Layout(flex_flow="row wrap")
-        buttons = widgets.HBox([self.pin, self.undo, self.copy, self.more], layout=wrap)
+        buttons = widgets.HBox([self.pin, self.undo, self.copy, self.fit, self.more], layout=wrap)
         left = widgets.VBox(
             [*(c.view for c in self.controls.values()), buttons, self.progress, self.pinned, self.badge],
             layout=widgets.Layout(flex="1 1 19em", min_width="0"),
@@ -151,11 +161,15 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self.hyper = self._undo.pop()
         self.undo.disabled = not self._undo
         self._last_move = "", -math.inf
+        self._show_hyper()
+        self._later("update", _SOON, self._update, keep=True)
+
+    def _show_hyper(self) -> None:
+        """Move the sliders to where the hyper-parameters are."""
         for name, control in self.controls.items():
             if control.value != self.hyper[name]:
                 control.set(self.hyper[name])
                 self._doubt(name)
-        self._later("update", _SOON, self._update, keep=True)
 
     def _later(self, what: str, delay: float, action: Callable[[], None], *, keep: bool = False) -> None:
         """Call a function after a while; without an event loop, that is now.
@@ -185,6 +199,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
     def _update(self) -> None:
         hyper = dict(self.hyper)
         self._search = None
+        self._fitted = self._fitted if hyper == self._fitted_at else ()
         failure = None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -200,9 +215,11 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         )
         if failure is None:
             self._prior, self._shown, self.picture.value = prior, hyper, picture
-            self.badge.value = verdict_badge(prior, weights, self._tuner.num_samples, notes)
+            said = (*self._fitted, *notes)
+            self.badge.value = verdict_badge(prior, weights, self._tuner.num_samples, said)
         else:
             self.badge.value = failure_badge(failure, _position(self._shown), notes)
+        self.fit.layout.display = "" if self._tuner.targets else "none"
         self._offer(0)
         self._show_code()
         self._later("search", _IDLE, self._begin_search)
@@ -261,6 +278,26 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
                 return
         for control in self.controls.values():
             control.doubt()
+        self._update()
+
+    def _on_fit(self, _button: Any) -> None:
+        """Move to where the targets are met."""
+        self.fit.description, self.fit.disabled = "Fitting …", True
+        with self.progress, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                found = self._tuner.fit()
+                self.progress.clear_output()
+            except Exception as error:  # whatever it is, the notebook lives
+                self.badge.value = failure_badge(error, _position(self._shown), [])
+                return
+            finally:
+                self.fit.description, self.fit.disabled = "Fit", False
+        self._undo.append(dict(self.hyper))
+        self.undo.disabled = False
+        self.hyper = dict(found.hyper)
+        self._fitted, self._fitted_at = (found.summary, *found.open, *found.notes), dict(self.hyper)
+        self._show_hyper()
         self._update()
 
     def _on_code(self, change: Any) -> None:

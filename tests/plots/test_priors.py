@@ -1,5 +1,7 @@
 """The plots of the widget's own, on both generations of ArviZ."""
 
+import functools
+
 import matplotlib
 import numpy as np
 import pyro
@@ -10,6 +12,7 @@ from matplotlib import pyplot as plt
 
 from arviz_resampler import ArgumentError, Resampler
 from arviz_resampler.plots.figures import draw
+from arviz_resampler.plots.lines import Line
 from arviz_resampler.plots.priors import (
     PLOTS,
     plot_curves,
@@ -147,9 +150,30 @@ def test_a_plate_named_with_one_letter_of_variable_is_plotted():
 
 
 def test_plots_go_by_name_or_are_functions():
-    assert resolve(None) is plot_default
-    assert [resolve(name) for name in PLOTS] == list(PLOTS.values())
+    for name, plot in ((None, plot_default), *PLOTS.items()):
+        found = resolve(name)
+        assert isinstance(found, functools.partial)
+        assert found.func is plot
     assert resolve(plt.plot) is plt.plot
     for wrong in ("ppc", 3):
         with pytest.raises(ArgumentError, match="'curves', 'predictive', 'prior', got"):
             resolve(wrong)
+
+
+@pytest.mark.parametrize("name", ["predictive", "curves", "prior"])
+def test_plots_by_name_have_lines_at_values_of_their_variables(name):
+    def simulator():
+        mu, _ = guide()
+        with pyro.plate("a", 5):
+            pyro.sample("y", dist.Normal(mu, 1.0))
+
+    prior = Resampler(guide, simulator, num_guide_samples=2000, random_seed=0).sample_prior_predictive(
+        guide, 100
+    )
+    variable = "mu" if name == "prior" else "y"
+    figure = draw(resolve(name, [{variable: [Line(0.5, "reference")]}]), prior)
+    labels = [str(line.get_label()) for ax in figure.axes for line in ax.lines]
+    assert len([label for label in labels if label.startswith("reference 0.5: ")]) == 1
+    assert not [
+        label for ax in draw(resolve(name), prior).axes for label in ax.lines if "reference" in str(label)
+    ]

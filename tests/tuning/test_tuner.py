@@ -3,6 +3,7 @@ import functools
 import math
 import pickle
 
+import fit_cases
 import numpy as np
 import pandas as pd
 import pyro
@@ -257,3 +258,26 @@ def test_a_maker_that_returns_no_program_is_named(resampler):
     tuner = resampler.tune(lambda scale: make_model(scale)(), scale=(1.0, 2.0))
     with pytest.raises(ArgumentError, match="model must be a callable, got Tensor"):
         tuner.update()
+
+
+def test_a_fit_moves_the_tuner_to_where_targets_are_met():
+    resampler = fit_cases.build(n=5000)
+    tuner = resampler.tune(fit_cases.normal)
+    found = tuner.fit(fit_cases.exact(2.0, 1.5), ess=300)
+    assert dict(tuner.current) == dict(found.hyper)
+    assert dict(tuner.history[-1].hyper) == dict(found.hyper)
+    assert tuner.update(**tuner.current).weights.ess == found.weights.ess
+    again = tuner.fit(ess=300)
+    assert again.hyper["mean"] == pytest.approx(found.hyper["mean"], abs=found.mcse["mean"])
+    assert [line.value for line in tuner.lines["x"]] == [target.value for target in found_targets(tuner)]
+
+
+def found_targets(tuner):
+    """The targets of a tuner, one by one."""
+    return [each for several in tuner.targets.values() for each in several.values()]
+
+
+def test_a_tuner_without_targets_says_that_there_are_none():
+    tuner = fit_cases.shared().tune(fit_cases.normal)
+    with pytest.raises(ArgumentError, match="a target is needed"):
+        tuner.fit()

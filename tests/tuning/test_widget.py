@@ -41,6 +41,7 @@ class Fake:
         self.updates, self.looks = [], []
         self.failure = None
         self.topped_up = []
+        self.targets = {}
 
     def update(self, **hyper):
         self.updates.append(hyper)
@@ -64,6 +65,16 @@ class Fake:
         if self.failure is not None:
             raise self.failure
         self.topped_up.append(hyper)
+
+    def fit(self):
+        if self.failure is not None:
+            raise self.failure
+        return SimpleNamespace(
+            hyper={"x": 4.0, "n": 3},
+            summary="fit: median 4 (wished 4)",
+            open=("only the sum of x and n is told",),
+            notes=(),
+        )
 
 
 def plot(prior):
@@ -458,3 +469,34 @@ def test_a_top_up_of_a_tuner_makes_its_verdict_good():
     assert tuner.look(mean=8.0).good
     assert resampler.pipeline.particles.num_particles == 2204
     explorer.close()
+
+
+def test_the_button_that_fits_is_there_once_there_are_targets(explorer, fake):
+    assert explorer.fit.layout.display == "none"
+    fake.targets = {"median": 4.0}
+    explorer.controls["x"].box.value = 6.0
+    assert explorer.fit.layout.display == ""
+
+
+def test_a_fit_moves_the_sliders_and_says_what_is_reached(explorer, fake):
+    fake.targets = {"median": 4.0}
+    explorer.fit.click()
+    assert explorer.hyper == {"x": 4.0, "n": 3}
+    assert explorer.controls["x"].slider.value == 4.0
+    assert "fit: median 4" in unescape(explorer.badge.value)
+    assert "only the sum of x and n is told" in explorer.badge.value
+    assert fake.updates[-1] == {"x": 4.0, "n": 3}
+    explorer.controls["x"].box.value = 6.0
+    assert "fit: median 4" not in explorer.badge.value
+    explorer.undo.click()
+    explorer.undo.click()
+    assert explorer.hyper == {"x": 5.0, "n": 3}
+
+
+def test_a_fit_that_fails_says_why_and_moves_nothing(explorer, fake):
+    fake.targets = {"median": 400.0}
+    fake.failure = WeightError("out of reach")
+    explorer.fit.click()
+    assert explorer.hyper == {"x": 5.0, "n": 3}
+    assert "WeightError: out of reach" in explorer.badge.value
+    assert not explorer.fit.disabled
