@@ -134,12 +134,13 @@ soak: $(STAMP) ## Use resamplers in 8 threads for 10 minutes, and see that bits 
 kill: $(STAMP) ## Kill processes that write stores 50 times in each of five ways, and compare what they leave, bit by bit: some minutes; ARGS="--kills 10 --seed 1" for others
 	PYTHONPATH=scripts $(BIN)/python -m kill $(ARGS)
 
-bench: $(STAMP) ## Measure speed and memory beside Pyro, what guides cover, and stores, and write the pages: some minutes
+bench: $(STAMP) ## Measure speed and memory beside Pyro, what guides cover, stores and fits, and write the pages: some minutes
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/covering.py --page docs/_figures/covering.md
 	$(BIN)/python benchmarks/large.py --page docs/_figures/large.md
 	$(BIN)/python benchmarks/neighbors.py
 	$(BIN)/python benchmarks/posteriors.py --page docs/_figures/posteriors.md
+	$(BIN)/python benchmarks/fitting.py --page docs/_figures/fitting.md
 
 clean: ## Remove virtual environments, caches and the demo's pictures
 	rm -rf .venv* build demo dist docs/howto/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis
