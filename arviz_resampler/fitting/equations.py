@@ -31,6 +31,7 @@ from arviz_resampler.fitting.targets import Target
 from arviz_resampler.weights.averages import standard_error
 from arviz_resampler.weights.normalize import Floats
 
+_LEAST = 1e-15  # fraction that is told from 0
 _REPEATED = 16  # particles whose statistics are asked for again
 
 
@@ -236,25 +237,24 @@ class Equations:
         sd = math.sqrt(max(variance, 0.0))
         return sd, (deviations - ok * variance) / (2 * sd or math.inf)
 
-    def off(self, value: Floats, ess: float) -> tuple[Floats, Floats]:
+    def off(self, value: Floats) -> tuple[Floats, Floats]:
         """How far left sides are off, and by how much more than these that grows.
 
         Fractions are compared on the scale of normal quantiles, in units of fractions at the one that is
-        wished: there they go on to differ where fractions are all but 0 or 1.
+        wished: there they go on to differ where fractions are all but 0 or 1, of which particles of little
+        weight tell.
         """
         off, slope = value - self.wished, np.ones(len(value))
         k = np.array([equation.is_fraction for equation in self.all])
-        least = 0.5 / max(ess, 1.0)
-        z, wished = ndtri(np.clip(value[k], least, 1 - least)), ndtri(self.wished[k])
+        z, wished = ndtri(np.clip(value[k], _LEAST, 1 - _LEAST)), ndtri(self.wished[k])
         density = np.exp(-(wished**2) / 2) / math.sqrt(2 * math.pi)
         off[k], slope[k] = density * (z - wished), np.exp((z**2 - wished**2) / 2)
         return off, slope
 
-    def silent(self, value: Floats, ess: float) -> NDArray[np.bool_]:
+    def silent(self, value: Floats) -> NDArray[np.bool_]:
         """Fractions that are 0 or 1, as far as the particles tell: no direction changes them."""
         k = np.array([equation.is_fraction for equation in self.all])
-        least = 0.5 / max(ess, 1.0)
-        found: NDArray[np.bool_] = k & ((value < least) | (value > 1 - least))
+        found: NDArray[np.bool_] = k & ((value < _LEAST) | (value > 1 - _LEAST))
         return found
 
     def scales(self, weights: Floats) -> Floats:

@@ -194,7 +194,7 @@ class Problem:
         value, influence = equations.sides(weights)
         if self.scales is None:
             self.scales = equations.scales(weights)
-        off, slope = equations.off(value, scored.weights.ess)
+        off, slope = equations.off(value)
         influence *= slope / self.scales
         influence *= weights[:, None]
         tolerated = [float(equation.target.tolerance is not None) for equation in equations.all]
@@ -207,7 +207,7 @@ class Problem:
             np.array(tolerated),
             influence,
             scored.weights,
-            not equations.silent(value, scored.weights.ess).any(),
+            not equations.silent(value).any(),
             self._jacobian,
         )
         self.seen.add(found.shares, found.residual, np.sqrt(np.diag(found.monte_carlo)))

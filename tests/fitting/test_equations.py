@@ -90,15 +90,20 @@ def test_the_error_of_a_quantile_of_several_scalars_is_that_of_particles():
 
 def test_fractions_are_off_on_the_scale_of_normal_quantiles():
     made = equations({"event": TARGETS["event"], "mean": TARGETS["mean"]})
-    off, slope = made.off(np.array([0.3, 3.5]), 100.0)
+    off, slope = made.off(np.array([0.3, 3.5]))
     assert off == pytest.approx([0.0, 0.5])
     assert slope == pytest.approx([1.0, 1.0])
-    near, _ = made.off(np.array([0.3 + 1e-6, 3.0]), 100.0)
+    near, _ = made.off(np.array([0.3 + 1e-6, 3.0]))
     assert near[0] == pytest.approx(1e-6, rel=1e-4)
-    far = [made.off(np.array([value, 3.0]), 1e9)[0][0] for value in (1e-4, 1e-8)]
+    far = [made.off(np.array([value, 3.0]))[0][0] for value in (1e-4, 1e-8)]
     assert far[1] < far[0] - 0.1  # fractions themselves would differ by 1e-4
-    never, _ = made.off(np.array([0.0, 3.0]), 100.0)
-    assert math.isfinite(never[0])
+    assert math.isfinite(made.off(np.array([0.0, 3.0]))[0][0])
+
+
+def test_fractions_of_none_or_all_particles_are_silent():
+    made = equations({"event": TARGETS["event"], "mean": TARGETS["mean"]})
+    for value, silent in ((0.0, True), (1e-14, False), (1 - 1e-14, False), (1.0, True)):
+        assert made.silent(np.array([value, 0.0])).tolist() == [silent, False]
 
 
 def test_units_are_standard_deviations_or_tolerances():
