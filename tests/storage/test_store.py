@@ -239,6 +239,7 @@ def test_damaged_data_are_noticed(make):
 
 FULL = """
 import resource
+sys.dont_write_bytecode = True  # Python would leave half of a module that is imported where files are small
 store = Store.open(sys.argv[1])
 arrays = {key: np.zeros((store.batch_size, *spec.shape), spec.dtype) for key, spec in store.arrays.items()}
 resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
