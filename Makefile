@@ -10,20 +10,22 @@ PYTHON ?= python3
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 CONSTRAINTS ?= constraints/arviz-$(if $(filter 3.11,$(VERSION)),0,1).txt
 VENV ?= .venv-$(VERSION)
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/.installed
 BROWSER_STAMP := $(VENV)/.browser-installed
 DIST_STAMP := $(VENV)/.dist-installed
 
 # The documentation is built with ArviZ 1.x; its gallery has pictures by ArviZ 0.x too.
 PYTHON311 ?= $(firstword $(wildcard .venv-3.11/bin/python) python3.11)
+# The newest Python that classifiers name, which .ci/run leaves out.
+PYTHON313 ?= python3.13
 DOCS_STAMP := $(VENV)/.docs-installed
 
 # The arrays are small: more threads would only wait for each other.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage browser dist doctest docs readme lint spelling types format picture robustness fuzz honesty soak kill bench clean
+.PHONY: help install demo test coverage browser dist doctest docs readme lint spelling types format picture robustness fuzz honesty soak kill bench newest links release clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -64,12 +66,12 @@ $(BROWSER_STAMP): $(STAMP) constraints/browser.txt
 	  --no-build-isolation --editable '.[browser]'
 	@touch $@
 
-dist: $(DIST_STAMP) ## Build wheel and sdist into dist/, check them, and try the wheel by itself
+dist: $(DIST_STAMP) ## Build wheel and sdist into dist/, check them, and try each by itself
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
-	$(BIN)/python .ci/try_wheel.py dist/*.whl
+	$(BIN)/python .ci/try_dist.py dist/*.whl dist/*.tar.gz
 
 $(DIST_STAMP): $(STAMP) constraints/dist.txt
 	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --constraint constraints/dist.txt \
@@ -98,6 +100,10 @@ $(DOCS_STAMP): $(STAMP) constraints/docs.txt
 	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --constraint constraints/docs.txt --no-build-isolation --editable '.[docs]'
 	@touch $@
 
+links: $(DOCS_STAMP) ## Ask every address that the documentation links to whether it is there
+	@# Nothing runs: pages are read for their links alone.
+	$(BIN)/python -m sphinx -b linkcheck -D nb_execution_mode=off -D suppress_warnings=myst-nb.lexer --quiet docs build/links
+
 readme: $(STAMP) ## Run every Python block of README.md
 	$(BIN)/python .ci/run_blocks.py README.md
 
@@ -106,7 +112,7 @@ lint: $(STAMP) ## Check style and format with ruff
 	$(BIN)/ruff format --check .
 
 spelling: $(STAMP) ## Check spelling with codespell; ARGS=-w mends it
-	$(BIN)/codespell $(ARGS) README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md arviz_resampler benchmarks docs examples scripts tests
+	$(BIN)/codespell $(ARGS) README.md CODE_OF_CONDUCT.md CONTRIBUTING.md CHANGELOG.md SECURITY.md arviz_resampler benchmarks docs examples scripts tests
 
 types: $(STAMP) ## Check types with mypy: strictly in the package, bodies in the tests
 	$(BIN)/python -m mypy
@@ -141,6 +147,15 @@ bench: $(STAMP) ## Measure speed and memory beside Pyro, what guides cover, stor
 	$(BIN)/python benchmarks/neighbors.py
 	$(BIN)/python benchmarks/posteriors.py --page docs/_figures/posteriors.md
 	$(BIN)/python benchmarks/fitting.py --page docs/_figures/fitting.md
+
+newest: ## Run the tests with the newest versions of everything, pre-releases too
+	PIP_PRE=1 $(MAKE) --no-print-directory test VENV=.venv-newest-$(VERSION) CONSTRAINTS=constraints/newest.txt
+
+release: ## Check everything for a release and build it into dist/: .ci/run, and the tests with Python 3.13
+	$(PYTHON) .ci/release.py
+	.ci/run
+	$(MAKE) --no-print-directory test PYTHON=$(PYTHON313)
+	@echo "Checked and built: dist/. CONTRIBUTING.md says what comes next."
 
 clean: ## Remove virtual environments, caches and the demo's pictures
 	rm -rf .venv* build demo dist docs/howto/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -81,6 +81,11 @@ class NameWarning(ResamplerWarning):
     """A site or a dimension goes by another name in the container."""
 
 
+def how_to_install(extra: str) -> str:
+    """What can be typed to get an extra: by its name, and in the folder of a clone."""
+    return f"pip install 'arviz-resampler[{extra}]', or from a clone, pip install '.[{extra}]'"
+
+
 @contextlib.contextmanager
 def from_extra(extra: str) -> Iterator[None]:
     """Import optional libraries; where one is missing, name the extra that brings it."""
@@ -88,8 +93,8 @@ def from_extra(extra: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise ExtraError(
-            f"a library that this needs cannot be imported: {error}. Install the extra that brings it: "
-            f"pip install 'arviz-resampler[{extra}]'"
+            f"a library that this needs cannot be imported: {error}. The extra '{extra}' brings it: "
+            f"{how_to_install(extra)}"
         ) from error
 
 

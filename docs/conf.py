@@ -6,6 +6,9 @@ warns or points nowhere stops the build.
 """
 
 import inspect
+import os
+import tomllib
+from pathlib import Path
 
 import arviz_resampler
 
@@ -13,6 +16,8 @@ project = "arviz_resampler"
 author = "The arviz_resampler developers"
 copyright = f"2026, {author}"  # noqa: A001 - Sphinx's name
 release = version = arviz_resampler.__version__
+_PROJECT = Path(__file__).parents[1].joinpath("pyproject.toml").read_text(encoding="utf-8")
+_ADDRESSES = tomllib.loads(_PROJECT)["project"]["urls"]
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -20,6 +25,7 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "notfound.extension",
     "numpydoc",
     "myst_nb",
     "sphinx_copybutton",
@@ -31,7 +37,7 @@ exclude_patterns = ["**/.ipynb_checkpoints", "_figures"]
 
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 60
+nb_execution_timeout = 600  # of a cell that takes seconds, for a machine that has much else to do
 nb_output_stderr = "error"  # a warning that a reader would see is a fault
 nb_merge_streams = True
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
@@ -105,13 +111,22 @@ intersphinx_mapping = {name: (url, f"_inventories/{name}.txt") for name, url in 
 
 nitpicky = True
 
+# ``make links`` asks whether pages are there; what the inventories name is looked up in them.
+linkcheck_anchors = False
+linkcheck_retries = 3
+
 # ---------------------------------------------------------------- pages
 
 html_theme = "sphinx_book_theme"
 html_title = "arviz_resampler"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 html_theme_options = {
+    "logo": {"text": f"arviz_resampler {release}"},
+    "repository_url": _ADDRESSES["Repository"],
+    "use_repository_button": True,
+    "use_issues_button": True,
     "show_toc_level": 2,
     "show_navbar_depth": 1,
     "home_page_in_toc": True,

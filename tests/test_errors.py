@@ -50,3 +50,13 @@ def test_a_close_name_is_suggested_and_a_far_one_is_not(name, known, expected):
 def test_names_are_quoted_in_order():
     assert errors.quoted(["b", "a"]) == "'a', 'b'"
     assert errors.quoted([]) == "none"
+
+
+def test_an_absent_library_is_said_with_its_extra_and_with_what_to_type_here_and_in_a_clone():
+    with pytest.raises(errors.ExtraError) as caught, errors.from_extra("store"):
+        raise ModuleNotFoundError("No module named 'zarr'")
+    message = str(caught.value)
+    assert "No module named 'zarr'" in message
+    assert "The extra 'store' brings it" in message
+    assert "pip install 'arviz-resampler[store]'" in message
+    assert message.endswith("pip install '.[store]'")

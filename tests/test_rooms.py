@@ -71,6 +71,7 @@ MAY_IMPORT = {
     },
     "planning": {"resampler", "weights"},
     "posteriors": {"containers", "particles", "programs"},
+    "__main__": set(),
     "__init__": {
         "analysis",
         "fitting",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
@@ -49,13 +48,16 @@ def lock(path: Path, what: str, *, shared: bool = False) -> Iterator[None]:
         raise StoreError(f"{what} cannot be locked: {path}: {reason(error)}") from error
     # Closed in any case: an exception that is kept keeps its frames, and an open file keeps the lock.
     try:
-        _take(descriptor, what, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        _take(descriptor, what, shared)
         yield
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int, what: str, kind: int) -> None:
+def _take(descriptor: int, what: str, shared: bool) -> None:
+    import fcntl  # not on Windows, where everything but stores can be used without it
+
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

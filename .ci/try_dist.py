@@ -1,17 +1,23 @@
-"""Try a wheel: ``try_wheel.py WHEEL``.
+"""Try a wheel and an sdist: ``try_dist.py WHEEL SDIST``.
 
-It is installed into a fresh environment, which borrows the dependencies of the environment that runs this,
-and nothing of the working tree.
+Each is installed into a fresh environment, which borrows the dependencies of the environment that runs this,
+and nothing of the working tree. The wheel runs a program, the sdist some of its tests.
 """
 
+import contextlib
+import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tempfile
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
 
+# Of the sdist: numbers, a script, pages, and what surrounds the package.
+TESTS = ("weights/test_weights.py", "test_gallery.py", "test_docs.py", "test_project.py")
 # Runs in the fresh environment.
 TRIAL = """
 import sys
@@ -52,19 +58,41 @@ def check_files(wheel: Path) -> None:
     assert "arviz_resampler/py.typed" in names
 
 
-def try_wheel(wheel: Path) -> None:
-    """Install it and run a program."""
+@contextlib.contextmanager
+def installed(what: Path) -> Iterator[Path]:
+    """The Python of a fresh environment with a wheel, or with the package of an unpacked sdist."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=False)
         python = Path(folder, "bin", "python")
-        pip = [sys.executable, "-m", "pip", "--python", str(python)]
-        subprocess.run([*pip, "install", "-qq", "--no-deps", "--no-index", str(wheel)], check=True)
         # Read as a path alone: what .pth files in there name, as an editable package, stays out.
         site = Path(sysconfig.get_path("purelib", vars={"base": folder}))
         Path(site, "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        subprocess.run([str(python), "-W", "ignore", "-c", TRIAL], check=True, cwd=folder)
+        pip = [sys.executable, "-m", "pip", "--python", python, "install", "-qq"]
+        options = ["--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed"]
+        subprocess.run([*pip, *options, what], check=True)
+        yield python
+
+
+def try_wheel(wheel: Path) -> None:
+    """Install it and run a program."""
+    with installed(wheel) as python:
+        subprocess.run([python, "-W", "ignore", "-c", TRIAL], check=True, cwd=python.parent)
+
+
+def try_sdist(sdist: Path) -> None:
+    """Unpack it, install what it builds, and run some of its tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(sdist) as archive:
+            archive.extractall(folder, filter="data")
+        root = Path(folder, sdist.name.removesuffix(".tar.gz"))
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        with installed(root) as python:
+            tests = [f"tests/{name}" for name in TESTS]
+            command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+            subprocess.run(command, check=True, cwd=root, env=environment)
 
 
 if __name__ == "__main__":
     check_files(Path(sys.argv[1]))
     try_wheel(Path(sys.argv[1]))
+    try_sdist(Path(sys.argv[2]))
