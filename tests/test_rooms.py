@@ -88,7 +88,7 @@ MAY_IMPORT = {
 HOMES = {
     "cloudpickle": {"workers/payload.py", "workers/worker.py"},
     "pyro": {"programs/program.py"},
-    "arviz": {"containers/inference_data.py", "plots/priors.py", "weights/chains.py"},
+    "arviz": {"containers/inference_data.py", "weights/chains.py"},
     "zarr": {"storage/compressed.py"},
     "ipywidgets": {"tuning/controls.py", "tuning/widget.py"},
 }

@@ -1,8 +1,13 @@
-"""Plots of containers, as images. Knows ArviZ and matplotlib, which are imported where something is drawn.
+"""Plots of containers, as images. Knows matplotlib, which is imported where something is drawn.
 
 ==============  ======================================================================================
-priors.py       the plots that the widget knows by name
-figures.py      figures to PNG, steady limits, pinned plots
+priors.py       the plots that the widget knows by name: which panel shows which variable
+panels.py       from draws of a variable to the curves of a panel; densities.py estimates these
+kept.py         one picture after another of such panels, pinned ones; sheet.py their figure
+figures.py      any plot function: its figures to PNG, pinned plots
+limits.py       limits that seldom move
+lines.py        lines at values of variables
+fits.py         plots of fits
 verdicts.py     colors, markers and signs of verdicts
 ==============  ======================================================================================
 """

@@ -1,6 +1,7 @@
 """Plots of priors as PNG, drawn by any function, without a figure that appears anywhere.
 
-Knows matplotlib, which is imported where a picture is made; nothing of ArviZ, weights or widgets.
+Knows matplotlib, which is imported where a picture is made; nothing of ArviZ, weights or widgets. `Painter`
+is what a widget asks for pictures.
 """
 
 from __future__ import annotations
@@ -8,21 +9,48 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arviz_resampler.errors import ArgumentError, from_extra
+from arviz_resampler.plots.limits import Ends, Limits, each_union, steady
 
 Pixels = NDArray[np.uint8]
-Limits = list[tuple[tuple[float, float], tuple[float, float]]]
 
 SIZE = (7.0, 4.0)
-_DPI = 100
+DPI = 100
 _FAINT = 0.45  # what is left of the contrast of a pinned picture
-_FILLED = 0.5  # axes stay as they are while the picture fills this share of them
+_COMPRESSION = 1  # of PNG: more takes twice the time, for a tenth of the size
+
+
+class Picture(NamedTuple):
+    """The picture of a prior.
+
+    Attributes
+    ----------
+    png : bytes
+    unchanged : bool
+        Whether it shows the same draws as the one before.
+    """
+
+    png: bytes
+    unchanged: bool
+
+
+class Painter(Protocol):
+    """Draws one prior after another, so that they can be compared by eye."""
+
+    def paint(self, prior: Any) -> Picture:
+        """The picture of a prior."""
+
+    def pin(self, prior: Any) -> None:
+        """Keep a prior in gray behind those that follow."""
+
+    def unpin(self) -> None:
+        """Have nothing behind the pictures."""
 
 
 class Easel:
@@ -42,6 +70,7 @@ class Easel:
         self._plot = plot
         self._limits: Limits = []
         self._pinned: tuple[Any, Limits] | None = None
+        self._pixels: Pixels | None = None
 
     def pin(self, prior: Any) -> None:
         """Keep the picture of a prior behind those that follow."""
@@ -59,21 +88,25 @@ class Easel:
         """Have nothing behind the pictures."""
         self._pinned = None
 
-    def paint(self, prior: Any) -> bytes:
-        """The picture of a prior, as PNG."""
+    def paint(self, prior: Any) -> Picture:
+        """The picture of a prior; unchanged where each pixel is what it was."""
+        before, self._pixels = self._pixels, self._paint(prior)
+        return Picture(encode(self._pixels), before is not None and np.array_equal(before, self._pixels))
+
+    def _paint(self, prior: Any) -> Pixels:
         figure = draw(self._plot, prior)
         self._limits = limits = _steady(figure, self._limits)
         if self._pinned is None:
             _set_limits(figure, limits)
-            return _png(_pixels(figure))
+            return _pixels(figure)
         behind, own = self._pinned
         if len(own) != len(limits):
-            return _png(_pixels(figure))
-        wide = [(_union(a[0], b[0]), _union(a[1], b[1])) for a, b in zip(limits, own, strict=True)]
+            return _pixels(figure)
+        wide = each_union(limits, own)
         _set_limits(figure, wide)
         _set_limits(behind, wide)
         front, back = _pixels(figure), _pixels(behind)
-        return _png(_over(front, back) if front.shape == back.shape else front)
+        return _over(front, back) if front.shape == back.shape else front
 
 
 def draw(plot: Callable[[Any], Any], prior: Any) -> Any:
@@ -81,7 +114,7 @@ def draw(plot: Callable[[Any], Any], prior: Any) -> Any:
     with _aside() as (plt, before):
         from matplotlib.figure import Figure
 
-        fresh = plt.figure(figsize=SIZE, dpi=_DPI, layout="constrained")
+        fresh = plt.figure(figsize=SIZE, dpi=DPI, layout="constrained")
         result = plot(prior)
         first = result.flat[0] if isinstance(result, np.ndarray) and result.size else result
         figure = first if isinstance(first, Figure) else getattr(first, "figure", None)
@@ -136,15 +169,9 @@ def _steady(figure: Any, before: Limits) -> Limits:
     ]
 
 
-def _kept(free: bool, now: tuple[float, float], before: tuple[float, float]) -> tuple[float, float]:
-    inside = before[0] <= now[0] < now[1] <= before[1]
-    return before if free and inside and now[1] - now[0] >= _FILLED * (before[1] - before[0]) else now
-
-
-def _union(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
-    if a[0] > a[1] or b[0] > b[1]:  # an axis that goes down
-        return max(a[0], b[0]), min(a[1], b[1])
-    return min(a[0], b[0]), max(a[1], b[1])
+def _kept(free: bool, now: Ends, before: Ends) -> Ends:
+    """Limits that the plot function set itself are left alone."""
+    return steady(now, before) if free else now
 
 
 def _pixels(figure: Any) -> Pixels:
@@ -164,9 +191,10 @@ def _over(front: Pixels, back: Pixels) -> Pixels:
     return pixels
 
 
-def _png(pixels: Pixels) -> bytes:
-    from matplotlib.image import imsave
+def encode(pixels: Pixels) -> bytes:
+    """Pixels, shape (height, width, 3), as PNG."""
+    from PIL import Image
 
     buffer = io.BytesIO()
-    imsave(buffer, pixels, format="png")
+    Image.fromarray(pixels).save(buffer, format="png", compress_level=_COMPRESSION)
     return buffer.getvalue()

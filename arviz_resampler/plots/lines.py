@@ -1,6 +1,6 @@
 """Lines at values of a variable, such as those that are thought extreme, and what of the draws is above them.
 
-Knows matplotlib's axes and arrays; nothing of containers or targets.
+Knows arrays; nothing of containers, targets or figures.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import numpy as np
 
 from arviz_resampler.arguments import as_mapping
 from arviz_resampler.errors import ArgumentError, quoted, suggestion
-
-_STYLES = {"reference": {"color": "0.25", "linestyle": "--"}, "target": {"color": "C3", "linestyle": ":"}}
 
 
 @dataclass(frozen=True)
@@ -58,15 +56,11 @@ def as_references(given: Any, known: Collection[str]) -> dict[str, list[Line]]:
     return found
 
 
-def draw_lines(ax: Any, lines: Sequence[Lines], name: str, draws: Any, *, horizontal: bool) -> None:
-    """Draw the lines of a variable into axes, with the fraction of draws above each in the legend."""
-    values, own = np.asarray(draws), [line for each in lines for line in each.get(name, ())]
-    for line in own:
-        above = float((values > line.value).mean())
-        where = {"label": f"{line.kind} {line.value:g}: {above:.1%} above", "lw": 1.2, **_STYLES[line.kind]}
-        if horizontal:
-            ax.axhline(line.value, **where)
-        else:
-            ax.axvline(line.value, **where)
-    if own:
-        ax.legend(loc="best", fontsize="small")
+def labeled_lines(lines: Sequence[Lines], name: str, draws: Any) -> tuple[tuple[Line, str], ...]:
+    """The lines of a variable, each with the fraction of draws above it in words."""
+    values = np.asarray(draws)
+    return tuple(
+        (line, f"{line.kind} {line.value:g}: {float((values > line.value).mean()):.1%} above")
+        for each in lines
+        for line in each.get(name, ())
+    )

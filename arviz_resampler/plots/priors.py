@@ -1,189 +1,123 @@
 """Plots that the widget knows by name: of the predictive, of curves, of the prior.
 
-Knows ArviZ and matplotlib, which are imported where something is drawn, and the groups of a container;
-nothing of how it was made.
+Knows the groups of a container, and which panel shows which variable; nothing of matplotlib, or of how a
+container was made.
 """
 
 from __future__ import annotations
 
 import functools
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from arviz_resampler.containers.container import drawn_groups, major_version
+from arviz_resampler.containers.container import drawn_groups
 from arviz_resampler.errors import ArgumentError, quoted
-from arviz_resampler.plots.figures import SIZE
-from arviz_resampler.plots.lines import Lines, draw_lines
+from arviz_resampler.plots.figures import Easel, Painter
+from arviz_resampler.plots.kept import KeptFigure
+from arviz_resampler.plots.lines import Lines
+from arviz_resampler.plots.panels import (
+    Panel,
+    Variable,
+    curves_panel,
+    densities_panel,
+    density_panel,
+    intervals_panel,
+)
 
-_SHOWN = 50  # draws
 _PANELS = 6
-_TAIL = 0.005  # of the predictive values at either end may lie outside of the picture
+_FEW = 12  # values of a draw that have a row each
 
 
-def plot_default(prior: Any, lines: Sequence[Lines] = ()) -> Any:
+def default_panels(prior: Any, lines: Sequence[Lines] = ()) -> list[Panel]:
     """Curves where the predictive has an x-axis, else the predictive, else the prior."""
     predictive = _group(prior, drawn_groups(prior).predictive)
     if predictive is None:
-        return plot_prior(prior, lines)
+        return prior_panels(prior, lines)
     curves = any(map(_is_curve, predictive.values()))
-    return plot_curves(prior, lines) if curves else plot_predictive(prior, lines)
+    return curve_panels(prior, lines) if curves else predictive_panels(prior, lines)
 
 
-def plot_predictive(prior: Any, lines: Sequence[Lines] = ()) -> Any:
-    """Densities of the predictive draws, with the data where there are such: ArviZ's own plot."""
-    predictive, observed = _group(prior, drawn_groups(prior).predictive), _group(prior, "observed_data")
-    if predictive is None:
+def predictive_panels(prior: Any, lines: Sequence[Lines] = ()) -> list[Panel]:
+    """The predictive draws and the data: densities, or a row for each value where there are few."""
+    predictive = _group(prior, drawn_groups(prior).predictive)
+    found = [] if predictive is None else list(_variables(prior, predictive, lines))
+    if not found:
         raise ArgumentError("there is no predictive to be plotted; take plot='prior'")
-    names = [str(name) for name, values in predictive.items() if max(values.shape[2:], default=1) > 1]
-    if not names:
-        return _plot_marginals(prior, drawn_groups(prior).predictive, list(map(str, predictive)), lines)
-    names = names[:_PANELS]
-    data = observed if observed is not None and set(names) <= set(observed) else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of densities that cannot be estimated and the like
-        if major_version() == 0:
-            figure = _predictive_old(prior, names, data is not None)
-        else:
-            figure = _predictive_new(predictive, names, data)
-    for ax, name in zip(figure.axes, names, strict=False):
-        _limit(ax, predictive[name], None if data is None else data[name])
-        draw_lines(ax, lines, name, predictive[name], horizontal=False)
-    return figure
+    return [_panel(each) for each in found[:_PANELS]]
 
 
-def _predictive_old(prior: Any, names: list[str], data: bool) -> Any:
-    """By ArviZ 0.x."""
-    import arviz as az
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(*_rows(len(names)), figsize=SIZE, squeeze=False, layout="constrained")
-    how = {"num_pp_samples": _SHOWN, "random_seed": 0, "observed": data, "textsize": 10}
-    az.plot_ppc(prior, group=drawn_groups(prior).latents, var_names=names, ax=axes.flat[: len(names)], **how)
-    for ax in axes.flat[len(names) :]:
-        ax.remove()
-    return figure
-
-
-def _predictive_new(predictive: Any, names: list[str], data: Any) -> Any:
-    """By ArviZ 1.x."""
-    import arviz as az
-
-    groups = {"prior_predictive": predictive.isel(draw=slice(_SHOWN))}
-    if data is not None:
-        groups["observed_data"] = data
-    plots = az.plot_ppc_dist(
-        xr.DataTree.from_dict(groups),
-        group="prior_predictive",
-        var_names=names,
-        cols=["__variable__"],
-        num_samples=min(_SHOWN, predictive.sizes["draw"]),
-        visuals={} if data is None else {"observed_dist": {}},
-        figure_kwargs={"figsize": SIZE},
-    )
-    return plots.viz["figure"].item()
-
-
-def _limit(ax: Any, predictive: Any, data: Any) -> None:
-    """Limits that leave out the farthest values of heavy tails, and no data."""
-    values = predictive.isel(draw=slice(4 * _SHOWN)).values
-    values = values[np.isfinite(values)]
-    ends = [*np.quantile(values, [_TAIL, 1 - _TAIL])] if values.size else []
-    if data is not None:
-        ends += [np.nanmin(data), np.nanmax(data)]
-    if ends and min(ends) < max(ends):
-        margin = 0.1 * (max(ends) - min(ends))
-        ax.set_xlim(min(ends) - margin, max(ends) + margin, auto=True)
-
-
-def plot_curves(prior: Any, lines: Sequence[Lines] = ()) -> Any:
+def curve_panels(prior: Any, lines: Sequence[Lines] = ()) -> list[Panel]:
     """Predictive draws as curves over their plate; each draw keeps its color from prior to prior."""
-    from matplotlib import pyplot as plt
-
-    predictive, observed = _group(prior, drawn_groups(prior).predictive), _group(prior, "observed_data")
-    names = [] if predictive is None else [str(n) for n, values in predictive.items() if values.ndim == 3]
-    names = [n for n in names if _is_curve(predictive[n])] or names
-    if not names:
+    predictive = _group(prior, drawn_groups(prior).predictive)
+    found = [] if predictive is None else list(_variables(prior, predictive, lines))
+    found = [each for each in found if each.draws.ndim == 3]
+    found = [each for each in found if _is_curve(each.draws)] or found
+    if not found:
         raise ArgumentError("there is no predictive site with one axis, to be plotted as curves")
-    names = names[:_PANELS]
-    figure, axes = plt.subplots(*_rows(len(names)), figsize=SIZE, squeeze=False, layout="constrained")
-    colors = plt.get_cmap("tab20")
-    for ax, name in zip(axes.flat, names, strict=False):
-        values = predictive[name].isel(chain=0, draw=slice(_SHOWN))
-        dim = values.dims[-1]
-        x = values[dim].values if values[dim].dtype.kind in "iuf" else np.arange(values.sizes[dim])
-        for draw, y in enumerate(values.values):
-            ax.plot(x, y, color=colors(draw % colors.N), lw=1, alpha=0.7)
-        if observed is not None and name in observed:
-            ax.plot(x, observed[name].values, "o", color="black", ms=4, label="observed")
-            ax.legend(loc="best")
-        ax.set(xlabel=dim, ylabel=name)
-        draw_lines(ax, lines, name, predictive[name], horizontal=True)
-    for ax in axes.flat[len(names) :]:
-        ax.remove()
-    return figure
+    return [curves_panel(each) for each in found[:_PANELS]]
 
 
-def plot_prior(prior: Any, lines: Sequence[Lines] = ()) -> Any:
-    """Densities of the prior draws."""
-    latents = drawn_groups(prior).latents
-    return _plot_marginals(prior, latents, list(map(str, _group(prior, latents))), lines)
+def prior_panels(prior: Any, lines: Sequence[Lines] = ()) -> list[Panel]:
+    """Densities of the latents, those of a vector one by one where there is room."""
+    latents = _group(prior, drawn_groups(prior).latents)
+    panels: list[Panel] = []
+    for each in _variables(prior, latents, lines):
+        own = [density_panel(element) for element in _elements(each)] if _size(each) <= _PANELS else []
+        panels += own if own and len(panels) + len(own) <= _PANELS else [_panel(each)]
+    return panels[:_PANELS]
 
 
-PLOTS: dict[str, Callable[..., Any]] = {
-    "predictive": plot_predictive,
-    "curves": plot_curves,
-    "prior": plot_prior,
+PLOTS: dict[str, Callable[..., list[Panel]]] = {
+    "predictive": predictive_panels,
+    "curves": curve_panels,
+    "prior": prior_panels,
 }
 
 
-def resolve(plot: Any, lines: Sequence[Lines] = ()) -> Callable[[Any], Any]:
-    """The plot function that a user asked for: one of their own, or by name or default one that has lines."""
+def resolve(plot: Any, lines: Sequence[Lines] = ()) -> Painter:
+    """What draws the plot that a user asked for: by a function of theirs, or one by name that has lines."""
     if plot is None:
-        return functools.partial(plot_default, lines=lines)
+        return KeptFigure(functools.partial(default_panels, lines=lines))
     if isinstance(plot, str) and plot in PLOTS:
-        return functools.partial(PLOTS[plot], lines=lines)
+        return KeptFigure(functools.partial(PLOTS[plot], lines=lines))
     if not callable(plot):
         raise ArgumentError(f"plot must be a function of a prior or one of {quoted(PLOTS)}, got {plot!r}")
-    found: Callable[[Any], Any] = plot
-    return found
+    return Easel(plot)
 
 
-def _plot_marginals(prior: Any, group: str, names: list[str], lines: Sequence[Lines]) -> Any:
-    """Densities of the sites of a group, as many as there is room for."""
-    import arviz as az
-
-    values = _group(prior, group)
-    chosen: list[str] = []
-    for name in names:
-        if sum(_size(values[n]) for n in [*chosen, name]) <= _PANELS:
-            chosen.append(name)
-    chosen = chosen or names[:1]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if major_version() == 0:
-            axes = az.plot_density(
-                prior, group=group, var_names=chosen, hdi_prob=0.99, figsize=SIZE, textsize=10
-            )
-            figure = np.ravel(axes)[0].figure
-            _draw_marginal_lines(figure, values[chosen], lines)
-            return figure
-        tree = xr.DataTree.from_dict({group: values[chosen]})
-        look = {"visuals": {"point_estimate_text": False}, "figure_kwargs": {"figsize": SIZE}}
-        figure = az.plot_dist(tree, group=group, cols=["__variable__"], **look).viz["figure"].item()
-    _draw_marginal_lines(figure, values[chosen], lines)
-    return figure
+def _panel(variable: Variable) -> Panel:
+    """The panel that suits the number of values of a draw."""
+    size = _size(variable)
+    if size == 1:
+        return density_panel(variable)
+    return (intervals_panel if size <= _FEW else densities_panel)(variable)
 
 
-def _draw_marginal_lines(figure: Any, values: xr.Dataset, lines: Sequence[Lines]) -> None:
-    """Draw lines into the axes of variables that have one each."""
-    axes = [ax for ax in figure.axes if ax.get_visible()]
-    if len(axes) >= len(values) and all(_size(array) == 1 for array in values.values()):
-        for ax, (name, array) in zip(axes, values.items(), strict=False):
-            draw_lines(ax, lines, str(name), array, horizontal=False)
+def _variables(prior: Any, group: xr.Dataset, lines: Sequence[Lines]) -> Iterator[Variable]:
+    """The variables of a group that have values, with their data."""
+    observed = _group(prior, "observed_data")
+    for name, draws in group.items():
+        data = observed[name] if observed is not None and name in observed else None
+        if draws.size:
+            yield Variable(str(name), draws, data, lines)
+
+
+def _elements(variable: Variable) -> Iterator[Variable]:
+    """A vector as variables of one number each, with the lines of the vector."""
+    if _size(variable) == 1:
+        yield variable
+        return
+    dims = variable.draws.dims[2:]
+    for index in np.ndindex(variable.draws.shape[2:]):
+        element = variable.draws.isel(dict(zip(dims, index, strict=True)))
+        label = ", ".join(str(element[dim].item()) for dim in dims)
+        name = f"{variable.name}[{label}]"
+        yield Variable(
+            name, element, None, [{name: each.get(variable.name, ())} for each in variable.given_lines]
+        )
 
 
 def _group(prior: Any, name: str) -> Any:
@@ -195,13 +129,8 @@ def _group(prior: Any, name: str) -> Any:
     return group.to_dataset() if isinstance(group, xr.DataTree) else group
 
 
-def _size(values: Any) -> int:
-    return int(np.prod(values.shape[2:]))
-
-
-def _rows(panels: int) -> tuple[int, int]:
-    columns = min(panels, 3)
-    return -(-panels // columns), columns
+def _size(variable: Variable) -> int:
+    return int(np.prod(variable.draws.shape[2:]))
 
 
 def _is_curve(values: Any) -> bool:

@@ -318,8 +318,9 @@ class Tuner:
         ----------
         plot : callable or {"predictive", "curves", "prior"}, optional
             Function that takes a prior, the container, and draws it with matplotlib or ArviZ: on the
-            current figure of pyplot, or on one that it returns. By name: the predictive by ArviZ; its
-            draws as curves, which keep their colors; or the prior. If absent, the predictive, as curves
+            current figure of pyplot, or on one that it returns. By name: the predictive, with a row for each
+            value where there are few; its draws as curves, which keep their colors; or the prior. These are
+            quick: they follow a slider. If absent, the predictive, as curves
             where its axis has numbers for ``coords``; the prior where nothing is predicted.
         references : mapping of str to array_like, optional
             Values of variables, as those that are thought extreme: lines in the plots that go by name, with

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import ipywidgets as widgets
 
 from arviz_resampler.errors import WeightWarning
-from arviz_resampler.plots.figures import Easel
+from arviz_resampler.plots.figures import Painter
 from arviz_resampler.tuning.badge import failure_badge, verdict_badge
 from arviz_resampler.tuning.controls import Control
 from arviz_resampler.tuning.coverage import covered_range
@@ -71,8 +71,8 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
     ----------
     tuner : Tuner
         What is explored.
-    plot : callable
-        Takes a prior and draws it.
+    painter : Painter
+        Draws a prior.
 
     Attributes
     ----------
@@ -80,9 +80,9 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         Where the sliders are.
     """
 
-    def __init__(self, tuner: Tunable, plot: Callable[[Any], Any]) -> None:
+    def __init__(self, tuner: Tunable, painter: Painter) -> None:
         self._tuner = tuner
-        self._easel = Easel(plot)
+        self._painter = painter
         self.hyper: dict[str, Number] = dict(tuner.current)
         self._undo: list[dict[str, Number]] = []
         self._last_move = "", -math.inf
@@ -205,7 +205,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
             warnings.simplefilter("always")
             try:
                 prior, weights = self._tuner.update(**hyper)
-                picture = self._easel.paint(prior)
+                picture = self._painter.paint(prior)
             except Exception as error:  # whatever it is, the notebook lives
                 failure = error
         if self._is_closed:
@@ -214,7 +214,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
             str(warning.message) for warning in caught if not issubclass(warning.category, WeightWarning)
         )
         if failure is None:
-            self._prior, self._shown, self.picture.value = prior, hyper, picture
+            self._prior, self._shown, self.picture.value = prior, hyper, picture.png
             said = (*self._fitted, *notes)
             self.badge.value = verdict_badge(prior, weights, self._tuner.num_samples, said)
         else:
@@ -251,11 +251,11 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
 
     def _on_pin(self, change: Any) -> None:
         if change["new"] and self._prior is not None:
-            self._easel.pin(self._prior)
+            self._painter.pin(self._prior)
             text = html.escape(_position(self._shown))
             self.pinned.value = f'<span style="font-size:85%;opacity:0.7">pinned, in gray: {text}</span>'
         else:
-            self._easel.unpin()
+            self._painter.unpin()
             self.pinned.value = ""
         self._later("update", _SOON, self._update, keep=True)
 

@@ -75,7 +75,7 @@ WAYS += [returns_a_figure_that_pyplot_does_not_know, returns_something_else]
 @pytest.mark.parametrize("plot", WAYS)
 def test_however_a_function_draws_its_picture_is_found_and_no_figure_stays(plot):
     mine = plt.figure()
-    picture = pixels(Easel(plot).paint(1.0))
+    picture = pixels(Easel(plot).paint(1.0).png)
     assert picture.ndim == 3
     assert picture.std() > 0
     assert plt.get_fignums() == [mine.number]
@@ -134,23 +134,23 @@ def test_a_pinned_picture_is_gray_behind_the_others_in_the_same_axes():
         plt.ylim(0, 1)
 
     easel = Easel(plot)
-    alone = pixels(easel.paint(0.25))
+    alone = pixels(easel.paint(0.25).png)
     easel.pin(0.75)
-    both = pixels(easel.paint(0.25))
+    both = pixels(easel.paint(0.25).png)
     height, width, _ = both.shape
     red, gray = both[height * 3 // 4, width // 2], both[height // 4, width // 2]
     assert red.tolist() == [255, 0, 0]
     assert len(set(gray.tolist())) == 1
     assert 100 < gray[0] < 220
     easel.unpin()
-    assert np.array_equal(pixels(easel.paint(0.25)), alone)
+    assert np.array_equal(pixels(easel.paint(0.25).png), alone)
 
 
 def test_a_pinned_picture_shares_the_wider_limits():
     easel = Easel(lambda x: plt.plot([x - 1, x + 1], [0, 1], color="black", lw=3))
     easel.paint(0.0)
     easel.pin(0.0)
-    picture = pixels(easel.paint(10.0))
+    picture = pixels(easel.paint(10.0).png)
     middle = picture.shape[1] // 2
     assert (picture[30:-60, 60:middle] < 250).any()  # in gray, from -1 to 1
     assert (picture[30:-60, middle:-20] < 50).any()  # from 9 to 11
@@ -163,11 +163,16 @@ def test_a_pinned_picture_of_another_make_is_left_out():
         return figure
 
     easel = Easel(plot)
-    alone = pixels(easel.paint(1))
+    alone = pixels(easel.paint(1).png)
     easel.pin(2)
-    assert np.array_equal(pixels(easel.paint(1)), alone)
+    assert np.array_equal(pixels(easel.paint(1).png), alone)
+
+
+def test_a_picture_is_unchanged_where_each_pixel_is_what_it_was():
+    easel = Easel(line)
+    assert [easel.paint(y).unchanged for y in (1.0, 1.0, 2.0, 2.0, 1.0)] == [False, True, False, True, False]
 
 
 def test_the_figure_that_is_offered_is_of_one_size():
-    assert pixels(Easel(line).paint(1.0)).shape == (400, 700, 3)
+    assert pixels(Easel(line).paint(1.0).png).shape == (400, 700, 3)
     assert draw(line, 1.0).get_size_inches().tolist() == [7.0, 4.0]

@@ -6,7 +6,7 @@ from fit_cases import MEDIAN, RANGES, exact, normal, shared
 from matplotlib import pyplot as plt
 
 from arviz_resampler import ArgumentError, quantiles
-from arviz_resampler.plots.lines import Line, as_references, draw_lines
+from arviz_resampler.plots.lines import Line, as_references, labeled_lines
 
 
 @pytest.fixture(autouse=True)
@@ -68,21 +68,13 @@ def test_other_references_are_refused(wrong):
         as_references(wrong, ["y", "z"])
 
 
-@pytest.mark.parametrize("horizontal", [False, True])
-def test_a_line_says_what_is_above_it(horizontal):
-    _, ax = plt.subplots()
+def test_a_line_says_what_is_above_it():
     lines = [{"y": [Line(1.5, "reference")]}, {"y": [Line(3.0, "target")], "z": [Line(0.0, "target")]}]
-    draw_lines(ax, lines, "y", np.array([[1.0, 2.0], [3.0, 4.0]]), horizontal=horizontal)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
-        "reference 1.5: 75.0% above",
-        "target 3: 25.0% above",
-    ]
-    at = [(line.get_ydata() if horizontal else line.get_xdata())[0] for line in ax.lines]
-    assert at == [1.5, 3.0]
+    assert labeled_lines(lines, "y", np.array([[1.0, 2.0], [3.0, 4.0]])) == (
+        (Line(1.5, "reference"), "reference 1.5: 75.0% above"),
+        (Line(3.0, "target"), "target 3: 25.0% above"),
+    )
 
 
-def test_axes_without_lines_get_no_legend():
-    _, ax = plt.subplots()
-    draw_lines(ax, [{"y": [Line(1.5, "reference")]}], "z", np.zeros(3), horizontal=False)
-    assert ax.get_legend() is None
-    assert not ax.lines
+def test_a_variable_without_lines_has_none():
+    assert labeled_lines([{"y": [Line(1.5, "reference")]}], "z", np.zeros(3)) == ()

@@ -23,6 +23,7 @@ pytest.importorskip("ipywidgets")
 import matplotlib
 from matplotlib import pyplot as plt
 
+from arviz_resampler.plots.figures import Easel
 from arviz_resampler.plots.verdicts import COLORS
 from arviz_resampler.tuning import widget
 from arviz_resampler.tuning.widget import Explorer
@@ -88,7 +89,7 @@ def fake():
 
 @pytest.fixture
 def explorer(fake):
-    return Explorer(fake, plot)
+    return Explorer(fake, Easel(plot))
 
 
 def words(html):
@@ -113,7 +114,7 @@ def test_slider_and_box_move_each_other_and_the_prior(explorer, fake):
 def test_scales_follow_the_range(fake):
     fake.ranges = {"x": Range("x", 0.01, 10.0), "n": Range("n", 1, 9), "m": Range("m", 1, 1000)}
     fake.current = {"x": 1.0, "n": 3, "m": 10}
-    controls = Explorer(fake, lambda prior: plt.plot([0, 1])).controls
+    controls = Explorer(fake, Easel(lambda prior: plt.plot([0, 1]))).controls
     kinds = {name: type(control.slider).__name__ for name, control in controls.items()}
     assert kinds == {"x": "FloatLogSlider", "n": "IntSlider", "m": "FloatLogSlider"}
     assert (controls["x"].slider.min, controls["x"].slider.max) == (-2, 1)
@@ -182,7 +183,7 @@ def test_a_plot_that_fails_is_treated_the_same(fake):
             raise ValueError("too far right")
         plot(prior)
 
-    explorer = Explorer(fake, fussy)
+    explorer = Explorer(fake, Easel(fussy))
     before = explorer.picture.value
     explorer.controls["x"].slider.value = 7.0
     assert explorer.picture.value == before
@@ -191,7 +192,7 @@ def test_a_plot_that_fails_is_treated_the_same(fake):
 
 def test_a_widget_whose_first_picture_fails_is_there_all_the_same(fake):
     fake.failure = ValueError("not at the start")
-    explorer = Explorer(fake, plot)
+    explorer = Explorer(fake, Easel(plot))
     assert "not at the start" in words(explorer.badge)
     assert "still" not in words(explorer.badge)
     explorer.pin.value = True
@@ -250,7 +251,7 @@ def test_warnings_are_notes_in_the_badge_except_of_weights_which_it_shows(fake):
         warnings.warn("weights are low", WeightWarning, stacklevel=1)
         plot(prior)
 
-    text = Explorer(fake, noisy).badge.value
+    text = Explorer(fake, Easel(noisy)).badge.value
     assert text.count("Note: odd &lt;data&gt;") == 1
     assert "weights are low" not in text
 
@@ -280,7 +281,7 @@ def run(coroutine):
 
 def test_while_a_slider_is_dragged_the_newest_value_wins(fake):
     async def drag():
-        explorer = Explorer(fake, plot)
+        explorer = Explorer(fake, Easel(plot))
         for i in range(100):
             explorer.controls["x"].slider.value = 0.1 * i
         assert len(fake.updates) == 1  # nothing is computed while moves come in
@@ -293,7 +294,7 @@ def test_while_a_slider_is_dragged_the_newest_value_wins(fake):
 
 def test_a_drag_that_does_not_end_is_followed(fake):
     async def drag():
-        explorer = Explorer(fake, plot)
+        explorer = Explorer(fake, Easel(plot))
         for i in range(20):
             explorer.controls["x"].slider.value = 0.1 * i
             await asyncio.sleep(0.02)
@@ -306,7 +307,7 @@ def test_a_drag_that_does_not_end_is_followed(fake):
 
 def test_what_is_covered_is_searched_in_small_steps_once_all_is_quiet(fake):
     async def wait():
-        explorer = Explorer(fake, plot)
+        explorer = Explorer(fake, Easel(plot))
         assert fake.looks == []
         assert mark(explorer, "x") == "x looking for reliable values …"
         await asyncio.sleep(0.405)  # 0.4 s without a move, then a step every 10 ms
@@ -325,7 +326,7 @@ def test_what_is_covered_is_searched_in_small_steps_once_all_is_quiet(fake):
 
 def test_what_is_covered_is_in_doubt_while_another_slider_has_moved(fake):
     async def move():
-        explorer = Explorer(fake, plot)
+        explorer = Explorer(fake, Easel(plot))
         while "looking" in mark(explorer, "n"):
             await asyncio.sleep(0.01)
         explorer.controls["x"].slider.value = 9.0
@@ -348,7 +349,7 @@ def test_closing_in_the_middle_of_an_update_does_no_harm(fake):
             if prior["x"] == 6.0:
                 explorer.close()  # type: ignore[attr-defined]
 
-        explorer = Explorer(fake, closing)
+        explorer = Explorer(fake, Easel(closing))
         before = explorer.picture.value
         explorer.controls["x"].slider.value = 6.0
         await asyncio.sleep(0.09)
@@ -461,7 +462,7 @@ def test_a_top_up_of_a_tuner_makes_its_verdict_good():
     tuner = resampler.tune(make_model, 200, mean=(0.0, 8.0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", WeightWarning)
-        explorer = Explorer(tuner, plot=lambda prior: plt.plot([0, 1]))
+        explorer = Explorer(tuner, Easel(lambda prior: plt.plot([0, 1])))
         explorer._moved("mean", 8.0)
         assert explorer.more.description == "Top up (204)"
         explorer.more.click()
