@@ -10,6 +10,7 @@ family_guide.py `family`: a guide for a box of hyper-parameters; design.py its p
                 laboratory.py members of a family to learn from
 coverage.py     for which hyper-parameters the particles are reliable; step.py the verdict on one position
 code.py         a member of a family as source; update.py what a tuner needs and gives
-widget.py       sliders, plot and verdict; controls.py a slider, badge.py the verdict as HTML
+widget.py       sliders, plot and verdict; controls.py a slider, badge.py the verdict as HTML, timers.py
+                calls after a while
 ==============  ======================================================================================
 """

@@ -6,12 +6,11 @@ and can be updated; nothing of particles or programs.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import html
 import math
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from time import monotonic
 from typing import Any, Protocol
 
@@ -24,11 +23,15 @@ from arviz_resampler.tuning.controls import Control
 from arviz_resampler.tuning.coverage import covered_range
 from arviz_resampler.tuning.ranges import Number, Range
 from arviz_resampler.tuning.step import Step
+from arviz_resampler.tuning.timers import Timers, running_loop
 
 _SOON = 0.03  # seconds for which moves of a slider are debounced
 _PAUSE = 0.01  # seconds between two steps of that
 _IDLE = 0.4  # seconds without a move, after which the covered ranges are looked for
 _MORE = "Top up"
+_UPDATING = "arviz-resampler-updating"  # class of the widget until badge and picture are renewed
+_RENEWED = "arviz-resampler-renewed"  # class of badge and picture
+_SAME = "No draw in the picture has changed."
 _DRAG = 1.0  # seconds between moves of one slider that are undone together
 
 
@@ -90,9 +93,8 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self._shown: dict[str, Number] = {}
         self._fitted: tuple[str, ...] = ()  # what is said of a fit, where the sliders are at it
         self._fitted_at: dict[str, Number] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers = Timers()
         self._search: Generator[Any, None, Any] | None = None
-        self._is_closed = False
         self.controls = {
             name: Control(range_, self.hyper[name], self._moved) for name, range_ in tuner.ranges.items()
         }
@@ -104,7 +106,9 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self.code = widgets.Textarea(layout=widgets.Layout(width="auto"))
         self.code_view = widgets.VBox([widgets.HTML(_COPY), self.code], layout=widgets.Layout(display="none"))
         self.code_view.add_class("arviz-resampler-code")
-        super().__init__([self._top(), self.code_view], layout=widgets.Layout(width="100%", max_width="75em"))
+        style = widgets.HTML(_STYLE, layout=widgets.Layout(display="none"))
+        layout = widgets.Layout(width="100%", max_width="75em")
+        super().__init__([style, self._top(), self.code_view], layout=layout)
         self._update()
 
     def _make_buttons(self) -> None:
@@ -136,7 +140,9 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
             [*(c.view for c in self.controls.values()), buttons, self.progress, self.pinned, self.badge],
             layout=widgets.Layout(flex="1 1 19em", min_width="0"),
         )
+        self.badge.add_class(_RENEWED)
         right = widgets.VBox([self.picture], layout=widgets.Layout(flex="2 1 24em", min_width="0"))
+        right.add_class(_RENEWED)
         return widgets.HBox([left, right], layout=widgets.Layout(flex_flow="row wrap", grid_gap="8px"))
 
     # ---------------------------------------------------------------- moves
@@ -150,7 +156,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self._last_move = name, now
         self.hyper[name] = value
         self._doubt(name)
-        self._later("update", _SOON, self._update, keep=True)
+        self._update_soon()
 
     def _doubt(self, moved: str) -> None:
         for name, control in self.controls.items():
@@ -162,7 +168,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self.undo.disabled = not self._undo
         self._last_move = "", -math.inf
         self._show_hyper()
-        self._later("update", _SOON, self._update, keep=True)
+        self._update_soon()
 
     def _show_hyper(self) -> None:
         """Move the sliders to where the hyper-parameters are."""
@@ -171,30 +177,12 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
                 control.set(self.hyper[name])
                 self._doubt(name)
 
-    def _later(self, what: str, delay: float, action: Callable[[], None], *, keep: bool = False) -> None:
-        """Call a function after a while; without an event loop, that is now.
-
-        A call that already waits stays where ``keep`` is set, else it is put off.
-        """
-        if self._is_closed:
-            return
-        loop = _running_loop()
-        if loop is None:
-            action()
-            return
-        if what in self._timers:
-            if keep:
-                return
-            self._timers[what].cancel()
-
-        def due() -> None:
-            self._timers.pop(what, None)
-            if not self._is_closed:
-                action()
-
-        self._timers[what] = loop.call_later(delay, due)
-
     # ---------------------------------------------------------------- picture and verdict
+
+    def _update_soon(self) -> None:
+        """Dim badge and picture, and renew them after a while."""
+        self.add_class(_UPDATING)
+        self._timers.later("update", _SOON, self._update, keep=True)
 
     def _update(self) -> None:
         hyper = dict(self.hyper)
@@ -208,21 +196,23 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
                 picture = self._painter.paint(prior)
             except Exception as error:  # whatever it is, the notebook lives
                 failure = error
-        if self._is_closed:
+        if self._timers.closed:
             return
         notes = dict.fromkeys(
             str(warning.message) for warning in caught if not issubclass(warning.category, WeightWarning)
         )
         if failure is None:
+            same = [_SAME] if picture.unchanged and hyper != self._shown else []
             self._prior, self._shown, self.picture.value = prior, hyper, picture.png
-            said = (*self._fitted, *notes)
+            said = (*self._fitted, *notes, *same)
             self.badge.value = verdict_badge(prior, weights, self._tuner.num_samples, said)
         else:
             self.badge.value = failure_badge(failure, _position(self._shown), notes)
+        self.remove_class(_UPDATING)
         self.fit.layout.display = "" if self._tuner.targets else "none"
         self._offer(0)
         self._show_code()
-        self._later("search", _IDLE, self._begin_search)
+        self._timers.later("search", _IDLE, self._begin_search)
 
     def _begin_search(self) -> None:
         self._search = self._find_covered()
@@ -231,8 +221,8 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
     def _go_on(self) -> None:
         """One step of the search, so that moves come in between."""
         for _ in self._search or ():
-            if _running_loop() is not None:
-                self._later("search", _PAUSE, self._go_on)
+            if running_loop() is not None:
+                self._timers.later("search", _PAUSE, self._go_on)
                 return
 
     def _find_covered(self) -> Generator[Any, None, None]:
@@ -257,7 +247,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         else:
             self._painter.unpin()
             self.pinned.value = ""
-        self._later("update", _SOON, self._update, keep=True)
+        self._update_soon()
 
     def _offer(self, count: int) -> None:
         """Offer a top-up of some particles, or none."""
@@ -278,7 +268,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
                 return
         for control in self.controls.values():
             control.doubt()
-        self._update()
+        self._update_soon()
 
     def _on_fit(self, _button: Any) -> None:
         """Move to where the targets are met."""
@@ -298,7 +288,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self.hyper = dict(found.hyper)
         self._fitted, self._fitted_at = (found.summary, *found.open, *found.notes), dict(self.hyper)
         self._show_hyper()
-        self._update()
+        self._update_soon()
 
     def _on_code(self, change: Any) -> None:
         self.code_view.layout.display = "" if change["new"] else "none"
@@ -315,27 +305,28 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
 
     def close(self) -> None:
         """Take the widget away; what waits is not done."""
-        self._is_closed = True
         self._search = None
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        self._timers.close()
         super().close()
 
 
 Explorer.__module__ = "arviz_resampler"  # where it is exported
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
 def _position(hyper: Mapping[str, Number]) -> str:
     return ", ".join(f"{name}={value:.4g}" for name, value in hyper.items())
 
+
+# Both say so after 250 ms: a quick picture does not flicker while a slider is dragged.
+_STYLE = f"""<style>
+.{_RENEWED} {{ position: relative; }}
+.{_UPDATING} .{_RENEWED} > * {{ opacity: 0.35; transition: opacity 0.1s 0.25s; }}
+.{_UPDATING} .{_RENEWED}::after {{
+  content: "updating …"; position: absolute; top: 6px; right: 8px; padding: 0 6px; border-radius: 3px;
+  color: #333; background: #ffffffcc; animation: arviz-resampler-appear 0.1s 0.25s both;
+}}
+@keyframes arviz-resampler-appear {{ from {{ opacity: 0; }} to {{ opacity: 1; }} }}
+</style>"""
 
 # Where a frontend takes the script away, the text can still be selected.
 _COPY = (

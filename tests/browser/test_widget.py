@@ -25,6 +25,8 @@ MISSING = [name for name in NEEDED if not importlib.util.find_spec(name)] + ["ch
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}; see make browser")
 
 NOTEBOOK = """
+import time
+
 import pyro
 import pyro.distributions as dist
 import torch
@@ -38,6 +40,8 @@ errors = torch.tensor([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
 def make_model(location=8.0, spread=5.0):
     if spread > 39:
         raise ValueError("too wide a spread")
+    if 20 < spread < 21:
+        time.sleep(1.5)
 
     def model():
         mu = pyro.sample("mu", dist.Normal(0.0, location))
@@ -266,6 +270,62 @@ def test_a_drag_ends_at_its_newest_value(page):
     code = page.locator(".arviz-resampler-code textarea").input_value()
     assert f"dist.Normal(0.0, {float(boxes(page)[0])!r})" in code
     press(page, "Code")
+
+
+# Keeps the times of moves and of new pictures.
+WATCH = """image => {
+    window.moves = [];
+    window.pictures = [];
+    document.addEventListener("pointermove", () => window.moves.push(performance.now()), true);
+    new MutationObserver(() => window.pictures.push(performance.now()))
+        .observe(image, {attributes: true, attributeFilter: ["src"]});
+}"""
+
+
+def test_the_picture_follows_a_slider_that_is_held(page, shots):
+    page.locator(".jp-Notebook .jp-OutputArea img").evaluate(WATCH)
+    where = page.locator(".noUi-handle").first.bounding_box()
+    x, y = where["x"] + where["width"] / 2, where["y"] + where["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    latencies = []
+    for i in range(12):
+        count = page.evaluate("window.pictures.length")
+        page.mouse.move(x + 4 * (i + 1), y)
+        wait(page, lambda count=count: page.evaluate("window.pictures.length") > count)
+        latencies.append(page.evaluate("window.pictures.at(-1) - window.moves.at(-1)"))
+    page.screenshot(path=shots / "held.png")
+    page.mouse.up()
+    median = sorted(latencies)[len(latencies) // 2]
+    (shots / "latency.txt").write_text(f"{median:.0f} ms from a move to its picture, median of 12\n")
+    type_in(page, 0, "8")
+    wait(page, lambda: boxes(page)[0] == "8" and "good" in badge(page))
+
+
+def look_of_renewed(page):
+    """Opacity of what is in badge and picture, and the words over each."""
+    script = """all => all.map(e => [
+        getComputedStyle(e.firstElementChild).opacity, getComputedStyle(e, "::after").content,
+    ])"""
+    return page.locator(".arviz-resampler-renewed").evaluate_all(script)
+
+
+def test_until_a_picture_is_there_badge_and_picture_are_dimmed_and_say_updating(page, shots):
+    wait(page, lambda: look_of_renewed(page) == [["1", "none"]] * 2)
+    type_in(page, 1, "20.5")
+    wait(page, lambda: look_of_renewed(page) == [["0.35", '"updating …"']] * 2)
+    page.screenshot(path=shots / "updating.png")
+    wait(page, lambda: look_of_renewed(page) == [["1", "none"]] * 2)
+    type_in(page, 1, "5")
+    wait(page, lambda: boxes(page)[1] == "5" and "good" in badge(page))
+
+
+def test_a_move_that_changes_no_draw_in_the_picture_says_so(page):
+    settled(page)
+    type_in(page, 0, "8.0001")
+    wait(page, lambda: "No draw in the picture has changed." in badge(page))
+    type_in(page, 0, "8")
+    settled(page)
 
 
 def test_a_slider_outside_of_what_is_covered_says_so_in_words(page, shots):

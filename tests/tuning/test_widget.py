@@ -256,6 +256,22 @@ def test_warnings_are_notes_in_the_badge_except_of_weights_which_it_shows(fake):
     assert "weights are low" not in text
 
 
+def test_a_move_that_changes_no_draw_in_the_picture_says_so(fake):
+    explorer = Explorer(fake, Easel(lambda prior: plt.plot([0, 1], [0, round(prior["x"])])))
+    said = "Note: No draw in the picture has changed."
+    assert said not in words(explorer.badge)
+    explorer.controls["x"].box.value = 5.2
+    assert said in words(explorer.badge)
+    explorer.controls["x"].box.value = 7.2
+    assert said not in words(explorer.badge)
+    explorer._update()  # no move
+    assert said not in words(explorer.badge)
+
+
+def is_updating(explorer):
+    return "arviz-resampler-updating" in explorer._dom_classes
+
+
 # ------------------------------------------------------------------ in an event loop, as in a notebook
 
 
@@ -290,6 +306,59 @@ def test_while_a_slider_is_dragged_the_newest_value_wins(fake):
         explorer.close()
 
     run(drag())
+
+
+@pytest.mark.parametrize("failure", [None, WeightError("no draw")])
+def test_badge_and_picture_are_marked_from_a_move_until_they_are_renewed(fake, failure):
+    async def move():
+        explorer = Explorer(fake, Easel(plot))
+        assert not is_updating(explorer)
+        for way in (
+            lambda: explorer.controls["x"].box.set_trait("value", 6.0),
+            explorer.undo.click,
+            lambda: explorer.pin.set_trait("value", True),
+        ):
+            fake.failure = failure
+            picture, badge = explorer.picture.value, explorer.badge.value
+            way()
+            assert is_updating(explorer)
+            assert (explorer.picture.value, explorer.badge.value) == (picture, badge)
+            await asyncio.sleep(0.05)
+            assert not is_updating(explorer)
+        explorer.close()
+
+    run(move())
+
+
+@pytest.mark.parametrize("button", ["fit", "more"])
+def test_badge_and_picture_are_marked_from_a_fit_or_top_up_until_they_are_renewed(fake, button):
+    async def press():
+        fake.targets = {"median": 4.0}
+        explorer = Explorer(fake, Easel(plot))
+        explorer.more.disabled = False
+        getattr(explorer, button).click()
+        assert is_updating(explorer)
+        await asyncio.sleep(0.05)
+        assert not is_updating(explorer)
+        explorer.close()
+
+    run(press())
+
+
+def test_what_is_marked_is_badge_and_picture_and_the_mark_has_words(explorer):
+    marked = [w for w in walk(explorer) if "arviz-resampler-renewed" in getattr(w, "_dom_classes", ())]
+    assert explorer.badge in marked
+    assert [explorer.picture] in [list(getattr(w, "children", ())) for w in marked]
+    assert len(marked) == 2
+    style = explorer.children[0].value
+    assert ".arviz-resampler-updating .arviz-resampler-renewed" in style
+    assert "updating …" in style
+
+
+def walk(view):
+    yield view
+    for child in getattr(view, "children", ()):
+        yield from walk(child)
 
 
 def test_a_drag_that_does_not_end_is_followed(fake):
@@ -358,7 +427,7 @@ def test_closing_in_the_middle_of_an_update_does_no_harm(fake):
         explorer.controls["x"].slider.value = 7.0
         await asyncio.sleep(0.09)
         assert fake.updates[-1]["x"] == 6.0
-        assert explorer._timers == {}
+        assert explorer._timers.waiting == {}
 
     run(close())
 
