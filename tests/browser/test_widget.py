@@ -31,7 +31,7 @@ import pyro
 import pyro.distributions as dist
 import torch
 
-from arviz_resampler import Resampler
+from arviz_resampler import Resampler, quantile
 
 effects = torch.tensor([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
 errors = torch.tensor([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
@@ -63,6 +63,10 @@ def simulator():
 
 resampler = Resampler(guide, simulator, num_guide_samples=50_000, random_seed=0, progressbar=False)
 tuner = resampler.tune(make_model, 500, location=(0.05, 40.0), spread=(1.0, 40.0))
+tuner.targets = {
+    "P(y > 50)": (lambda ds: ds.y > 50, 0.03),
+    "between schools": quantile(lambda ds: ds.y.std("school"), 0.5, 16.0),
+}
 tuner.widget()
 """
 SECONDS = 1000  # of Playwright's milliseconds
@@ -420,3 +424,15 @@ def test_a_top_up_makes_the_verdict_good(page, shots):
     page.screenshot(path=shots / "after_top_up.png")
     type_in(page, 0, "8")
     wait(page, lambda: boxes(page)[0] == "8" and "good" in badge(page))
+
+
+def test_a_fit_moves_the_sliders_and_says_what_is_reached(page, shots):
+    before = boxes(page)
+    press(page, "Fit")
+    wait(page, lambda: "fit: P(y > 50) 0.0" in badge(page))
+    assert "(wished 0.03)" in badge(page)
+    assert boxes(page) != before
+    settled(page)
+    page.screenshot(path=shots / "fit.png")
+    press(page, "Undo")
+    wait(page, lambda: boxes(page) == before and "fit:" not in badge(page))
