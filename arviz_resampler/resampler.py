@@ -26,6 +26,7 @@ from arviz_resampler.arguments import (
 )
 from arviz_resampler.calls import Call
 from arviz_resampler.errors import WeightWarning, warn
+from arviz_resampler.markup import page
 from arviz_resampler.opening import opened
 from arviz_resampler.particles.guides import untouched
 from arviz_resampler.pipeline import Model
@@ -291,15 +292,18 @@ class Resampler(Targeting):
 
     @property
     def sites(self) -> dict[str, Site]:
-        """Sites of guide and simulator: name, role, dims, shape and dtype of each."""
+        """Sites of guide and simulator, by name, which print themselves: role, dims, shape and dtype."""
         return self.pipeline.particles.sites
 
+    @property
+    def _title(self) -> str:
+        return f"Resampler of {self.pipeline.particles.num_particles} particles, seed {self.pipeline.seed}"
+
     def __repr__(self) -> str:
-        lines = [f"Resampler of {self.pipeline.particles.num_particles} particles, seed {self.pipeline.seed}"]
-        for site in self.sites.values():
-            axes = ", ".join(f"{d}: {s}" for d, s in zip(site.dims, site.shape, strict=True))
-            lines.append(f"  {site.name:<16} {site.role:<13} ({axes}) {site.dtype}")
-        return "\n".join(lines)
+        return f"{self._title}\n{self.sites!r}"
+
+    def _repr_html_(self) -> str:
+        return page(self._title, self.pipeline.particles.sites.html_table())
 
     # ---------------------------------------------------------------- weights
 

@@ -17,6 +17,7 @@ import torch
 
 from arviz_resampler.errors import from_extra
 from arviz_resampler.frozen import FrozenMapping
+from arviz_resampler.markup import badge, page, table
 from arviz_resampler.plots.verdicts import COLORS, style
 from arviz_resampler.tuning.ranges import Number, Range
 from arviz_resampler.tuning.step import Step
@@ -196,13 +197,22 @@ class Coverage:
             for name, step in found
         )
 
-    def __repr__(self) -> str:
-        lines = [f"Coverage: {self.covered_fraction:.0%} of the box is good"]
+    def _shown(self) -> tuple[str, list[list[str]]]:
+        """Title and rows of what is printed."""
+        rows = []
         for name, range_ in self.ranges.items():
             covered = self.covered[name]
             text = "nowhere" if covered is None else f"from {covered[0]} to {covered[1]}"
-            lines.append(f"  {name:<16} good {text}, in {range_.low} to {range_.high}")
-        return "\n".join(lines)
+            rows.append([name, text, f"{range_.low} to {range_.high}"])
+        return f"Coverage: {self.covered_fraction:.0%} of the box is good", rows
+
+    def __repr__(self) -> str:
+        title, rows = self._shown()
+        return "\n".join([title, *(f"  {name:<16} good {good}, in {box}" for name, good, box in rows)])
+
+    def _repr_html_(self) -> str:
+        title, rows = self._shown()
+        return page(title, table(["hyper-parameter", badge("good"), "range"], rows))
 
     def plot(self) -> Any:
         """ESS along each range, with the covered part shaded, and the verdicts over the box.
