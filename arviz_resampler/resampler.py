@@ -371,6 +371,8 @@ class Resampler(Targeting):
         name: str | None = None,
         container: str = "auto",
         random_seed: int | np.random.Generator | None = None,
+        var_names: str | Sequence[str] | None = None,
+        group: str | Sequence[str] | None = None,
     ) -> Any:
         """Draws from a model in an ArviZ container, with the diagnostics of its weights.
 
@@ -388,6 +390,12 @@ class Resampler(Targeting):
             What to build; "auto" is ``InferenceData`` with ArviZ 0.x, ``DataTree`` with ArviZ 1.x.
         random_seed : int or numpy.random.Generator, optional
             Seed of the choice of particles. Stable draws of two models share it.
+        var_names : str or sequence of str, optional
+            Variables of the container; all if absent. Others are not read, which matters where a predictive
+            is large.
+        group : {"prior", "prior_predictive"} or sequence of them, optional
+            Groups of draws of the container; both if absent. Of a posterior "posterior" and
+            "posterior_predictive".
 
         Returns
         -------
@@ -412,7 +420,13 @@ class Resampler(Targeting):
         name = as_name("name", name) or str(getattr(model, "__name__", type(model).__name__))
         scored = self.pipeline.score(model)
         drawn = self.pipeline.draw_container(
-            scored, num_samples, name, scheme=scheme, seed=seed, container=kind
+            scored,
+            num_samples,
+            name,
+            scheme=scheme,
+            seed=seed,
+            container=kind,
+            selection=containers.Selection(var_names, group),
         )
         return drawn.container
 

@@ -4,7 +4,7 @@ Knows sites and arrays; nothing of programs, particles or weights.
 
 =================  ===================================================================================
 container.py       groups of draws, data and diagnostics
-labels.py          names of variables, dims and coords
+labels.py          names of variables, dims and coords; selection.py which of them a user wants
 data.py            observed and constant data; alignment.py matches them by names and labels
 arrays.py          copies and views
 samples.py         samples of a posterior, checked; posterior.py makes their groups
@@ -32,13 +32,16 @@ from arviz_resampler.containers.on_disk import lazy
 from arviz_resampler.containers.posterior import build_posterior
 from arviz_resampler.containers.results import read_results
 from arviz_resampler.containers.samples import is_mcmc, of_mcmc
+from arviz_resampler.containers.selection import ALL, Selection
 
 __all__ = [
+    "ALL",
     "OF_POSTERIOR",
     "OF_PRIOR",
     "Array",
     "Draws",
     "Labels",
+    "Selection",
     "build",
     "build_posterior",
     "by_draw",

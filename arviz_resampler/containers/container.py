@@ -34,6 +34,10 @@ class Groups(NamedTuple):
     predictive: str
     stats: str
 
+    def of(self, site: Site) -> str:
+        """The group that a site is in."""
+        return self.predictive if site.role == "predictive" else self.latents
+
 
 OF_PRIOR = Groups("prior", "prior_predictive", "sample_stats_prior")
 OF_POSTERIOR = Groups("posterior", "posterior_predictive", "sample_stats")
@@ -104,9 +108,7 @@ def build(
     """
     copies: dict[str, dict[str, Array]] = {groups_of_draws.latents: {}, groups_of_draws.predictive: {}}
     for name, values in draws.items():
-        predictive = sites[name].role == "predictive"
-        group = groups_of_draws.predictive if predictive else groups_of_draws.latents
-        copies[group][name] = plain(name, values, sites[name].discrete)
+        copies[groups_of_draws.of(sites[name])][name] = plain(name, values, sites[name].discrete)
     groups = {group: labels.dataset(arrays, sampled=True) for group, arrays in copies.items()}
     num_draws = len(next(iter(stats.values())))
     groups[groups_of_draws.stats] = xr.Dataset(
