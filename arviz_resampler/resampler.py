@@ -85,7 +85,7 @@ class Resampler(Targeting):
         Whether guide and simulator are pickled too, for :meth:`top_up` and :meth:`simulate_one` afterwards;
         they must be picklable then.
     progressbar : bool, default True
-        Whether to show progress over batches.
+        Whether to show progress of what takes more than two seconds.
     store : path_like, optional
         Directory that keeps the particles, with each batch as soon as it is finished. The same call goes on
         with one that is there. ``num_guide_samples`` is a multiple of ``batch_size`` then, and what is

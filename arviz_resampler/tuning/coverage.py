@@ -19,6 +19,7 @@ from arviz_resampler.errors import from_extra
 from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.markup import badge, page, table
 from arviz_resampler.plots.verdicts import COLORS, style
+from arviz_resampler.progress import counted
 from arviz_resampler.tuning.ranges import Number, Range
 from arviz_resampler.tuning.step import Step
 from arviz_resampler.weights.diagnostics import Diagnostics
@@ -99,9 +100,27 @@ def _edge(
 
 
 def cover(
-    look: Callable[..., Step], ranges: Mapping[str, Range], center: Mapping[str, Number], num_points: int
+    look: Callable[..., Step],
+    ranges: Mapping[str, Range],
+    center: Mapping[str, Number],
+    num_points: int,
+    *,
+    progressbar: bool = False,
 ) -> Coverage:
     """Look at a design that fills the box of the ranges, and along each of them."""
+    most = num_points + len(ranges) * (_ON_LINE + 1 + 2 * _HALVINGS)
+    with counted("Looking at priors", "prior", total=most, quiet=not progressbar) as count:
+
+        def counted_look(**hyper: Number) -> Step:
+            count()
+            return look(**hyper)
+
+        return _covered(counted_look, ranges, center, num_points)
+
+
+def _covered(
+    look: Callable[..., Step], ranges: Mapping[str, Range], center: Mapping[str, Number], num_points: int
+) -> Coverage:
     # Scrambled with a seed of its own: the same design each time, and no global generator is touched.
     sobol = torch.quasirandom.SobolEngine(len(ranges), scramble=True, seed=0)  # type: ignore[no-untyped-call]
     design = [

@@ -282,7 +282,8 @@ class Tuner:
             If ``num_points`` is no positive integer.
         """
         num_points = as_count("num_points", num_points)
-        return cover(self.look, self.ranges, self.current, num_points)
+        progressbar = self._source.pipeline.progressbar
+        return cover(self.look, self.ranges, self.current, num_points, progressbar=progressbar)
 
     def code(self, /, **hyper: Number) -> str:
         """Source of a prior: a program ``prior`` with its numbers in place.

@@ -30,9 +30,7 @@ def test_variables_are_selected_by_their_names_in_the_container_and_by_group(var
 
 def test_groups_of_a_posterior_have_its_names():
     assert Selection(group="posterior").of(LABELS, SITES, OF_POSTERIOR) == ["mu", "a/b"]
-    with pytest.raises(
-        ArgumentError, match="group holds 'prior'; the groups of draws are 'posterior'"
-    ):
+    with pytest.raises(ArgumentError, match="group holds 'prior'; the groups of draws are 'posterior'"):
         Selection(group="prior").of(LABELS, SITES, OF_POSTERIOR)
 
 
