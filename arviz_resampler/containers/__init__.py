@@ -12,6 +12,7 @@ on_disk.py         arrays that are read when somebody looks at them
 results.py         simulations that were run elsewhere
 elsewhere.py       draws of other containers, datasets, tables and mappings: parts.py reads one of them,
                    matching.py goes by the labels of draws, own_names.py knows names that were changed
+installed.py       which ArviZ is installed
 inference_data.py  ArviZ, and all that goes when ArviZ 0.x goes
 =================  ===================================================================================
 """
