@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arviz_resampler.errors import ArgumentError, quoted
+from arviz_resampler.errors import ArgumentError, quoted, suggestion
 
 _MAX = 2**63 - 1
 
@@ -193,6 +193,18 @@ def as_names(name: str, value: Any) -> list[str]:
     if not all(isinstance(one, str) for one in names):
         raise ArgumentError(f"{name} must be a name or several names, got {value!r}")
     return names
+
+
+def as_variables(value: Any, known: Sequence[str]) -> list[str]:
+    """Names of variables, each once; all of them where nothing is given."""
+    names = list(known) if value is None else as_names("var_names", value)
+    for name in names:
+        if name not in known:
+            raise ArgumentError(
+                f"var_names holds {name!r}, which is no variable; there are {quoted(known)}."
+                f"{suggestion(name, known)}"
+            )
+    return list(dict.fromkeys(names))
 
 
 def as_dims(value: Any) -> dict[str, list[str | None]]:

@@ -27,3 +27,6 @@ class FrozenMapping(Mapping[str, V], Generic[V]):
 
     def __repr__(self) -> str:
         return repr(self._values)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._values)

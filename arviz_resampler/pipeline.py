@@ -28,7 +28,7 @@ from arviz_resampler.errors import (
 )
 from arviz_resampler.particles.disk import StoredTensor
 from arviz_resampler.particles.particles import Particles
-from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.programs.columns import take
 from arviz_resampler.scoring.score_model import score_model
 from arviz_resampler.scoring.scored import ScoredModel
 from arviz_resampler.scoring.scratch import ScratchBuffers
@@ -235,6 +235,7 @@ class Pipeline:
         seed: int | None = None,
         container: str | None = None,
         variant: str | None = None,
+        selection: containers.Selection = containers.ALL,
     ) -> Drawn:
         """Draws from a scored model in a container, with the diagnostics of its weights.
 
@@ -254,9 +255,14 @@ class Pipeline:
             What to build; that of the installed ArviZ if absent.
         variant : str, optional
             Name in the warning about weights.
+        selection : Selection
+            Which sites the container has; others are not gathered.
         """
+        groups = containers.OF_POSTERIOR if self.chains else containers.OF_PRIOR
+        labels = self.labels(scored)
+        sites = {name: column.site for name, column in scored.columns.items()}
+        kept = {name: scored.columns[name] for name in selection.of(labels, sites, groups)}
         chosen = self.chooser.choose(scored.weights, num_samples, scheme, seed, variant)
-        columns = scored.columns
         stats = {
             "lp": scored.log_density(torch.from_numpy(chosen)).numpy(),
             "log_importance_ratio": scored.weights.log_ratio[chosen],
@@ -264,9 +270,9 @@ class Pipeline:
         }
         used = self.seed if seed is None else seed
         built = containers.build(
-            self.labels(scored),
-            {name: column.site for name, column in columns.items()},
-            take(columns, chosen),
+            labels,
+            sites,
+            take(kept, chosen),
             stats,
             stats_attrs={
                 **scored.weights.diagnostics(len(chosen))._asdict(),
@@ -278,7 +284,7 @@ class Pipeline:
             # Files have no integers of more than 64 bits.
             attrs={"name": name, "scheme": scheme, "random_seed": used if used < 2**63 else str(used)},
             container=container or containers.resolve("auto"),
-            groups_of_draws=containers.OF_PRIOR if self.chains is None else containers.OF_POSTERIOR,
+            groups_of_draws=groups,
         )
         return Drawn(chosen, built)
 
@@ -342,9 +348,3 @@ def _chains_of(particles: Particles) -> Chains | None:
         return None
     values = {name: particles.columns[name].value.double().cpu() for name in particles.guide_latents}
     return Chains(particles.num_chains, {n: v.reshape(len(v), -1).numpy() for n, v in values.items()})
-
-
-def take(columns: Mapping[str, CachedSite], chosen: Ints) -> dict[str, Tensor]:
-    """One row of each column for each chosen particle."""
-    index = torch.from_numpy(chosen)
-    return {name: c.value.index_select(0, index.to(c.value.device)) for name, c in columns.items()}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pandas as pd
+
+from arviz_resampler.markup import Html, badge, page, table
 
 Shown = tuple[pd.DataFrame, list[str]]
 
@@ -50,7 +51,18 @@ class PrintedTable(pd.DataFrame):  # type: ignore[misc, unused-ignore]
 
     def _repr_html_(self) -> str:
         shown, notes = self.show(self)
-        return "".join([shown.to_html(), *(f"<p>{html.escape(note)}</p>" for note in notes)])
+        return page("", html_table(shown), *notes)
+
+
+def html_table(frame: pd.DataFrame) -> Html:
+    """A DataFrame in HTML, with badges in the column ``verdict``."""
+    keys = frame.index.nlevels
+    names = ["" if name is None else name for name in (*frame.index.names, *frame)]
+    rows = [
+        [*(key if keys > 1 else [key]), *(badge(v) if name == "verdict" else v for name, v in row.items())]
+        for key, row in zip(frame.index, frame.to_dict("records"), strict=True)
+    ]
+    return table(names, rows, keys=keys)
 
 
 def with_error(value: float, error: float) -> str:

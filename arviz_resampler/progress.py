@@ -1,21 +1,28 @@
-"""Progress over batches: a bar in a terminal or a notebook, a line now and then in the log of a job."""
+"""Progress: a bar in a terminal or a notebook, from two seconds on; lines in the log of a job."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm.auto import tqdm
 
 T = TypeVar("T")
 
+_DELAY = 2.0  # seconds before a bar is shown
 _EVERY = 60.0  # seconds between lines
 
 
+def _is_watched() -> bool:
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
 def shown(things: Iterable[T], what: str, *, total: int, done: int = 0, quiet: bool) -> Iterator[T]:
-    """Things, with how many of them are done shown.
+    """Batches, with how many of them are done shown; with the time that it takes where there is one.
 
     Parameters
     ----------
@@ -28,8 +35,12 @@ def shown(things: Iterable[T], what: str, *, total: int, done: int = 0, quiet: b
     quiet : bool
         Whether to show nothing.
     """
-    if quiet or sys.stderr.isatty() or "ipykernel" in sys.modules:
-        yield from tqdm(things, desc=what, unit="batch", initial=done, total=total, disable=quiet)
+    if total == 1:
+        with _clock(what, quiet=quiet):
+            yield from things
+        return
+    if quiet or _is_watched():
+        yield from bar(things, what, "batch", total=total, done=done, quiet=quiet)
         return
     start = last = time.monotonic()
     for number, thing in enumerate(things, 1):
@@ -38,6 +49,44 @@ def shown(things: Iterable[T], what: str, *, total: int, done: int = 0, quiet: b
         if now - last >= _EVERY or done + number == total:
             print(line(what, done + number, total, (now - start) / number), file=sys.stderr, flush=True)
             last = now
+
+
+def bar(things: Iterable[T], what: str, unit: str, *, total: int, done: int = 0, quiet: bool) -> tqdm[T]:
+    """Things with a bar, to go over and to close."""
+    return tqdm(things, desc=what, unit=unit, initial=done, total=total, delay=_DELAY, disable=quiet)
+
+
+@contextlib.contextmanager
+def counted(what: str, unit: str, *, total: int, quiet: bool) -> Iterator[Callable[[], object]]:
+    """A bar over at most so many steps, which goes when they are done; its value is called at each."""
+    quiet = quiet or not _is_watched()
+    with tqdm(desc=what, unit=unit, total=total, delay=_DELAY, leave=False, disable=quiet) as steps:
+        yield steps.update
+
+
+@contextlib.contextmanager
+def _clock(what: str, *, quiet: bool) -> Iterator[None]:
+    """How long something takes that has no parts."""
+    ended = threading.Event()
+
+    def tick() -> None:
+        if ended.wait(_DELAY):
+            return
+        with tqdm(desc=what, bar_format="{desc}: {elapsed}", leave=False) as clock:
+            clock.start_t -= _DELAY
+            clock.refresh()
+            while not ended.wait(1.0):
+                clock.refresh()
+
+    thread = threading.Thread(target=tick, daemon=True)
+    if not quiet and _is_watched():
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if thread.ident is not None:
+            thread.join()
 
 
 def line(what: str, done: int, total: int, seconds: float) -> str:

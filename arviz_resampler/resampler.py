@@ -26,6 +26,7 @@ from arviz_resampler.arguments import (
 )
 from arviz_resampler.calls import Call
 from arviz_resampler.errors import WeightWarning, warn
+from arviz_resampler.markup import page
 from arviz_resampler.opening import opened
 from arviz_resampler.particles.guides import untouched
 from arviz_resampler.pipeline import Model
@@ -84,7 +85,7 @@ class Resampler(Targeting):
         Whether guide and simulator are pickled too, for :meth:`top_up` and :meth:`simulate_one` afterwards;
         they must be picklable then.
     progressbar : bool, default True
-        Whether to show progress over batches.
+        Whether to show progress of what takes more than two seconds.
     store : path_like, optional
         Directory that keeps the particles, with each batch as soon as it is finished. The same call goes on
         with one that is there. ``num_guide_samples`` is a multiple of ``batch_size`` then, and what is
@@ -291,15 +292,18 @@ class Resampler(Targeting):
 
     @property
     def sites(self) -> dict[str, Site]:
-        """Sites of guide and simulator: name, role, dims, shape and dtype of each."""
+        """Sites of guide and simulator, by name, which print themselves: role, dims, shape and dtype."""
         return self.pipeline.particles.sites
 
+    @property
+    def _title(self) -> str:
+        return f"Resampler of {self.pipeline.particles.num_particles} particles, seed {self.pipeline.seed}"
+
     def __repr__(self) -> str:
-        lines = [f"Resampler of {self.pipeline.particles.num_particles} particles, seed {self.pipeline.seed}"]
-        for site in self.sites.values():
-            axes = ", ".join(f"{d}: {s}" for d, s in zip(site.dims, site.shape, strict=True))
-            lines.append(f"  {site.name:<16} {site.role:<13} ({axes}) {site.dtype}")
-        return "\n".join(lines)
+        return f"{self._title}\n{self.sites!r}"
+
+    def _repr_html_(self) -> str:
+        return page(self._title, self.pipeline.particles.sites.html_table())
 
     # ---------------------------------------------------------------- weights
 
@@ -367,6 +371,8 @@ class Resampler(Targeting):
         name: str | None = None,
         container: str = "auto",
         random_seed: int | np.random.Generator | None = None,
+        var_names: str | Sequence[str] | None = None,
+        group: str | Sequence[str] | None = None,
     ) -> Any:
         """Draws from a model in an ArviZ container, with the diagnostics of its weights.
 
@@ -384,6 +390,12 @@ class Resampler(Targeting):
             What to build; "auto" is ``InferenceData`` with ArviZ 0.x, ``DataTree`` with ArviZ 1.x.
         random_seed : int or numpy.random.Generator, optional
             Seed of the choice of particles. Stable draws of two models share it.
+        var_names : str or sequence of str, optional
+            Variables of the container; all if absent. Others are not read, which matters where a predictive
+            is large.
+        group : {"prior", "prior_predictive"} or sequence of them, optional
+            Groups of draws of the container; both if absent. Of a posterior "posterior" and
+            "posterior_predictive".
 
         Returns
         -------
@@ -408,7 +420,13 @@ class Resampler(Targeting):
         name = as_name("name", name) or str(getattr(model, "__name__", type(model).__name__))
         scored = self.pipeline.score(model)
         drawn = self.pipeline.draw_container(
-            scored, num_samples, name, scheme=scheme, seed=seed, container=kind
+            scored,
+            num_samples,
+            name,
+            scheme=scheme,
+            seed=seed,
+            container=kind,
+            selection=containers.Selection(var_names, group),
         )
         return drawn.container
 

@@ -1,6 +1,6 @@
 """Description of a site: its name, role, axes and kind.
 
-Pure descriptions and the arithmetic of axes; imports no other library.
+Pure descriptions and the arithmetic of axes; knows no other library.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal
+
+from arviz_resampler.markup import Html, page, table
 
 Role = Literal["latent", "deterministic", "predictive", "auxiliary"]
 
@@ -43,6 +45,25 @@ class Site:
     num_plates: int
     dtype: str
     discrete: bool
+
+
+class Sites(dict[str, Site]):
+    """Sites by name, which print themselves as a table."""
+
+    def __repr__(self) -> str:
+        return "\n".join(f"  {s.name:<16} {s.role:<13} {_axes(s)} {s.dtype}" for s in self.values())
+
+    def html_table(self) -> Html:
+        """A row for each site."""
+        rows = [[site.name, site.role, _axes(site), site.dtype] for site in self.values()]
+        return table(["site", "role", "axes", "dtype"], rows)
+
+    def _repr_html_(self) -> str:
+        return page("", self.html_table())
+
+
+def _axes(site: Site) -> str:
+    return f"({', '.join(f'{dim}: {size}' for dim, size in zip(site.dims, site.shape, strict=True))})"
 
 
 def name_axes(site: str, names: Sequence[str | None]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ def test_a_frozen_mapping_is_what_it_was_made_of_and_cannot_be_changed():
     assert frozen == {"a": 1, "b": 2}
     assert repr(frozen) == "{'a': 1, 'b': 2}"
     assert {**frozen} == {"a": 1, "b": 2}
+    assert frozen._ipython_key_completions_() == ["a", "b"]
     with pytest.raises(TypeError):
         frozen["a"] = 0
 

@@ -5,7 +5,8 @@ import pickle
 import pandas as pd
 import pytest
 
-from arviz_resampler.printed import PrintedTable, with_error
+from arviz_resampler.markup import badge
+from arviz_resampler.printed import PrintedTable, html_table, with_error
 
 
 def show(table):
@@ -22,8 +23,18 @@ def table():
 def test_a_table_prints_its_short_form_and_notes(table):
     assert repr(table).splitlines() == ["  mean", "a  0.5", "b  2.0", "A <note>."]
     assert str(table) == repr(table)
-    assert table._repr_html_().endswith("<p>A &lt;note&gt;.</p>")
-    assert "<td>0.5</td>" in table._repr_html_()
+    assert table._repr_html_().endswith("<p>A &lt;note&gt;.</p></div>")
+    assert "<tr><th>a</th><td>0.5</td></tr>" in table._repr_html_()
+
+
+def test_a_table_in_html_has_all_levels_of_its_index_and_badges_of_verdicts():
+    index = pd.MultiIndex.from_tuples([("<x>", 1), ("y", 2)], names=["name", None])
+    shown = html_table(pd.DataFrame({"name": [0.51234, 2.0], "verdict": ["good", "low"]}, index))
+    assert shown.startswith(
+        "<table><thead><tr><th>name</th><th></th><th>name</th><th>verdict</th></tr></thead>"
+    )
+    assert "<tr><th>&lt;x&gt;</th><th>1</th><td>0.5123</td><td><b" in shown
+    assert f"{badge('low')}</td></tr></tbody></table>" in shown
 
 
 def test_a_table_prints_what_it_holds_now(table):

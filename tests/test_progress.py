@@ -1,3 +1,6 @@
+import threading
+import time
+
 import pytest
 
 from arviz_resampler import progress
@@ -33,7 +36,50 @@ def test_nothing_is_shown_where_nothing_shall_be(capsys, monkeypatch, terminal):
     assert capsys.readouterr().err == ""
 
 
-def test_a_terminal_gets_a_bar(capsys, monkeypatch):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setattr("arviz_resampler.progress._is_watched", lambda: True)
+    monkeypatch.setattr("arviz_resampler.progress._DELAY", 0.0)
+
+
+def test_a_terminal_gets_a_bar(capsys, terminal):
     assert list(progress.shown("ab", "x", total=4, done=2, quiet=False)) == ["a", "b"]
     assert "x: 100%" in capsys.readouterr().err
+
+
+def test_a_bar_waits_for_two_seconds(capsys, terminal, monkeypatch):
+    monkeypatch.setattr("arviz_resampler.progress._DELAY", 2.0)
+    assert list(progress.shown("ab", "x", total=2, quiet=False)) == ["a", "b"]
+    assert list(progress.shown("a", "x", total=1, quiet=False)) == ["a"]
+    with progress.counted("x", "step", total=3, quiet=False) as count:
+        count()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_single_batch_gets_a_clock_until_it_is_done(capsys, terminal):
+    def batch():
+        time.sleep(0.2)
+        yield "a"
+
+    before = threading.active_count()
+    assert list(progress.shown(batch(), "x", total=1, quiet=False)) == ["a"]
+    assert "x: 00:00" in capsys.readouterr().err
+    assert threading.active_count() <= before + 1  # of tqdm's own monitor
+
+
+def test_a_clock_stops_where_a_batch_fails(terminal):
+    def batch():
+        raise ValueError("no")
+        yield
+
+    with pytest.raises(ValueError, match="no"):
+        list(progress.shown(batch(), "x", total=1, quiet=False))
+    assert not [thread for thread in threading.enumerate() if "tick" in thread.name]
+
+
+@pytest.mark.parametrize(("quiet", "watched"), [(True, True), (False, False), (False, True)])
+def test_steps_are_counted_where_somebody_watches(capsys, terminal, monkeypatch, quiet, watched):
+    monkeypatch.setattr("arviz_resampler.progress._is_watched", lambda: watched)
+    with progress.counted("x", "step", total=3, quiet=quiet) as count:
+        count()
+    assert ("x:   0%" in capsys.readouterr().err) == (watched and not quiet)

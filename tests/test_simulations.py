@@ -175,6 +175,24 @@ def test_what_is_predicted_stays_on_disk_until_it_is_used(whole):
     assert particles["mu"]._in_memory
 
 
+def test_what_is_left_out_of_a_container_is_not_read(whole, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("read")
+
+    stored, given = Resampler.open(whole), {"num_samples": 50, "container": "datatree"}
+    full = stored.sample_prior_predictive(prior(3.0), **given)
+    monkeypatch.setattr("arviz_resampler.particles.disk.StoredTensor.rows", refuse)
+    monkeypatch.setattr("arviz_resampler.particles.disk.StoredTensor.load", refuse)
+    with pytest.raises(AssertionError, match="read"):
+        stored.sample_prior_predictive(prior(3.0), **given)
+    small = stored.sample_prior_predictive(prior(3.0), var_names=["mu", "tau"], **given)
+    assert set(small.children) == set(full.children) - {"prior_predictive"}
+    xr.testing.assert_identical(small["prior"].to_dataset(), full["prior"].to_dataset()[["mu", "tau"]])
+    xr.testing.assert_identical(
+        small["sample_stats_prior"].to_dataset(), full["sample_stats_prior"].to_dataset()
+    )
+
+
 def test_a_model_that_mentions_what_is_predicted_is_scored_from_the_disk(whole):
     def model():
         mu, tau = prior(4.0)()

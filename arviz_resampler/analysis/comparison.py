@@ -23,13 +23,11 @@ from arviz_resampler.errors import (
     suggestion,
 )
 from arviz_resampler.frozen import FrozenMapping
+from arviz_resampler.markup import page
 from arviz_resampler.pipeline import Drawn
+from arviz_resampler.printed import html_table
 from arviz_resampler.weights.diagnostics import of_posterior
 from arviz_resampler.weights.weights import Weights
-
-_SHOWN = ["ess", "ess_fraction", "pareto_k", "max_weight", "missed_mass", "n_unique", "verdict"]  # in print
-_SHOWN_OF_POSTERIOR = ["bayes_factor" if name == "missed_mass" else name for name in _SHOWN]
-_PERCENT = dict.fromkeys(["ess_fraction", "missed_mass"], "{:.1%}".format)
 
 
 class Comparison(dict[str, Any]):
@@ -335,17 +333,17 @@ class Comparison(dict[str, Any]):
         if not self.weights[name].ess:
             raise WeightError(f"variant {name!r} has no mean: {self.weights[name].judge(1).advice}")
 
+    @property
+    def _title(self) -> str:
+        return f"Comparison of {len(self.weights)} variants, {self.num_samples} draws each"
+
     def __repr__(self) -> str:
-        head = f"Comparison of {len(self.weights)} variants, {self.num_samples} draws each"
-        table = self.diagnostics()
-        table["pareto_k"] = table["pareto_k"].map("{:.2g}".format).where(table["pareto_k_reason"] == "", "-")
-        shown = table[_SHOWN_OF_POSTERIOR if "bayes_factor" in table else _SHOWN].to_string(
-            formatters={"ess": "{:.1f}".format, **_PERCENT},
-            float_format="{:.2g}".format,
-            index_names=False,
-        )
-        advice = [f"  {name}: {row.advice}" for name, row in table.iterrows() if row.verdict != "good"]
-        return "\n".join([head, shown, *advice])
+        shown, advice = tables.short(self.diagnostics())
+        return "\n".join([self._title, shown.to_string(index_names=False), *(f"  {a}" for a in advice)])
+
+    def _repr_html_(self) -> str:
+        shown, advice = tables.short(self.diagnostics())
+        return page(self._title, html_table(shown), *advice)
 
 
 def _unknown(name: object, known: Mapping[str, Any]) -> ArgumentError:

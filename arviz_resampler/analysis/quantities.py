@@ -15,8 +15,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from arviz_resampler.analysis.elements import MOST, PARTICLE, Elements, Floats, row_labels
-from arviz_resampler.arguments import as_mapping, as_names
-from arviz_resampler.errors import ArgumentError, DrawWarning, quoted, suggestion, warn
+from arviz_resampler.arguments import as_mapping, as_variables
+from arviz_resampler.errors import ArgumentError, DrawWarning, quoted, warn
 
 Statistic = Callable[[xr.Dataset], xr.DataArray]
 
@@ -54,7 +54,7 @@ def evaluate(
     ArgumentError
         If there is no such variable, or a statistic cannot be used.
     """
-    names = _names(dataset, var_names)
+    names = as_variables(var_names, [str(name) for name in dataset.data_vars])
     functions = as_mapping("statistics", statistics)
     for name in functions:
         if name in dataset.variables:
@@ -71,20 +71,6 @@ def evaluate(
                 f"{name!r} has dtype {array.dtype}, which has no mean: turn it into real numbers"
             )
     return {name: Elements(name, array.transpose(PARTICLE, ...)) for name, array in found.items()}
-
-
-def _names(dataset: xr.Dataset, var_names: str | Sequence[str] | None) -> list[str]:
-    known = [str(name) for name in dataset.data_vars]
-    if var_names is None:
-        return known
-    names = as_names("var_names", var_names)
-    for name in names:
-        if name not in known:
-            raise ArgumentError(
-                f"var_names holds {name!r}, which is no variable; there are {quoted(known)}."
-                f"{suggestion(name, known)}"
-            )
-    return list(dict.fromkeys(names))
 
 
 def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:

@@ -36,6 +36,18 @@ _SHORT = {
     **{f"{part}_ratio": f"ratio_{part}" for part in ("lower", "upper")},
 }
 
+# What a comparison prints of its diagnostics.
+_FORMATS = {
+    "ess": "{:.1f}",
+    "ess_fraction": "{:.1%}",
+    "pareto_k": "{:.2g}",
+    "max_weight": "{:.2g}",
+    "missed_mass": "{:.1%}",
+    "bayes_factor": "{:.2g}",
+    "n_unique": "{}",
+    "verdict": "{}",
+}
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -216,6 +228,15 @@ def frame(rows: Mapping[Any, Mapping[str, Any]], *names: str) -> pd.DataFrame:
     several = len(names) > 1
     index = pd.MultiIndex.from_tuples(keys, names=names) if several else pd.Index(keys, name=names[0])
     return pd.DataFrame(list(rows.values()), index=index)
+
+
+def short(diagnostics: pd.DataFrame) -> Shown:
+    """The diagnostics that tell most, and the advice for what is not good."""
+    left_out = "missed_mass" if "bayes_factor" in diagnostics else "bayes_factor"
+    shown = {name: diagnostics[name].map(how.format) for name, how in _FORMATS.items() if name != left_out}
+    shown["pareto_k"] = shown["pareto_k"].where(diagnostics["pareto_k_reason"] == "", "-")
+    advice = [f"{name}: {row.advice}" for name, row in diagnostics.iterrows() if row.verdict != "good"]
+    return pd.DataFrame(shown), advice
 
 
 def ess_by_site(weights: Mapping[str, Weights]) -> pd.DataFrame:

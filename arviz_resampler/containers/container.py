@@ -6,8 +6,6 @@ weights.
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,9 +17,12 @@ import xarray as xr
 from arviz_resampler._version import __version__
 from arviz_resampler.containers.arrays import Array, plain
 from arviz_resampler.containers.inference_data import inference_data
+from arviz_resampler.containers.installed import major_version, version
 from arviz_resampler.containers.labels import SAMPLE_DIMS, Labels
 from arviz_resampler.errors import ArgumentError, DrawWarning, quoted, suggestion, warn
 from arviz_resampler.sites import Site
+
+__all__ = ["Groups", "assemble", "build", "drawn_groups", "groups_of", "major_version", "resolve"]
 
 CONTAINERS = ("auto", "inferencedata", "datatree")
 FORMAT_VERSION = 1
@@ -34,16 +35,13 @@ class Groups(NamedTuple):
     predictive: str
     stats: str
 
+    def of(self, site: Site) -> str:
+        """The group that a site is in."""
+        return self.predictive if site.role == "predictive" else self.latents
+
 
 OF_PRIOR = Groups("prior", "prior_predictive", "sample_stats_prior")
 OF_POSTERIOR = Groups("posterior", "posterior_predictive", "sample_stats")
-
-_version = functools.cache(importlib.metadata.version)
-
-
-def major_version() -> int:
-    """The generation of the ArviZ that is installed."""
-    return int(_version("arviz").split(".")[0])
 
 
 def resolve(container: str) -> str:
@@ -59,7 +57,7 @@ def resolve(container: str) -> str:
     if container == "inferencedata" and installed > 0:
         raise ArgumentError(
             f"container='inferencedata' needs ArviZ 0.x, but ArviZ "
-            f"{_version('arviz')} is installed; use 'datatree' or 'auto'"
+            f"{version('arviz')} is installed; use 'datatree' or 'auto'"
         )
     return container
 
@@ -104,9 +102,7 @@ def build(
     """
     copies: dict[str, dict[str, Array]] = {groups_of_draws.latents: {}, groups_of_draws.predictive: {}}
     for name, values in draws.items():
-        predictive = sites[name].role == "predictive"
-        group = groups_of_draws.predictive if predictive else groups_of_draws.latents
-        copies[group][name] = plain(name, values, sites[name].discrete)
+        copies[groups_of_draws.of(sites[name])][name] = plain(name, values, sites[name].discrete)
     groups = {group: labels.dataset(arrays, sampled=True) for group, arrays in copies.items()}
     num_draws = len(next(iter(stats.values())))
     groups[groups_of_draws.stats] = xr.Dataset(
@@ -155,7 +151,7 @@ def assemble(
         "creation_library_version": __version__,
         "creation_library_language": "Python",
         "inference_library": "pyro",
-        "inference_library_version": _version("pyro-ppl"),
+        "inference_library_version": version("pyro-ppl"),
         "format_version": FORMAT_VERSION,
         **attrs,
     }
@@ -164,7 +160,7 @@ def assemble(
         labels.warn_renamed()
     groups = {name: group for name, group in groups.items() if group.data_vars}
     if container == "inferencedata":
-        root["arviz_version"] = _version("arviz")
+        root["arviz_version"] = version("arviz")
         return inference_data(root, groups)
     tree = xr.DataTree.from_dict(groups)
     tree.attrs.update(root)

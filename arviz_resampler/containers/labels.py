@@ -1,4 +1,4 @@
-"""Names of variables, dims and coordinates in a container. Knows sites and arrays; nothing of ArviZ."""
+"""Names of variables, dims and coordinates in a container. Knows sites and arrays."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import xarray as xr
 
 from arviz_resampler.containers.alignment import as_labels
 from arviz_resampler.containers.arrays import Array
+from arviz_resampler.containers.installed import major_version
 from arviz_resampler.errors import ArgumentError, NameWarning, quoted, suggestion, warn
 from arviz_resampler.sites import Site, name_axes
 
 SAMPLE_DIMS = ("chain", "draw")
 RESERVED = frozenset(
     {"chain", "draw", "sample", "pred_id", "particle"}
-    | {"model", "variant", "column", "variable", "label", "plot_axis", "kde_dim", "group"}
+    | {"model", "variant", "column", "variable", "label", "plot_axis", "kde_dim"}
+    # Of prior and posterior side by side, in plot_prior_posterior of ArviZ 1.x.
+    | ({"group"} if major_version() else set())
 )
 _PARTICLE = "particle"
 _LONGEST = 240  # bytes of a name, less than the 256 of netCDF, with room for what is added

@@ -18,9 +18,10 @@ from arviz_resampler.fitting import words
 from arviz_resampler.fitting.listing import with_errors
 from arviz_resampler.fitting.problem import Evaluation, Problem
 from arviz_resampler.fitting.region import Region, region
+from arviz_resampler.markup import page, table
 from arviz_resampler.pipeline import Model
 from arviz_resampler.plots.lines import Line
-from arviz_resampler.printed import with_error
+from arviz_resampler.printed import html_table, with_error
 from arviz_resampler.tuning.code import write
 from arviz_resampler.tuning.ranges import Number
 from arviz_resampler.weights.normalize import Floats
@@ -166,29 +167,40 @@ class Fit:
 
         return plot_fit(self.table, self.region.table, self.region.grid, self.hyper)
 
-    def __repr__(self) -> str:
+    @property
+    def _title(self) -> str:
         degrees = f"{self.freedom} degree{'s' if self.freedom > 1 else ''} of freedom"
         told = f", misfit {self.misfit:.3g} on {degrees} (p = {self.p_value:.2g})"
         targets = (
             f"{len(self.table)} target{'s' if len(self.table) > 1 else ''}{told if self.freedom else ''}"
         )
-        head = f"Fit of {self._about.problem.family.name} to {targets}"
-        lines = [*self._hyper_lines(), *with_errors(self.table).to_string().splitlines()]
-        added = f", {self.num_added:,} particles simulated" if self.num_added else ""
-        lines.append(f"ESS {self.weights.ess:,.0f}, {self.num_evaluations} evaluations{added}")
-        return "\n  ".join([head, *lines, *self.open, *self.notes])
+        return f"Fit of {self._about.problem.family.name} to {targets}"
 
-    def _hyper_lines(self) -> list[str]:
+    def _hyper_rows(self) -> list[list[str]]:
+        """Each hyper-parameter, its error and its region."""
         limits = self.region.table
-        lines = []
+        rows = []
         for name, value in self.hyper.items():
             if name in limits.index:
                 low, high = limits.low[name], limits.high[name]
-                number = with_error(value, self.mcse[name])
-                lines.append(f"{name:<16} {number:<18} region {low:.4g} to {high:.4g}")
+                rows.append([name, with_error(value, self.mcse[name]), f"region {low:.4g} to {high:.4g}"])
             else:
-                lines.append(f"{name:<16} {value}")
-        return lines
+                rows.append([name, str(value), ""])
+        return rows
+
+    @property
+    def _effort(self) -> str:
+        added = f", {self.num_added:,} particles simulated" if self.num_added else ""
+        return f"ESS {self.weights.ess:,.0f}, {self.num_evaluations} evaluations{added}"
+
+    def __repr__(self) -> str:
+        hyper = [f"{name:<16} {value:<18} {where}".rstrip() for name, value, where in self._hyper_rows()]
+        lines = [*hyper, *with_errors(self.table).to_string().splitlines(), self._effort]
+        return "\n  ".join([self._title, *lines, *self.open, *self.notes])
+
+    def _repr_html_(self) -> str:
+        tables = table([], self._hyper_rows()), html_table(with_errors(self.table))
+        return page(self._title, *tables, self._effort, *self.open, *self.notes)
 
 
 def open_directions(at: Evaluation) -> Floats:

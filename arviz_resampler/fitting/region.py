@@ -27,6 +27,8 @@ from scipy.special import chdtri
 from arviz_resampler.errors import ResamplerError
 from arviz_resampler.fitting.problem import Evaluation, Problem
 from arviz_resampler.fitting.search import covariance, standard_errors
+from arviz_resampler.markup import page
+from arviz_resampler.printed import html_table
 from arviz_resampler.weights.normalize import Floats
 
 Flags = NDArray[np.bool_]
@@ -67,6 +69,9 @@ class Region:
 
     def __repr__(self) -> str:
         return str(self.table.to_string(float_format="{:.4g}".format))
+
+    def _repr_html_(self) -> str:
+        return page("Region", html_table(self.table))
 
 
 class Ruler:

@@ -69,8 +69,7 @@ def extend(
         runner.look(seed, select(columns, slice(0, 1)), 0)
         simulator.params = made()
     starts = range(0, n, _MOST)
-    quiet = not options["progressbar"] or len(starts) == 1
-    for start in shown(starts, "Simulating", total=len(starts), quiet=quiet):
+    for start in shown(starts, "Simulating", total=len(starts), quiet=not options["progressbar"]):
         rows = slice(start, min(start + _MOST, n))
         with untouched_params(simulator.params), generators_kept():
             drawn = runner.draw(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arviz_resampler.programs.columns import CachedSite, Columns
-from arviz_resampler.sites import Site
+from arviz_resampler.sites import Sites
 
 # Running a program costs as much as its arithmetic on thousands of particles, so a chunk is long. Its
 # widest array stays in the cache of a processor; what is computed at all sites together, 40 MB, is less
@@ -107,9 +107,11 @@ class Particles:
     log_likelihood: Tensor | None = None
 
     @property
-    def sites(self) -> dict[str, Site]:
+    def sites(self) -> Sites:
         """The sites that may be exported, by name."""
-        return {name: column.site for name, column in self.columns.items() if column.site.role != "auxiliary"}
+        return Sites(
+            {n: column.site for n, column in self.columns.items() if column.site.role != "auxiliary"}
+        )
 
     @cached_property
     def guide_latents(self) -> frozenset[str]:

@@ -68,9 +68,8 @@ def simulate(
     batches, gathered = looked.batches(), Gathered(num_particles, first)
     if workers is not None:
         predictive = structured(looked.few(masks=on_error == "mask")[0], predictive, data_names)
-    quiet = not progressbar or len(batches) == 1
     drawn = _drawn(looked, batches, workers)
-    for number, run, batch in shown(drawn, "Simulating", total=len(batches), quiet=quiet):
+    for number, run, batch in shown(drawn, "Simulating", total=len(batches), quiet=not progressbar):
         if run is not None and not gathered.columns:
             predictive = structured(run, predictive, data_names)
         part, start, _ = batches[number]

@@ -1,11 +1,13 @@
-"""Colors, markers and signs of verdicts. Knows matplotlib's names alone."""
+"""Colors, markers and signs of verdicts in plots. Knows matplotlib's names alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
-COLORS = {"good": "#2a7f3e", "low": "#b26b00", "unreliable": "#c0392b", "failed": "#555555"}
-SIGNS = {"good": "✔", "low": "▲", "unreliable": "✖", "failed": "✖"}
+from arviz_resampler.markup import COLORS, SIGNS
+
+__all__ = ["COLORS", "SIGNS", "style"]
+
 _MARKERS = {"good": "o", "low": "^", "unreliable": "x", "failed": "+"}
 
 

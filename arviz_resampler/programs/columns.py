@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from arviz_resampler.programs.runs import SiteRun
@@ -85,6 +88,12 @@ def select(columns: Columns, index: slice | Tensor) -> dict[str, CachedSite]:
         name: replace(column, value=column.value[index], log_q=None, log_conditional=None)
         for name, column in columns.items()
     }
+
+
+def take(columns: Columns, numbers: NDArray[np.int64]) -> dict[str, Tensor]:
+    """One row of each column for each number of a particle."""
+    index = torch.from_numpy(numbers)
+    return {n: c.value.index_select(0, index.to(c.value.device)) for n, c in columns.items()}
 
 
 def in_memory(value: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from arviz_resampler.errors import ProgramError, ProgramWarning, warn
 from arviz_resampler.mapping.random_mode import UnmappableError
@@ -36,6 +35,7 @@ from arviz_resampler.programs.program import Program
 from arviz_resampler.programs.runs import Invalid, ScoredRun
 from arviz_resampler.programs.score_handler import ScoreHandler
 from arviz_resampler.programs.stacking import stack_scores
+from arviz_resampler.progress import bar
 
 
 class Early(NamedTuple):
@@ -105,7 +105,7 @@ def run_model(
         reason = reason_of(error)
         if vectorize is True:
             raise unmappable("model", reason) from error
-    with tqdm(range(n), desc="Scoring the model", unit="particle", disable=not progressbar) as particles:
+    with bar(range(n), "Scoring the model", "particle", total=n, quiet=not progressbar) as particles:
         scores, failed, seconds = _run_singly(program, handler, particles)
     whole = _ended(stack_scores(scores, columns, failed, lost), early)
     took = taking(seconds, n)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from arviz_resampler.errors import ProgramError, ProgramWarning, warn
 from arviz_resampler.mapping.random_mode import UnmappableError
@@ -22,6 +21,7 @@ from arviz_resampler.programs.program import Program
 from arviz_resampler.programs.runs import SiteRun, merge_masked
 from arviz_resampler.programs.sample_handler import SampleHandler
 from arviz_resampler.programs.stacking import stack_samples
+from arviz_resampler.progress import bar
 
 _TRIED = 5  # particles of a try-out, and how often one is tried
 
@@ -240,7 +240,9 @@ class Runner:
 
     def _progress(self, particles: range) -> Iterator[int]:
         quiet = not self._progressbar or len(particles) < self._num_particles
-        yield from tqdm(particles, desc=f"Running the {self.program.role}", unit="particle", disable=quiet)
+        yield from bar(
+            particles, f"Running the {self.program.role}", "particle", total=len(particles), quiet=quiet
+        )
 
     def _say(self, seconds: float) -> None:
         """Say once that particles run one at a time, and what that takes."""

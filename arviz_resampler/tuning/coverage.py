@@ -17,7 +17,9 @@ import torch
 
 from arviz_resampler.errors import from_extra
 from arviz_resampler.frozen import FrozenMapping
+from arviz_resampler.markup import badge, page, table
 from arviz_resampler.plots.verdicts import COLORS, style
+from arviz_resampler.progress import counted
 from arviz_resampler.tuning.ranges import Number, Range
 from arviz_resampler.tuning.step import Step
 from arviz_resampler.weights.diagnostics import Diagnostics
@@ -98,9 +100,27 @@ def _edge(
 
 
 def cover(
-    look: Callable[..., Step], ranges: Mapping[str, Range], center: Mapping[str, Number], num_points: int
+    look: Callable[..., Step],
+    ranges: Mapping[str, Range],
+    center: Mapping[str, Number],
+    num_points: int,
+    *,
+    progressbar: bool = False,
 ) -> Coverage:
     """Look at a design that fills the box of the ranges, and along each of them."""
+    most = num_points + len(ranges) * (_ON_LINE + 1 + 2 * _HALVINGS)
+    with counted("Looking at priors", "prior", total=most, quiet=not progressbar) as count:
+
+        def counted_look(**hyper: Number) -> Step:
+            count()
+            return look(**hyper)
+
+        return _covered(counted_look, ranges, center, num_points)
+
+
+def _covered(
+    look: Callable[..., Step], ranges: Mapping[str, Range], center: Mapping[str, Number], num_points: int
+) -> Coverage:
     # Scrambled with a seed of its own: the same design each time, and no global generator is touched.
     sobol = torch.quasirandom.SobolEngine(len(ranges), scramble=True, seed=0)  # type: ignore[no-untyped-call]
     design = [
@@ -196,13 +216,22 @@ class Coverage:
             for name, step in found
         )
 
-    def __repr__(self) -> str:
-        lines = [f"Coverage: {self.covered_fraction:.0%} of the box is good"]
+    def _shown(self) -> tuple[str, list[list[str]]]:
+        """Title and rows of what is printed."""
+        rows = []
         for name, range_ in self.ranges.items():
             covered = self.covered[name]
             text = "nowhere" if covered is None else f"from {covered[0]} to {covered[1]}"
-            lines.append(f"  {name:<16} good {text}, in {range_.low} to {range_.high}")
-        return "\n".join(lines)
+            rows.append([name, text, f"{range_.low} to {range_.high}"])
+        return f"Coverage: {self.covered_fraction:.0%} of the box is good", rows
+
+    def __repr__(self) -> str:
+        title, rows = self._shown()
+        return "\n".join([title, *(f"  {name:<16} good {good}, in {box}" for name, good, box in rows)])
+
+    def _repr_html_(self) -> str:
+        title, rows = self._shown()
+        return page(title, table(["hyper-parameter", badge("good"), "range"], rows))
 
     def plot(self) -> Any:
         """ESS along each range, with the covered part shaded, and the verdicts over the box.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from arviz_resampler.arguments import as_positive
 from arviz_resampler.errors import ArgumentError, ProgramError, ProgramWarning, WeightWarning, quoted, warn
+from arviz_resampler.markup import page, table
 from arviz_resampler.particles.guides import Blocks, Evaluate, Part, add, apportioned
 from arviz_resampler.programs.program import Program, with_hyper
 from arviz_resampler.tuning.design import Block, Point, designed
@@ -84,22 +85,31 @@ class FamilyGuide:
         """
         return math.ceil(as_positive("ess", ess) / self.promise)
 
-    def __repr__(self) -> str:
-        lines = [f"Guide of the family {self.of.name}"]
-        for block in self.design:
-            sites = ", ".join(block.sites)
-            keeps = f"keeps {block.promise:.1%}{'' if block.exact else ' or so'}"
-            lines.append(
-                f"  {' & '.join(block.hyper):<16} {len(block.points)} points, moves {sites}, {keeps}"
-            )
-        needed = f"{self.needed(100):,} for an ESS of 100 there, {self.needed(1000):,} for 1,000"
-        return "\n".join(
+    def _shown(self) -> tuple[str, list[list[str]], dict[str, str]]:
+        """Title, blocks and promise, of what is printed."""
+        blocks = [
             [
-                *lines,
-                f"  promise          {self.promise:.2g} of the particles are effective at the worst position",
-                f"  guide samples    {needed}",
+                " & ".join(block.hyper),
+                f"{len(block.points)} points",
+                f"moves {', '.join(block.sites)}",
+                f"keeps {block.promise:.1%}{'' if block.exact else ' or so'}",
             ]
-        )
+            for block in self.design
+        ]
+        promise = {
+            "promise": f"{self.promise:.2g} of the particles are effective at the worst position",
+            "guide samples": f"{self.needed(100):,} for an ESS of 100 there, {self.needed(1000):,} for 1,000",
+        }
+        return f"Guide of the family {self.of.name}", blocks, promise
+
+    def __repr__(self) -> str:
+        title, blocks, promise = self._shown()
+        lines = [f"  {hyper:<16} {', '.join(words)}" for hyper, *words in blocks]
+        return "\n".join([title, *lines, *(f"  {name:<16} {text}" for name, text in promise.items())])
+
+    def _repr_html_(self) -> str:
+        title, blocks, promise = self._shown()
+        return page(title, table([], blocks), table([], list(promise.items())))
 
     def warn_thin(self, num_particles: int) -> None:
         """Say where the promise is too low for some positions."""

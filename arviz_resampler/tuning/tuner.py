@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from arviz_resampler.arguments import as_count
 from arviz_resampler.errors import ResamplerError, ResamplerWarning, from_extra
+from arviz_resampler.markup import page, table
 from arviz_resampler.particles.reach import Reach, TopUp
 from arviz_resampler.pipeline import Model
 from arviz_resampler.plots.lines import Line, as_references
@@ -81,13 +82,18 @@ class Tuner:
         self.targets: Mapping[str, Any] = {}
         self.lines: dict[str, list[Line]] = {}
 
+    def _shown(self) -> tuple[str, list[list[str]]]:
+        """Title and rows of what is printed."""
+        rows = [[n, str(self.current[n]), f"{r.low} to {r.high}"] for n, r in self.ranges.items()]
+        return f"Tuner of {self._family.name}, {self.num_samples} draws an update", rows
+
     def __repr__(self) -> str:
-        lines = [f"Tuner of {self._family.name}, {self.num_samples} draws an update"]
-        lines += [
-            f"  {name:<16} {self.current[name]} in {range_.low} to {range_.high}"
-            for name, range_ in self.ranges.items()
-        ]
-        return "\n".join(lines)
+        title, rows = self._shown()
+        return "\n".join([title, *(f"  {name:<16} {now} in {box}" for name, now, box in rows)])
+
+    def _repr_html_(self) -> str:
+        title, rows = self._shown()
+        return page(title, table(["hyper-parameter", "now", "range"], rows))
 
     @property
     def current(self) -> Hyper:
@@ -276,7 +282,8 @@ class Tuner:
             If ``num_points`` is no positive integer.
         """
         num_points = as_count("num_points", num_points)
-        return cover(self.look, self.ranges, self.current, num_points)
+        progressbar = self._source.pipeline.progressbar
+        return cover(self.look, self.ranges, self.current, num_points, progressbar=progressbar)
 
     def code(self, /, **hyper: Number) -> str:
         """Source of a prior: a program ``prior`` with its numbers in place.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from arviz_resampler.markup import badge, page, table
 from arviz_resampler.weights.verdict import Verdict, exp_text, failures, judge, k_hat_unused, missed
 
 if TYPE_CHECKING:
@@ -119,34 +121,38 @@ def k_hat_text(found: Diagnostics) -> str:
     return f"{found.pareto_k:.2f} (good below {found.good_k:.2f})"
 
 
-def _ratio_lines(weights: Weights, found: Diagnostics) -> list[str]:
-    """What the mean raw ratio says: 1 is expected of particles of a guide, of a posterior a Bayes factor."""
+def _facts(weights: Weights, found: Diagnostics) -> Iterator[tuple[str, str]]:
+    """What weights print, by name."""
+    yield "ESS", f"{found.ess:.1f} of {found.num_guide_samples} ({found.ess_fraction:.1%})"
+    yield "largest weight", f"{found.max_weight:.3g}"
+    yield "in support", f"{found.num_supported}"
+    yield "Pareto k-hat", k_hat_text(found)
+    # The mean raw ratio: 1 is expected of particles of a guide, of a posterior it is a Bayes factor.
     ratio, error = exp_text(found.log_mean_weight, 4), found.log_mean_weight_se
     if weights.chains is None:
         expected = f" (1 expected, relative error {error:.2g})" if weights.densities_normalized else ""
-        return [f"  mean ratio     {ratio}{expected}", f"  missed mass    {missed(weights)}"]
-    lines = [
-        f"  efficiency     {weights.relative_efficiency:.2f} of draws of a chain",
-        f"  reach          {missed(weights)}",
-    ]
-    if math.isnan(weights.bayes_factor):
-        return lines
-    return [f"  Bayes factor   {ratio}, over the prior of the posterior (relative error {error:.2g})", *lines]
+        yield "mean ratio", f"{ratio}{expected}"
+        yield "missed mass", missed(weights)
+    else:
+        if not math.isnan(weights.bayes_factor):
+            of_prior = "over the prior of the posterior"
+            yield "Bayes factor", f"{ratio}, {of_prior} (relative error {error:.2g})"
+        yield "efficiency", f"{weights.relative_efficiency:.2f} of draws of a chain"
+        yield "reach", missed(weights)
+    if found.failed_mass:
+        yield "failed mass", failures(weights).strip()
 
 
 def as_text(weights: Weights, num_samples: int) -> str:
     """Weights in a few lines."""
     found = diagnose(weights, num_samples)
-    lines = [
-        f"Weights: {found.verdict}",
-        f"  ESS            {found.ess:.1f} of {found.num_guide_samples} ({found.ess_fraction:.1%})",
-        f"  largest weight {found.max_weight:.3g}",
-        f"  in support     {found.num_supported}",
-        f"  Pareto k-hat   {k_hat_text(found)}",
-        *_ratio_lines(weights, found),
-    ]
-    if found.failed_mass:
-        lines.append(f"  failed mass    {failures(weights).strip()}")
+    facts = dict(_facts(weights, found))
     if found.verdict != "good":
-        lines.append(f"  advice         {found.advice}")
-    return "\n".join(lines)
+        facts["advice"] = found.advice
+    return "\n".join([f"Weights: {found.verdict}", *(f"  {name:<14} {fact}" for name, fact in facts.items())])
+
+
+def as_html(weights: Weights, num_samples: int) -> str:
+    """The same for a notebook."""
+    found = diagnose(weights, num_samples)
+    return page("Weights", badge(found.verdict, found.advice), table([], _facts(weights, found)))

@@ -19,7 +19,7 @@ from arviz_resampler.errors import ArgumentError, WeightError, quoted
 from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.weights import averages
 from arviz_resampler.weights.chains import Chains
-from arviz_resampler.weights.diagnostics import Diagnostics, as_text, diagnose
+from arviz_resampler.weights.diagnostics import Diagnostics, as_html, as_text, diagnose
 from arviz_resampler.weights.normalize import (
     Floats,
     Normalized,
@@ -365,6 +365,9 @@ class Weights:
 
     def __repr__(self) -> str:
         return as_text(self, _DEFAULT_DRAWS)
+
+    def _repr_html_(self) -> str:
+        return as_html(self, _DEFAULT_DRAWS)
 
     # ---------------------------------------------------------------- weighted answers
 

@@ -31,7 +31,7 @@ shown = pytest.mark.filterwarnings(_HINTS)
 # Dims of containers, of datasets of this package, and of the plots of either ArviZ.
 RESERVED = [
     *("chain", "draw", "sample", "pred_id", "particle", "model", "variant"),
-    *("column", "variable", "label", "plot_axis", "kde_dim", "group"),
+    *("column", "variable", "label", "plot_axis", "kde_dim", *(() if OLD else ("group",))),
 ]
 S = 40
 SCHOOLS = ["oak", "elm", "ash"]
@@ -475,6 +475,19 @@ def test_plates_with_names_that_arviz_reserves_can_be_plotted(plate):
     assert check_container(made)["prior_predictive"]["y"].dims == ("chain", "draw", f"{plate}_plate")
     (panel,) = plot_predictive(made)
     assert len(panel) == S + OLD
+
+
+@old
+def test_a_plate_called_group_keeps_its_name_where_arviz_has_none():
+    def program():
+        with pyro.plate("group", 4):
+            normal("y", normal("mu"))
+
+    resampler = Resampler(program, num_guide_samples=400, random_seed=0, predictive="y")
+    made = check_container(resampler.sample_prior_predictive(program, S))
+    assert made["prior_predictive"]["y"].dims == ("chain", "draw", "group")
+    table = az.summary(made["prior_predictive"], kind="stats")
+    assert list(table.index) == [f"y[{i}]" for i in range(4)]
 
 
 def test_the_reserved_names_are_those_that_are_tried_out():

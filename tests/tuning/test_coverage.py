@@ -1,5 +1,6 @@
 """Where the particles can be believed, on verdicts that are known."""
 
+import contextlib
 import warnings
 
 import matplotlib
@@ -135,6 +136,24 @@ def test_the_table_has_all_that_was_looked_at_also_what_failed(tuner):
     assert (table[table["along"] == "shift"]["scale"] == tuner.current["scale"]).all()
     assert "of the box is good" in repr(coverage)
     assert tuner.history == ()
+
+
+def test_coverage_counts_what_it_looks_at_where_progress_is_shown(monkeypatch):
+    counted, asked = [], []
+
+    @contextlib.contextmanager
+    def count(what, unit, *, total, quiet):
+        asked.append((total, quiet))
+        yield lambda: counted.append(1)
+
+    monkeypatch.setattr("arviz_resampler.tuning.coverage.counted", count)
+    seen = []
+    ranges = {"x": Range("x", 0.0, 1.0)}
+    for progressbar in (True, False):
+        cover(looker(lambda x: 0.2 < x < 0.7, seen), ranges, {"x": 0.5}, 8, progressbar=progressbar)
+    assert len(counted) == len(seen)
+    assert [quiet for _, quiet in asked] == [False, True]
+    assert all(len(seen) / 2 <= total for total, _ in asked)
 
 
 def test_looking_around_issues_no_warnings(tuner):
