@@ -354,6 +354,7 @@ def largest_miss(case: Case, fit: Fit, targets: Mapping[str, Targets]) -> float:
     for each in targets.values():
         for target in each.values():
             values = np.asarray(target.statistic(drawn))
+            assert target.prob is not None
             off.append(((values < target.value).mean() + (values <= target.value).mean()) / 2 - target.prob)
     return float(np.abs(off).max())
 
