@@ -9,12 +9,15 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from arviz_resampler.errors import StoreError, StoreWarning, warn
 from arviz_resampler.storage.files import reason
 
+_PAUSE = 0.02  # seconds
+_PATIENCE = 1.0  # seconds: who has written the last batch cleans up, which takes less
 # 524 is what Lustre and NFS servers without locks let through: ENOTSUPP, which is no errno of programs.
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, 524}
 
@@ -35,7 +38,7 @@ def lock(path: Path, what: str, *, shared: bool = False) -> Iterator[None]:
     Raises
     ------
     StoreError
-        If another process holds it, or the file cannot be made.
+        If another process holds it for longer than a second, or the file cannot be made.
 
     Warns
     -----
@@ -57,9 +60,12 @@ def lock(path: Path, what: str, *, shared: bool = False) -> Iterator[None]:
 def _take(descriptor: int, what: str, shared: bool) -> None:
     import fcntl  # not on Windows, where everything but stores can be used without it
 
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    kind = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+    until = time.monotonic() + _PATIENCE
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        while not _is_free(lambda: fcntl.flock(descriptor, kind)) and time.monotonic() < until:
+            time.sleep(_PAUSE)
+        fcntl.flock(descriptor, kind)
     except BlockingIOError:
         holder = os.pread(descriptor, 1000, 0).decode("utf-8", "replace") or "another process"
         raise StoreError(f"{what} is being written by {holder}: wait until it has ended, or end it") from None
@@ -74,3 +80,12 @@ def _take(descriptor: int, what: str, shared: bool) -> None:
     with contextlib.suppress(OSError):  # a full disk is no reason not to hold the lock
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on host {socket.gethostname()}".encode(), 0)
+
+
+def _is_free(take: Callable[[], None]) -> bool:
+    """Whether a lock could be taken."""
+    try:
+        take()
+    except BlockingIOError:
+        return False
+    return True

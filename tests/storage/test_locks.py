@@ -1,9 +1,12 @@
 """Who may write."""
 
+import contextlib
 import errno
 import fcntl
 import os
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -33,6 +36,20 @@ def test_a_second_process_is_refused_and_told_who_the_first_is(make, start):
         pass
     assert socket.gethostname() in str(said.value)
     assert str(store.path) in str(said.value)
+
+
+def test_a_lock_that_is_held_for_a_moment_is_waited_for(make):
+    store, _ = make()
+    with ThreadPoolExecutor() as pool, contextlib.ExitStack() as held:
+        held.enter_context(store.lock())  # as by who has written the last batch, and cleans up
+
+        def release():
+            time.sleep(0.2)
+            held.close()
+
+        pool.submit(release)
+        with store.lock("1/2"):
+            pass
 
 
 def test_a_lock_ends_with_its_process_also_by_a_kill(make, start):
