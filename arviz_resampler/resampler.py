@@ -393,9 +393,9 @@ class Resampler(Targeting):
         var_names : str or sequence of str, optional
             Variables of the container; all if absent. Others are not read, which matters where a predictive
             is large.
-        group : {"prior", "prior_predictive"} or sequence of them, optional
-            Groups of draws of the container; both if absent. Of a posterior "posterior" and
-            "posterior_predictive".
+        group : str or sequence of str, optional
+            Groups of draws of the container, "prior" and "prior_predictive"; both if absent. Of a posterior
+            "posterior" and "posterior_predictive".
 
         Returns
         -------

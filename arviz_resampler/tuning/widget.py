@@ -74,8 +74,8 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
     ----------
     tuner : Tuner
         What is explored.
-    painter : Painter
-        Draws a prior.
+    painter : object
+        Draws a prior, and keeps one in gray behind the others.
 
     Attributes
     ----------
