@@ -51,7 +51,6 @@ CALLS = {
     "top-up": lambda r: r.top_up(prior(1.0), 2500).num_added,
     "extension": lambda r: r.extend(5000),
     "tuner": lambda r: r.tune(prior, scale=(1.0, 6.0)).update(scale=2.0).weights.ess,
-    "source": lambda r: r.tune(prior, scale=(1.0, 6.0)).code(scale=2.0).count("pyro.sample"),
     "coverage": lambda r: r.tune(prior, scale=(1.0, 6.0)).coverage(4).covered_fraction,
     "fit": lambda r: (
         r.fit(prior, {"mu": quantile(lambda ds: ds.mu, 0.9, 3.0)}, ess=300, scale=(1.0, 6.0)).hyper

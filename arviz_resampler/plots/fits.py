@@ -57,7 +57,9 @@ def _misses(axes: Any, table: pd.DataFrame) -> None:
             unit = np.hypot(table[error], table["tolerance"].fillna(0.0))
             unit = unit.where(unit > 0)
             shown = ((table[name] - table["wished"]) / unit).clip(-_MOST, _MOST)
-            axes.errorbar(shown, places + off, xerr=1.0, fmt="o", color=color, label=name, markersize=4)
+            axes.errorbar(
+                shown.to_numpy(float), places + off, xerr=1.0, fmt="o", color=color, label=name, markersize=4
+            )
     axes.axvline(0.0, color="0.4", linewidth=1, label="wished")
     axes.set_xlim(-_MOST - 1.2, _MOST + 1.2)
     axes.set_yticks(places, table.index)

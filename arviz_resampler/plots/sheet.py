@@ -28,7 +28,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "mean": {"color": "C1", "lw": 2, "ls": "--"},
     "observed": {"color": "black", "lw": 2},
     "dots": {"color": "black", "marker": "o", "ms": 4.5, "ls": "none", "clip_on": False},
-    "nothing": {"ls": "none"},
+    "nothing": {"lw": 0.0},
     "reference": {"color": "0.25", "lw": 1.2, "ls": "--"},
     "target": {"color": "C3", "lw": 1.2, "ls": ":"},
 }
