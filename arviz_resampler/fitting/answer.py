@@ -24,6 +24,7 @@ from arviz_resampler.fitting.targets import as_targets
 from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.pipeline import Model
 from arviz_resampler.tuning.family import Family
+from arviz_resampler.tuning.laboratory import slope_at
 from arviz_resampler.tuning.ranges import Number
 from arviz_resampler.weights.weights import Weights
 
@@ -165,8 +166,7 @@ def _rounded(problem: Problem, name: str, value: Number, error: float) -> Number
     range_ = problem.family.ranges[name]
     if range_.integer:
         return value
-    size = value * math.log(range_.high / range_.low) if range_.low > 0 else range_.high - range_.low
-    known = min(error, _FINE * size)
+    known = min(error, _FINE * slope_at(range_, value))
     if known > 0:
         value = round(value, 2 - math.floor(math.log10(known)))
     return min(max(value, range_.low), range_.high)

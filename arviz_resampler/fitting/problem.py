@@ -34,7 +34,7 @@ from arviz_resampler.programs.program import plain_tensors
 from arviz_resampler.scoring.gradients import Scores, scores
 from arviz_resampler.scoring.scored import ScoredModel
 from arviz_resampler.tuning.family import Family
-from arviz_resampler.tuning.laboratory import hyper_columns, number_at, share_of
+from arviz_resampler.tuning.laboratory import hyper_columns, number_at, share_of, slope_at
 from arviz_resampler.tuning.ranges import Number
 from arviz_resampler.weights.normalize import Floats
 from arviz_resampler.weights.weights import Weights
@@ -66,8 +66,8 @@ class Evaluation:
         The position, shape (d,).
     hyper : mapping of str to number
         All hyper-parameters.
-    value, residual : ndarray
-        Left sides of the equations, and how far they are off, in units, shape (K,).
+    residual : ndarray
+        How far the equations are off, in units, shape (K,).
     monte_carlo : ndarray
         Covariance of the residuals by Monte Carlo error, shape (K, K).
     tolerated : ndarray
@@ -82,7 +82,6 @@ class Evaluation:
 
     shares: Floats
     hyper: Mapping[str, Number]
-    value: Floats
     residual: Floats
     monte_carlo: Floats
     tolerated: Floats
@@ -122,6 +121,18 @@ class _Known(NamedTuple):
 
 def _equal(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def _ends(share: float) -> list[float]:
+    """Where a difference quotient at a share is taken: a step up and a step down, within the range."""
+    return [min(max(share + step, 0.0), 1.0) for step in (STEP, -STEP)]
+
+
+def _with(shares: Floats, axis: int, share: float) -> Floats:
+    """A position with another share of one hyper-parameter."""
+    moved = shares.copy()
+    moved[axis] = share
+    return moved
 
 
 class Problem:
@@ -168,11 +179,7 @@ class Problem:
 
     def slopes(self, hyper: Mapping[str, Number]) -> Floats:
         """Derivatives of hyper-parameters by their shares."""
-        found = []
-        for name in self.free:
-            low, high = self.family.ranges[name].low, self.family.ranges[name].high
-            found.append(hyper[name] * math.log(high / low) if low > 0 else high - low)
-        return np.array(found)
+        return np.array([slope_at(self.family.ranges[name], hyper[name]) for name in self.free])
 
     # ---------------------------------------------------------------- evaluations
 
@@ -201,7 +208,6 @@ class Problem:
         found = Evaluation(
             shares,
             hyper,
-            value,
             off / self.scales,
             influence.T @ influence,
             np.array(tolerated),
@@ -281,12 +287,10 @@ class Problem:
             return False
         inside = torch.isfinite(here.log_p)
         for axis, u in enumerate(now.shares):
-            ends = [min(max(float(u) + sign * STEP, 0.0), 1.0) for sign in (1, -1)]
+            ends = _ends(float(u))
             moved = []
             for end in ends:
-                shares = now.shares.copy()
-                shares[axis] = end
-                found = self._scores(self.hyper(shares), rows)
+                found = self._scores(self.hyper(_with(now.shares, axis, end)), rows)
                 if found is None or not torch.equal(torch.isfinite(found.log_p), inside):
                     return False
                 moved.append(found.log_p[inside])
@@ -318,13 +322,11 @@ class Problem:
     def _by_differences(self, now: Evaluation) -> Floats:
         columns = []
         for axis, u in enumerate(now.shares):
-            ends = [min(max(float(u) + sign * STEP, 0.0), 1.0) for sign in (1, -1)]
+            ends = _ends(float(u))
             found = []
             for i, end in enumerate(ends):
-                shares = now.shares.copy()
-                shares[axis] = end
                 try:
-                    found.append(self.at(shares).residual)
+                    found.append(self.at(_with(now.shares, axis, end)).residual)
                 except ResamplerError:  # the family fails there: a quotient of one side
                     found.append(now.residual)
                     ends[i] = float(u)

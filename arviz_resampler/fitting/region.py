@@ -44,7 +44,6 @@ _FAR = 0.25  # of a range, that a hyper-parameter goes at a time
 _FINEST = 1e-4  # of a range, between which nothing is looked for
 _TINY = 1e-300
 _CORRECTIONS = 3  # steps of the other hyper-parameters at each
-ENDS = ("misfit", "range", "particles")  # what ends a region
 
 
 @dataclass(frozen=True)

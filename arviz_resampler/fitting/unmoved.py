@@ -25,12 +25,12 @@ class Seen:
         """Take note of a position, with the residuals there and their standard errors."""
         reach = _UNHEARD * error
         self._noise = np.maximum(self._noise, reach) if len(self._noise) else reach
-        new = [shares, shares], [residual - reach, residual + reach]
-        for kept, (first, second), (low, high) in (
-            (self._ends, new[0], (np.minimum, np.maximum)),
-            (self._limits, new[1], (np.maximum, np.minimum)),
-        ):
-            kept[:] = [low(kept[0], first), high(kept[1], second)] if kept else [first, second]
+        limits = [residual - reach, residual + reach]
+        if not self._ends:
+            self._ends, self._limits = [shares, shares], limits
+            return
+        self._ends = [np.minimum(self._ends[0], shares), np.maximum(self._ends[1], shares)]
+        self._limits = [np.maximum(self._limits[0], limits[0]), np.minimum(self._limits[1], limits[1])]
 
     def add_slopes(self, slopes: Floats, errors: Floats) -> None:
         """Take note of derivatives of the residuals, shape (K, d), and of their standard errors."""

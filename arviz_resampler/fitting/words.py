@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from arviz_resampler.fitting.search import PART
+from arviz_resampler.tuning.laboratory import width
 from arviz_resampler.tuning.ranges import Range
 from arviz_resampler.weights.normalize import Floats
 
@@ -37,10 +38,8 @@ def sentence(direction: Floats, names: Sequence[str], ranges: Mapping[str, Range
     who = [name for name, has in zip(names, part, strict=True) if has]
     if len(who) == 1:
         return alone(who[0])
-    sizes = {}
-    for name, component in zip(names, direction, strict=True):
-        low, high = ranges[name].low, ranges[name].high
-        sizes[name] = float(component) * (math.log(high / low) if low > 0 else high - low)
+    each = zip(names, direction, strict=True)
+    sizes = {name: float(component) * width(ranges[name]) for name, component in each}
     if len(who) == 2:
         first, second = (sizes[name] for name in who)
         by_ratio = [ranges[name].low > 0 for name in who]

@@ -69,6 +69,16 @@ def share_of(range_: Range, value: float) -> float:
     return (value - range_.low) / (range_.high - range_.low)
 
 
+def width(range_: Range) -> float:
+    """The size of a range on the scale of its shares: the log of its ratio where it is positive."""
+    return math.log(range_.high / range_.low) if range_.low > 0 else range_.high - range_.low
+
+
+def slope_at(range_: Range, value: float) -> float:
+    """The derivative of a value of a range of floats by its share."""
+    return value * width(range_) if range_.low > 0 else width(range_)
+
+
 class Laboratory:
     """A family whose members are drawn from and scored, to learn about it.
 
