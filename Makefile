@@ -140,13 +140,17 @@ soak: $(STAMP) ## Use resamplers in 8 threads for 10 minutes, and see that bits 
 kill: $(STAMP) ## Kill processes that write stores 50 times in each of five ways, and compare what they leave, bit by bit: some minutes; ARGS="--kills 10 --seed 1" for others
 	PYTHONPATH=scripts $(BIN)/python -m kill $(ARGS)
 
-bench: $(STAMP) ## Measure speed and memory beside Pyro, what guides cover, stores and fits, and write the pages: some minutes
+bench: $(STAMP) ## Measure speed and memory beside Pyro, what guides cover, stores and fits, and write the pages: some minutes; DEVICE=cuda: times on a GPU alone
+ifdef DEVICE
+	$(BIN)/python benchmarks/devices.py --device $(DEVICE) --page docs/_figures/device-$(DEVICE).md
+else
 	env -u OMP_NUM_THREADS $(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/covering.py --page docs/_figures/covering.md
 	$(BIN)/python benchmarks/large.py --page docs/_figures/large.md
 	$(BIN)/python benchmarks/neighbors.py
 	$(BIN)/python benchmarks/posteriors.py --page docs/_figures/posteriors.md
 	$(BIN)/python benchmarks/fitting.py --page docs/_figures/fitting.md
+endif
 
 newest: ## Run the tests with the newest versions of everything, pre-releases too
 	PIP_PRE=1 $(MAKE) --no-print-directory test VENV=.venv-newest-$(VERSION) CONSTRAINTS=constraints/newest.txt

@@ -15,6 +15,7 @@ import xarray as xr
 from torch import Tensor
 
 from arviz_resampler import containers
+from arviz_resampler.devices import together
 from arviz_resampler.draws.chooser import Chooser
 from arviz_resampler.draws.race import Ints
 from arviz_resampler.errors import (
@@ -263,11 +264,9 @@ class Pipeline:
         sites = {name: column.site for name, column in scored.columns.items()}
         kept = {name: scored.columns[name] for name in selection.of(labels, sites, groups)}
         chosen = self.chooser.choose(scored.weights, num_samples, scheme, seed, variant)
-        stats = {
-            "lp": scored.log_density(torch.from_numpy(chosen)).numpy(),
-            "log_importance_ratio": scored.weights.log_ratio[chosen],
-            "particle": chosen,
-        }
+        index = torch.from_numpy(chosen).to(self.particles.device)
+        lp, log_ratio = together(scored.log_density(index), scored.weights.log_ratio_tensor[index])
+        stats = {"lp": lp, "log_importance_ratio": log_ratio, "particle": chosen}
         used = self.seed if seed is None else seed
         built = containers.build(
             labels,

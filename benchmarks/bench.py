@@ -144,7 +144,7 @@ class Limit:
         ratio = self._log_p(scale) - self.log_q
         weights = (ratio - ratio.max()).exp_()
         weights /= weights.sum()
-        index = torch.from_numpy(self.race.winners(weights.numpy(), num_samples))
+        index = torch.from_numpy(self.race.winners(weights, num_samples))
         return {n: v[index] for n, v in self.values.items()}
 
 
@@ -231,7 +231,7 @@ def time_growth(quick: bool) -> dict[str, float]:
     many = take_turns(
         {"1,000": lambda: million.sample(model, 1000), "10,000": lambda: million.sample(model, 10_000)}
     )
-    weights = million.weigh(model).normalized
+    weights = million.weigh(model).tensor
     race = Race(0, len(weights))
     return {
         "particles": large,
@@ -245,8 +245,8 @@ def time_growth(quick: bool) -> dict[str, float]:
 def narrow_over_equal() -> float:
     """Time of 40,000 draws where one particle of 1,000 has nearly all weight, over that of equal weights."""
     race = Race(0, 1000)
-    equal = np.full(1000, 1e-3)
-    narrow = np.full(1000, 1e-12)
+    equal = torch.full((1000,), 1e-3, dtype=torch.float64)
+    narrow = torch.full((1000,), 1e-12, dtype=torch.float64)
     narrow[0] = 1 - narrow[1:].sum()
     seconds = take_turns(
         {"narrow": lambda: race.winners(narrow, 40_000), "equal": lambda: race.winners(equal, 40_000)}
@@ -429,7 +429,7 @@ def count_operations() -> dict[str, float]:
         result[f"calls from Python, {name}"] = count_calls(lambda: resampler.sample(model, 1000))  # noqa: B023
         result[f"torch operations, {name}"] = count.calls
         result[f"torch elements per particle, {name}"] = round(count.elements / n, 1)
-    weights = resampler.weigh(model).normalized
+    weights = resampler.weigh(model).tensor
     race, lengths = Race(0, n), []
 
     def arrivals(*arguments: Any) -> Any:
@@ -439,8 +439,8 @@ def count_operations() -> dict[str, float]:
 
     race._arrivals = arrivals  # type: ignore[assignment, method-assign]
     race.winners(weights, 1000)
-    thresholds = race._thresholds_of(len(_blocks(1000)))
-    result["candidates of the race for 1,000 draws"] = int(np.count_nonzero(weights >= thresholds.lowest))
+    lowest = race._thresholds_of(len(_blocks(1000)), weights.device).lowest
+    result["candidates of the race for 1,000 draws"] = int((weights >= lowest).sum())
     result["arrivals of the race for 1,000 draws"] = sum(lengths)
     return result
 

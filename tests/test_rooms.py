@@ -12,7 +12,7 @@ import arviz_resampler
 PACKAGE = Path(arviz_resampler.__file__).parent
 FILES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
 # Everybody may import these, and they import at most each other.
-GROUND = {"_version", "arguments", "errors", "frozen", "markup", "printed", "progress", "sites"}
+GROUND = {"_version", "arguments", "devices", "errors", "frozen", "markup", "printed", "progress", "sites"}
 MAY_IMPORT = {
     "mapping": set(),
     "densities": {"mapping"},
@@ -160,7 +160,7 @@ LONGER = {
     "growing.py": 380,
     "resampler.py": 680,
     "tuning/tuner.py": 360,
-    "weights/weights.py": 490,
+    "weights/weights.py": 510,
 }
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.distributions import ExpTransform, HalfNormal, LogNormal, Normal, TransformedDistribution
 
 from arviz_resampler.densities.parameters import thin
+from arviz_resampler.devices import readable
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 # Scales between these can be squared, and so can all values that are not far out in the tails.
@@ -53,7 +54,7 @@ def _normal(fn: Any, value: Tensor, plus: float = 0.0) -> Tensor | None:
         return None
     if torch.is_grad_enabled() and (loc.requires_grad or scale.requires_grad):
         return None  # what is written in place has no gradient
-    if not loc.numel() == scale.numel() == 1:
+    if not (readable(loc) and readable(scale)):
         z = value.sub(loc).div_(scale)
         return torch.addcmul(scale.log().neg_().add_(plus - _HALF_LOG_2PI), z, z, value=-0.5, out=z)
     # Numbers instead of tensors need no broadcasting, and a mean of zero no subtraction.
@@ -78,6 +79,8 @@ def is_sound(fn: Any, varies: Callable[[Tensor], bool]) -> bool:
         fn = fn.base_dist
     loc, scale = fn.loc, fn.scale
     if loc.numel() != 1 or scale.numel() != 1 or varies(loc) or varies(scale):
+        return False
+    if not (loc.is_cpu and scale.is_cpu):  # to read them is to wait
         return False
     return bool(loc.item() == loc.item() and scale.item() > 0)
 

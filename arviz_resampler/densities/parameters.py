@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import functools
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +28,7 @@ from torch.distributions import (
 from torch.distributions.transforms import Transform
 from torch.distributions.utils import lazy_property
 
+from arviz_resampler.devices import readable
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, to_rank
 
 _Dependent: Any = type(constraints.dependent)
@@ -52,6 +53,21 @@ class BadParameter(NamedTuple):
 
     text: str
     bad: Tensor  # which particles, shape (n,), or (1,) for all alike
+
+
+class Check(NamedTuple):
+    """A question about the parameters of a distribution, whose answer may be on a device still.
+
+    Attributes
+    ----------
+    passed : Tensor
+        Whether they are good, a single truth value.
+    fault : callable
+        What is bad if they are not.
+    """
+
+    passed: Tensor
+    fault: Callable[[], BadParameter]
 
 
 def nested(fn: Distribution) -> list[Distribution]:
@@ -190,9 +206,7 @@ def _with_rows(constraint: Any, particles: ParticleMap | OneParticle) -> Any:
 def bad_parameter(
     parts: list[Distribution], particles: ParticleMap | OneParticle = _ALONE
 ) -> BadParameter | None:
-    """Check every parameter of a distribution and of all that it is made of; return the first bad one.
-
-    Programs run with torch's own check off, because it cannot say at which site it failed.
+    """The first bad parameter of a distribution and of all that it is made of, if any.
 
     Parameters
     ----------
@@ -200,6 +214,14 @@ def bad_parameter(
         The distribution and all that it is made of.
     particles : ParticleMap or OneParticle
         Those that the tensors of the distribution belong to.
+    """
+    return next((check.fault() for check in checks(parts, particles) if not check.passed), None)
+
+
+def checks(parts: list[Distribution], particles: ParticleMap | OneParticle = _ALONE) -> Iterator[Check]:
+    """Checks of all parameters of a distribution and of what it is made of, but of numbers that are good.
+
+    Programs run with torch's own check off, because it cannot say at which site it failed.
     """
     # A LogNormal has the parameters of its Normal. They are kept, so that no other gets their id.
     seen: dict[tuple[int, int], Any] = {}
@@ -216,37 +238,48 @@ def bad_parameter(
             seen[id(value), id(constraint)] = value
             if not isinstance(value, Tensor):
                 value = torch.as_tensor(value)
-            bad = _outside(value, constraint, particles)
-            if bad is not None:
-                return BadParameter(f"parameter {name!r} of {type(part).__name__} {bad.text}", bad.bad)
-        if type(part).__name__ == "Uniform" and (bad := _nothing_between(part, particles)) is not None:
-            return bad
-    return None
+            check = _within(f"parameter {name!r} of {type(part).__name__}", value, constraint, particles)
+            if check is not None:
+                yield check
+        if type(part).__name__ == "Uniform":
+            yield _something_between(part, particles)
 
 
-def _outside(value: Tensor, constraint: Any, particles: ParticleMap | OneParticle) -> BadParameter | None:
-    """What a parameter must be, if it is not."""
+def _within(what: str, value: Tensor, constraint: Any, particles: ParticleMap | OneParticle) -> Check | None:
+    """Whether a parameter is what it must be; None: it is."""
     # Of numbers, torch's simple constraints are asked in Python, which is three times faster.
     if constraint in _OF_NUMBERS and not particles.varies(value):
         single = thin(value)
-        if single.numel() == 1 and constraint.check(single.item()):
+        if readable(single) and constraint.check(single.item()):
             return None
     rows, limit = thin(particles.rows(value)), _with_rows(constraint, particles)
     good = limit.check(rows)
-    if good.all():
-        return None
-    text = f"must be {limit}"
-    if not limit.event_dim:
-        text = f"is {rows.expand(good.shape)[~good][0].item():.4g}, but {text}"
-    return BadParameter(text, ~good.reshape(len(good), -1).all(-1))
+
+    def fault() -> BadParameter:
+        text = f"{what} must be {limit}"
+        if not limit.event_dim:
+            shown = rows.expand(good.shape)[~good][0].item()
+            text = f"{what} is {shown:.4g}, but must be {limit}"
+        return BadParameter(text, ~good.reshape(len(good), -1).all(-1))
+
+    return Check(good.all(), fault)
 
 
-def _nothing_between(uniform: Any, particles: ParticleMap | OneParticle) -> BadParameter | None:
-    """A Uniform whose low is not below its high, which no constraint of one parameter says."""
+def _something_between(uniform: Any, particles: ParticleMap | OneParticle) -> Check:
+    """Whether the low of a Uniform is below its high, which no constraint of one parameter says."""
     low, high = thin(particles.rows(uniform.low)), thin(particles.rows(uniform.high))
     rank = max(low.dim(), high.dim())
-    empty = ~(to_rank(low, rank) < to_rank(high, rank))
-    if not empty.any():
-        return None
-    text = "parameters of Uniform leave nothing between low and high"
-    return BadParameter(text, empty.reshape(len(empty), -1).any(-1))
+    good = to_rank(low, rank) < to_rank(high, rank)
+
+    def fault() -> BadParameter:
+        text = "parameters of Uniform leave nothing between low and high"
+        return BadParameter(text, ~good.reshape(len(good), -1).all(-1))
+
+    return Check(good.all(), fault)
+
+
+def on_device(fn: Any, device: torch.device) -> Any:
+    """A distribution whose tensors are all on one device."""
+    if not any_tensor(fn, lambda tensor: tensor.device != device):
+        return fn
+    return with_tensors(fn, lambda tensor: tensor.to(device), {})

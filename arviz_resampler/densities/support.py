@@ -31,6 +31,7 @@ from arviz_resampler.densities.kinds import (
     unwrapped,
 )
 from arviz_resampler.densities.parameters import nested
+from arviz_resampler.devices import readable
 
 FREE = ("_Real", ())
 # Of these, and of what is made from them, a declared support is not the whole truth.
@@ -112,7 +113,7 @@ def _read_key(constraint: Any) -> Any:
     if constraint is constraints.real_vector:
         return FREE
     fields = {k: v for k, v in vars(constraint).items() if not k.startswith("_")}
-    if any(isinstance(v, Tensor) and v.numel() != 1 for v in fields.values()):
+    if any(isinstance(v, Tensor) and not readable(v) for v in fields.values()):
         return None
     try:
         return type(constraint).__name__, tuple(sorted((k, float(v)) for k, v in fields.items()))

@@ -61,7 +61,7 @@ class Chooser:
         if verdict != "good":
             of = "" if variant is None else f" of variant {variant!r}"
             warn(f"weights{of} are {verdict}: {advice}", WeightWarning)
-        return known.indices(weights.normalized, num_samples, self._randomness(known, random_seed))
+        return known.indices(weights.tensor, num_samples, self._randomness(known, random_seed))
 
     def _randomness(self, scheme: Scheme, random_seed: int | None) -> Race | np.random.Generator:
         if scheme.coupled:

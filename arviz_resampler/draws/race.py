@@ -7,7 +7,8 @@ of the other registers, and nothing in the race but the division knows the weigh
 give most registers to the same particle.
 
 Arrivals come from a hash of (seed, block, particle, count), so all that is kept is the weight from
-which a particle is in the race at all. Knows weights as an array; nothing of particles or programs.
+which a particle is in the race at all. These weights stand on the device of the others, and only particles
+that may win come to the host. Knows weights as an array; nothing of particles or programs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+
+from arviz_resampler.devices import above
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -97,8 +102,17 @@ def _blocks(num_samples: int) -> list[_Block]:
 class _Thresholds(NamedTuple):
     """Weights from which particles have an arrival before the horizon of a block, or a little less."""
 
-    lowest: Floats  # of all blocks, shape (N,)
-    by_block: NDArray[np.float32]  # shape (N, blocks)
+    lowest: Tensor  # of all blocks, shape (N,), float64
+    by_block: Tensor  # shape (N, blocks), float32
+
+
+def _candidates(
+    weights: Tensor, thresholds: _Thresholds, factor: float
+) -> tuple[Ints, Floats, NDArray[np.float32]]:
+    """Particles that may arrive before a multiple of some horizon: which, their weights and thresholds."""
+    scaled = weights if factor == 1.0 else weights * factor
+    particles, candidate_weights, bars = above(scaled, thresholds.lowest, weights, thresholds.by_block)
+    return particles, candidate_weights, bars
 
 
 class Race:
@@ -137,7 +151,7 @@ class Race:
     def __init__(self, seed: int, num_particles: int) -> None:
         self.seed = seed
         self.num_particles = num_particles
-        self._thresholds: dict[int, _Thresholds] = {}
+        self._thresholds: dict[tuple[int, torch.device], _Thresholds] = {}
         # What the hash starts from in each block; there are never more blocks than that.
         root = _mix(np.array([seed % 2**64], np.uint64) + _STEP)
         while seed := seed >> 64:
@@ -147,24 +161,22 @@ class Race:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_thresholds": {}}
 
-    def winners(self, weights: Floats, num_samples: int) -> Ints:
+    def winners(self, weights: Tensor, num_samples: int) -> Ints:
         """Particle of each draw: shape (num_samples,), the same for any larger ``num_samples``.
 
         Parameters
         ----------
-        weights : ndarray
+        weights : Tensor
             Normalized weights, shape (N,), float64.
         num_samples : int
             How many draws.
         """
         blocks = _blocks(num_samples)
-        thresholds = self._thresholds_of(len(blocks))
-        candidates = np.flatnonzero(weights >= thresholds.lowest)
-        candidate_weights = weights[candidates]
-        candidate_thresholds = thresholds.by_block.take(candidates, axis=0)
+        thresholds = self._thresholds_of(len(blocks), weights.device)
         winner = np.full(blocks[-1].start + blocks[-1].size, -1, np.int64)
         factor = 1.0
         while blocks:
+            candidates, candidate_weights, candidate_thresholds = _candidates(weights, thresholds, factor)
             scaled = candidate_weights * factor
             entries = [np.flatnonzero(candidate_thresholds[:, block.number] <= scaled) for block in blocks]
             entry = np.concatenate(entries)
@@ -179,15 +191,12 @@ class Race:
             winner[registers[first]] = particles[arrived[first]]
             asked = winner[:num_samples]
             blocks = [b for b in blocks if asked[b.start : b.start + b.size].min() < 0]
-            if blocks:  # now any particle may arrive in time
-                factor *= 2
-                candidates, candidate_weights = np.arange(len(weights)), weights
-                candidate_thresholds = thresholds.by_block
+            factor *= 2
         return winner[:num_samples]
 
-    def _thresholds_of(self, num_blocks: int) -> _Thresholds:
+    def _thresholds_of(self, num_blocks: int, device: torch.device) -> _Thresholds:
         """Weights from which particles have an arrival before the horizon in one of the first blocks."""
-        if num_blocks not in self._thresholds:
+        if (num_blocks, device) not in self._thresholds:
             blocks = _blocks(_FIRST_BLOCK * 4 ** (num_blocks - 1))
             lowest = np.empty(self.num_particles)
             by_block = np.empty((self.num_particles, num_blocks), np.float32)
@@ -202,8 +211,9 @@ class Race:
                     # A little low: arrivals are compared again, after other roundings.
                     np.minimum(part, threshold * (1 - 1e-12), out=part)
                     by_block[start : start + step, block.number] = threshold * (1 - 1e-6)
-            self._thresholds[num_blocks] = _Thresholds(lowest, by_block)
-        return self._thresholds[num_blocks]
+            kept = _Thresholds(torch.from_numpy(lowest).to(device), torch.from_numpy(by_block).to(device))
+            self._thresholds[num_blocks, device] = kept
+        return self._thresholds[num_blocks, device]
 
     def _arrivals(
         self, particles: Ints, weights: Floats, block_index: Ints, blocks: list[_Block], factor: float

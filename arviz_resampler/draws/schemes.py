@@ -34,7 +34,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from arviz_resampler.devices import above
 from arviz_resampler.draws.race import Floats, Ints, Race
 
 
@@ -53,16 +55,16 @@ class Scheme:
     """
 
     name: str
-    indices: Callable[[Floats, int, Any], Ints]
+    indices: Callable[[Tensor, int, Any], Ints]
     coupled: bool = False
 
 
-def stable(weights: Floats, num_samples: int, race: Race) -> Ints:
+def stable(weights: Tensor, num_samples: int, race: Race) -> Ints:
     """Draws coupled across models by a shared exponential race.
 
     Parameters
     ----------
-    weights : ndarray
+    weights : Tensor
         Normalized weights, shape (N,), float64.
     num_samples : int
         S, how many draws.
@@ -77,12 +79,12 @@ def stable(weights: Floats, num_samples: int, race: Race) -> Ints:
     return race.winners(weights, num_samples)
 
 
-def multinomial(weights: Floats, num_samples: int, rng: np.random.Generator) -> Ints:
+def multinomial(weights: Tensor, num_samples: int, rng: np.random.Generator) -> Ints:
     """Independent draws.
 
     Parameters
     ----------
-    weights : ndarray
+    weights : Tensor
         Normalized weights, shape (N,), float64.
     num_samples : int
         S, how many draws.
@@ -97,12 +99,12 @@ def multinomial(weights: Floats, num_samples: int, rng: np.random.Generator) -> 
     return _invert(weights, rng.random(num_samples))
 
 
-def stratified(weights: Floats, num_samples: int, rng: np.random.Generator) -> Ints:
+def stratified(weights: Tensor, num_samples: int, rng: np.random.Generator) -> Ints:
     """One uniform point in each of S equal strata (Kitagawa 1996).
 
     Parameters
     ----------
-    weights : ndarray
+    weights : Tensor
         Normalized weights, shape (N,), float64.
     num_samples : int
         S, how many draws.
@@ -119,12 +121,12 @@ def stratified(weights: Floats, num_samples: int, rng: np.random.Generator) -> I
     return rng.permutation(_invert(weights, points))
 
 
-def systematic(weights: Floats, num_samples: int, rng: np.random.Generator) -> Ints:
+def systematic(weights: Tensor, num_samples: int, rng: np.random.Generator) -> Ints:
     """Points at equal distances from one uniform start (Kitagawa 1996).
 
     Parameters
     ----------
-    weights : ndarray
+    weights : Tensor
         Normalized weights, shape (N,), float64.
     num_samples : int
         S, how many draws.
@@ -141,12 +143,12 @@ def systematic(weights: Floats, num_samples: int, rng: np.random.Generator) -> I
     return rng.permutation(_invert(weights, points))
 
 
-def residual(weights: Floats, num_samples: int, rng: np.random.Generator) -> Ints:
+def residual(weights: Tensor, num_samples: int, rng: np.random.Generator) -> Ints:
     """``floor(S * W)`` copies of each particle, the rest multinomial (Liu and Chen 1998).
 
     Parameters
     ----------
-    weights : ndarray
+    weights : Tensor
         Normalized weights, shape (N,), float64.
     num_samples : int
         S, how many draws.
@@ -160,25 +162,26 @@ def residual(weights: Floats, num_samples: int, rng: np.random.Generator) -> Int
         draws (Douc, Cappé and Moulines 2005).
     """
     expected = num_samples * weights
-    copies = np.floor(expected).astype(np.int64)
-    fixed = np.repeat(np.arange(len(weights)), copies)[:num_samples]
+    copies = expected.floor()
+    several, how_many = above(copies, copies.new_ones(()), copies)
+    fixed = np.repeat(several, how_many.astype(np.int64))[:num_samples]
     left = num_samples - len(fixed)
     if left:
-        rest = expected - copies
-        if not rest.any():
-            rest = weights
+        rest = expected.sub_(copies)
+        rest = rest if rest.any() else weights
         fixed = np.concatenate([fixed, _invert(rest, rng.random(left))])
     return rng.permutation(fixed)
 
 
-def _invert(weights: Floats, points: Floats) -> Ints:
+def _invert(weights: Tensor, points: Floats) -> Ints:
     """Particle whose interval of the cumulative weights holds each point of [0, 1)."""
-    # Torch takes a quarter of NumPy's time to the same sums.
-    cumulative = torch.from_numpy(weights.copy()).cumsum_(0).numpy()
-    index: Ints = np.searchsorted(cumulative, points * cumulative[-1], side="right")
+    cumulative = weights.cumsum(0)
+    end = cumulative[-1:]
     # Rounding may push a point past the end: the last particle with weight takes it.
-    last: np.int64 = np.searchsorted(cumulative, cumulative[-1])
-    return np.minimum(index, last)
+    last = torch.searchsorted(cumulative, end)
+    index = torch.searchsorted(cumulative, torch.from_numpy(points).to(weights.device) * end, right=True)
+    found: Ints = torch.minimum(index, last).cpu().numpy()
+    return found
 
 
 SCHEMES = {

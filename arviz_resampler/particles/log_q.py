@@ -36,7 +36,8 @@ def evaluator(
     known = [c.log_q for name, c in drawn.items() if c.from_guide and c.log_q is not None and not c.finite]
     # What underflows, or overflows, as it is drawn has no density to be evaluated.
     undefined = torch.stack([~torch.isfinite(log_q) for log_q in known]).any(0) if known else None
-    rows_of = list(chunks(widths(drawn), num_particles))
+    first = next(iter(drawn.values())).value
+    rows_of = list(chunks(widths(drawn), num_particles, first.device))
 
     @untouched_params()
     def evaluate(program: Program) -> dict[str, Tensor]:
@@ -52,7 +53,7 @@ def evaluator(
             bad = torch.isnan(log_p)
             # What is outside the support of one site need have no density at another.
             found[name] = torch.where(bad & nowhere, -torch.inf, log_p) if bad.any() else log_p
-            bad &= ~nowhere if lost is None else ~(nowhere | lost)
+            bad &= ~nowhere if lost is None else ~(nowhere | lost.to(nowhere.device))
             if bad.any():
                 of = program.role if " " in program.role else f"the {program.role}"
                 raise ProgramError(

@@ -12,9 +12,11 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arviz_resampler.devices import PicklesFromDevices
 from arviz_resampler.programs.columns import CachedSite, Columns
 from arviz_resampler.sites import Sites
 
@@ -22,6 +24,9 @@ from arviz_resampler.sites import Sites
 # widest array stays in the cache of a processor; what is computed at all sites together, 40 MB, is less
 # than glibc keeps of what is given back.
 _MAX_PARTICLES, _MAX_ELEMENTS_PER_SITE, _MAX_ELEMENTS_ALL_SITES = 1 << 20, 1 << 21, 5 << 21
+_HOST = torch.device("cpu")
+# An accelerator has no such cache: a chunk has its memory for limit.
+_TIMES_ON_DEVICE = 128
 
 
 class Ran(NamedTuple):
@@ -61,7 +66,7 @@ def _united(ranges: Iterable[range]) -> tuple[range, ...]:
 
 
 @dataclass(frozen=True)
-class Particles:
+class Particles(PicklesFromDevices):
     """N joint draws from a guide, extended by a simulator.
 
     Attributes
@@ -136,6 +141,11 @@ class Particles:
         """Sites at which some particle has no finite density of its own."""
         return frozenset(name for name, column in self.columns.items() if not column.finite)
 
+    @property
+    def device(self) -> torch.device:
+        """Where log densities meet: the device of the first site."""
+        return next(iter(self.columns.values())).value.device
+
     @cached_property
     def widths(self) -> list[int]:
         """Number of elements that a particle has at each site of the guide."""
@@ -147,10 +157,13 @@ def widths(columns: Columns) -> list[int]:
     return [max(1, math.prod(c.site.shape)) for c in columns.values() if c.from_guide]
 
 
-def chunks(widths: list[int], n: int) -> Iterator[slice]:
+def chunks(widths: list[int], n: int, device: torch.device = _HOST) -> Iterator[slice]:
     """Rows to be scored together: as few chunks of about one length as will do."""
+    times = 1 if device.type == "cpu" else _TIMES_ON_DEVICE
     length = min(
-        _MAX_PARTICLES, _MAX_ELEMENTS_PER_SITE // max(widths), _MAX_ELEMENTS_ALL_SITES // sum(widths)
+        times * _MAX_PARTICLES,
+        times * _MAX_ELEMENTS_PER_SITE // max(widths),
+        times * _MAX_ELEMENTS_ALL_SITES // sum(widths),
     )
     count = -(-n // max(length, 1))
     return (slice(i * n // count, (i + 1) * n // count) for i in range(count))

@@ -49,7 +49,7 @@ class Reach:
         # Where both densities underflow, no particle is taken to be.
         old = (num_particles * torch.exp(-log_ratio)).nan_to_num(0.0, posinf=math.inf)
         expected = _ess(old, 0)
-        return cls(expected, _needed(old, ess - expected, ess), log_ratio.numpy())
+        return cls(expected, _needed(old, ess - expected, ess), log_ratio.cpu().numpy())
 
 
 def _ess(old: Tensor, n: float) -> float:

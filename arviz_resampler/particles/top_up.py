@@ -202,9 +202,9 @@ class Cache:
 
     def _check_same_guide(self) -> None:
         """Refuse where programs have changed since they drew the particles: closures, globals, parameters."""
-        blocks, n = self._blocks(), self.particles.num_particles
+        blocks, n, failed = self._blocks(), self.particles.num_particles, self.particles.failed
         sure = torch.stack([torch.isfinite(log_q) for log_q in blocks.values()]).all(0)
-        sure = sure if self.particles.failed is None else sure & ~self.particles.failed
+        sure = sure if failed is None else sure & ~failed.to(sure.device)
         index = sure.nonzero()[:, 0]
         rows = index[
             torch.linspace(0, len(index) - 1, min(len(index), _LOOKED_AT), device=index.device).long()

@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arviz_resampler.devices import PicklesFromDevices
 from arviz_resampler.programs.runs import SiteRun
 from arviz_resampler.sites import Role, Site, name_axes
 
 
 @dataclass(frozen=True)
-class CachedSite:
+class CachedSite(PicklesFromDevices):
     """A site that was drawn: its values and the log density they were drawn with."""
 
     site: Site
@@ -103,7 +104,7 @@ def in_memory(value: Tensor) -> Tensor:
 
 def example(value: Tensor, which: Tensor) -> str:
     """The first of the flagged particles, as it is shown in messages."""
-    first = value[int(which.nonzero()[0])].flatten()[:3].tolist()
+    first = value[int(which.nonzero()[0])].flatten()[:3].cpu().tolist()
     return f"for example at the value {', '.join(f'{v:.6g}' for v in first)}"
 
 
@@ -118,6 +119,6 @@ def values_of(columns: Columns, i: int) -> str:
 
 
 def _shown(value: Tensor) -> str:
-    numbers = [f"{v:.6g}" for v in value.flatten()[:3].tolist()]
+    numbers = [f"{v:.6g}" for v in value.flatten()[:3].cpu().tolist()]
     more = ", …" if value.numel() > 3 else ""
     return f"[{', '.join(numbers)}{more}]" if value.dim() else numbers[0]

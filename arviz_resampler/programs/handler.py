@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from arviz_resampler.densities import closed_form, density, kinds
-from arviz_resampler.densities.parameters import bad_parameter, nested
+from arviz_resampler.densities.parameters import Check, checks, nested
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, to_rank, unmapped
 from arviz_resampler.mapping.particle_mode import ParticleMode
@@ -249,9 +249,20 @@ class SiteHandler:
                 f"site {name!r} of the {self.role} has an improper distribution (ImproperUniform): "
                 f"nothing can be drawn from it, and it cannot be resampled to. Use a proper one."
             )
-        bad = bad_parameter(parts, self.particles)
-        if bad is None:
-            return None
+        for check in checks(parts, self.particles):
+            if self._puts_off(name, check):
+                continue
+            if not check.passed:
+                return self._note_invalid(name, check)
+        return None
+
+    def _puts_off(self, _name: str, _check: Check) -> bool:
+        """Whether a parameter is checked when the program has ended."""
+        return False
+
+    def _note_invalid(self, name: str, check: Check) -> Tensor:
+        """Which particles a check fails for, shape (n,)."""
+        bad = check.fault()
         flags = bad.bad.expand(self.n)
         self.invalid[name] = Invalid(bad.text, int(flags.sum()))
         return flags

@@ -172,7 +172,7 @@ def _run_singly(
 def _without_failed(handler: ScoreHandler, lost: Tensor | None) -> ScoredRun:
     """The densities of a map; none where linear algebra had failed before the site was met."""
     score, failed = handler.score, handler.failed
-    failed = failed if failed is None or lost is None else failed & ~lost
+    failed = failed if failed is None or lost is None else failed & ~lost.to(failed.device)
     if failed is not None and failed.any():
         note = Invalid(f"linear algebra failed ({handler.failed_at})", int(failed.sum()))
         for name in score.log_p.keys() - set(handler.sound):

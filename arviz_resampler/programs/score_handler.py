@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from arviz_resampler.densities import kinds
-from arviz_resampler.densities.parameters import nested
+from arviz_resampler.densities.parameters import Check, nested, on_device
+from arviz_resampler.devices import numbers
 from arviz_resampler.errors import MismatchError, ProgramError, quoted, suggestion
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.programs.handler import Message, SiteHandler, density_of
@@ -59,6 +60,7 @@ class ScoreHandler(SiteHandler):
         """Forget what an earlier run has found."""
         super().begin(*args, **kwargs)
         self.score = ScoredRun()
+        self._put_off: list[tuple[str, Check]] = []
         self._left = set(self.wanted)
 
     def process_site(self, msg: Message) -> None:
@@ -73,6 +75,8 @@ class ScoreHandler(SiteHandler):
     def end(self) -> None:
         """Do what could not be done before the program has ended; densities stand in its order."""
         super().end()
+        with self.particles.outside():
+            self._settle()
         log_p = self.score.log_p
         self.score.log_p = {name: log_p[name] for name in self.score.kinds if name in log_p}
 
@@ -120,10 +124,9 @@ class ScoreHandler(SiteHandler):
                 self.score.unnormalized.add(name)
             invalid = None if sound else self._invalid(name, fn)
             if invalid is not None:
-                if invalid.all() and self.row is None:
-                    raise ProgramError(f"site {name!r} of the model: {self.invalid[name].text}")
-                self.score.notes[name] = self.invalid[name]
+                self._note(name, invalid)
             rows = self._place(msg, column)
+            fn = fn if sound else self._on_device(fn, rows.device)
             # A copy: a program that changes it in place would change the particles.
             given = rows.clone(memory_format=torch.contiguous_format)
             try:
@@ -136,6 +139,42 @@ class ScoreHandler(SiteHandler):
         self._keep(msg, "latent", rows, [])
         msg["value"] = self.particles.enter(given)
         msg["done"] = True
+
+    def _on_device(self, fn: Any, device: torch.device) -> Any:
+        """A distribution that can be asked of values on a device, wherever the program has made it."""
+        with self.particles.inside():
+            return on_device(fn, device)
+
+    def _puts_off(self, name: str, check: Check) -> bool:
+        """Whether the answer is on a device, which would have to be waited for."""
+        if check.passed.is_cpu:
+            return False
+        self._put_off.append((name, check))
+        return True
+
+    def describe_invalid(self) -> str:
+        """Invalid parameters of the run, also those that were to be asked for at its end."""
+        for name, check in self._put_off:
+            if name not in self.invalid and not check.passed:
+                self._note_invalid(name, check)
+        return super().describe_invalid()
+
+    def _settle(self) -> None:
+        """Answers of the checks that were put off, all at once."""
+        if not self._put_off:
+            return
+        passed = numbers(*(check.passed for _, check in self._put_off))
+        for (name, check), good in zip(self._put_off, passed, strict=True):
+            if not good and name not in self.invalid:
+                invalid = self._note_invalid(name, check)
+                self._note(name, invalid)
+                self.score.log_p[name] = self.score.log_p[name].masked_fill(invalid, torch.nan)
+
+    def _note(self, name: str, invalid: Tensor) -> None:
+        """Note particles with an invalid parameter; refuse a model in which all have one."""
+        if invalid.all() and self.row is None:
+            raise ProgramError(f"site {name!r} of the model: {self.invalid[name].text}")
+        self.score.notes[name] = self.invalid[name]
 
     def _add_up(self, msg: Message, each: Tensor, invalid: Tensor | None = None, masks: bool = True) -> None:
         """Add up the log density of a site, outside the map."""

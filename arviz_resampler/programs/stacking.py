@@ -117,7 +117,7 @@ def _log_density(found: SiteRun, each: Sequence[SiteRun | None]) -> Tensor | Non
     dtype = functools.reduce(torch.promote_types, [part.dtype for _, part in parts])
     whole = torch.full((len(each),), torch.nan, dtype=dtype, device=parts[0][1].device)
     for rows, part in parts:
-        whole[list(rows)] = part.to(dtype)
+        whole[torch.tensor(rows, device=whole.device)] = part.to(dtype)
     return whole
 
 

@@ -69,7 +69,7 @@ def scores(
     drawn = {name for sites in particles.joint for name in sites}
     n = len(next(iter(hyper.values())).value)
     found = []
-    for part in chunks(particles.widths, n):
+    for part in chunks(particles.widths, n, particles.device):
         own = {name: c.value[part].clone() for name, c in hyper.items()}
         leaves = {name: value.requires_grad_() for name, value in own.items()}
         given = {name: replace(c, value=leaves[name]) for name, c in hyper.items()}

@@ -8,16 +8,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterator, Mapping
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from arviz_resampler.errors import DrawWarning, MismatchError, WeightError, quoted, warn
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.programs.columns import example
-
-Floats = NDArray[np.float64]
 
 
 def check_mentioned(particles: Particles, mentioned: Collection[str]) -> None:
@@ -65,7 +61,7 @@ def unchanged_targets(particles: Particles, scored: Collection[str]) -> dict[str
     if not unchanged and not scored:  # a partial model without any site
         name, log_q = next((n, c.log_q) for n, c in particles.columns.items() if c.log_q is not None)
         unchanged[name] = log_q
-    return unchanged
+    return {name: log_density.to(particles.device) for name, log_density in unchanged.items()}
 
 
 def offset(particles: Particles, mentioned: Collection[str], unchanged: Mapping[str, Tensor]) -> Tensor:
@@ -88,9 +84,9 @@ def offset(particles: Particles, mentioned: Collection[str], unchanged: Mapping[
         if name in unchanged:
             parts[name] = unchanged[name]
         elif name in mentioned and column.log_q is not None:
-            parts[name] = _zeros(column.log_q)
-    device = next(iter(particles.columns.values())).value.device
-    return add_up(particles, parts, torch.zeros(particles.num_particles, dtype=torch.float64, device=device))
+            parts[name] = _zeros(column.log_q.to(particles.device))
+    room = torch.zeros(particles.num_particles, dtype=torch.float64, device=particles.device)
+    return add_up(particles, parts, room)
 
 
 def add_up(particles: Particles, targets: Mapping[str, Tensor], out: Tensor) -> Tensor:
@@ -115,11 +111,12 @@ def _ratio(particles: Particles, name: str, target: Tensor) -> Tensor:
     column = particles.columns.get(name)
     if column is None or column.log_q is None:
         return target
-    ratio = target.double() - column.log_q
+    log_q = column.log_q.to(target.device)  # sites may be on several devices
+    ratio = target.double() - log_q
     if not column.finite:
         # A simulation that failed or overflowed failed under every model: it says nothing about one.
         lost = -torch.inf if column.from_guide and column.site.role != "predictive" else 0.0
-        ratio = ratio.masked_fill(~torch.isfinite(column.log_q), lost)
+        ratio = ratio.masked_fill(~torch.isfinite(log_q), lost)
     return ratio
 
 
@@ -207,24 +204,23 @@ def _zeros(like: Tensor) -> Tensor:
     return like.new_zeros(()).expand_as(like)
 
 
-class SiteLogRatios(Mapping[str, Floats]):
-    """Log ratios by site, on the CPU, each made when it is first asked for: draws need their sum alone."""
+class SiteLogRatios(Mapping[str, Tensor]):
+    """Log ratios by site, each made when it is first asked for: draws need their sum alone."""
 
     def __init__(self, particles: Particles, targets: Mapping[str, Tensor]) -> None:
         self._particles, self._targets = particles, targets
-        self._made: dict[str, Floats] = {}
+        self._made: dict[str, Tensor] = {}
 
     @functools.cached_property
     def _labels(self) -> Mapping[str, list[str]]:
         return labels(self._particles, self._targets)
 
-    def __getitem__(self, label: str) -> Floats:
+    def __getitem__(self, label: str) -> Tensor:
         if label not in self._made:
             parts = {name: self._targets[name] for name in self._labels[label]}
             device = next(iter(parts.values())).device
             room = torch.empty(self._particles.num_particles, dtype=torch.float64, device=device)
-            self._made[label] = add_up(self._particles, parts, room).cpu().numpy()
-            self._made[label].flags.writeable = False
+            self._made[label] = add_up(self._particles, parts, room)
         return self._made[label]
 
     def labels_of(self, names: Collection[str]) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def score_model(
         drawn = {name for sites in particles.joint for name in sites}
         early = seen.early_end(program, particles.columns) if vectorize is not False and not drawn else None
         sums: _Sums | None = None
-        for rows in chunks(particles.widths, n):
+        for rows in chunks(particles.widths, n, particles.device):
             length = rows.stop - rows.start
             run = run_model(
                 program,
@@ -128,32 +128,34 @@ class _Sums:
         self._unchanged = unchanged = unchanged_targets(particles, run.log_p.keys())
         sites = frozenset(run.log_p)
         self._offset = scratch.offset(sites, lambda: offset(particles, sites, unchanged))
-        n, self._room = particles.num_particles, None
+        n = particles.num_particles
+        self._room: Tensor | None = None
         if single:  # its densities stay where they were computed
             self._log_p: dict[str, Tensor] = {}
             self._total = torch.empty(n, dtype=torch.float64, device=self._offset.device)
         else:
             dtypes = [values.dtype for values in run.log_p.values()]
-            room, *arrays = scratch.take(n, [torch.float64, torch.float64, *dtypes])
-            self._room = room.numpy()
-            self._total, *arrays = (array.to(self._offset.device) for array in arrays)
+            wanted = [torch.float64, torch.float64, *dtypes]
+            room, whole, *arrays = scratch.take(n, wanted, self._offset.device)
+            self._room, self._total = room, whole
             self._log_p = dict(zip(run.log_p, arrays, strict=True))
-        self._tops: list[float] = []
+        self._tops: list[Tensor] = []
         self._computed: dict[str, list[CachedSite]] = {}
         self._notes: dict[str, Invalid] = {}
 
     def add(self, run: ScoredRun, rows: slice) -> None:
         """Take what a chunk has come to."""
         total, offset = self._total, self._offset
+        log_p = {name: values.to(offset.device) for name, values in run.log_p.items()}
         if self._single:
-            self._log_p = {name: values.contiguous() for name, values in run.log_p.items()}
+            self._log_p = {name: values.contiguous() for name, values in log_p.items()}
         else:
             total, offset = total[rows], offset[rows]
-            for name, values in run.log_p.items():
+            for name, values in log_p.items():
                 self._log_p[name][rows] = values
-        _write_sum([*run.log_p.values(), offset], total)
+        _write_sum([*log_p.values(), offset], total)
         # Minus infinity is a particle without weight; where it meets another infinity there is a NaN.
-        self._tops.append(float(total.max()))
+        self._tops.append(total.max())
         for name, site in run.deterministic.items():
             cached = self._particles.columns.get(name)
             if cached is None or cached.reason == "deterministic":
@@ -167,15 +169,16 @@ class _Sums:
         known = {**self._unchanged, **self._log_p}
         targets = {name: known[name] for name in (*particles.columns, *self._log_p) if name in known}
         finite = particles.nonfinite_sites.isdisjoint(self._log_p)
-        if not (finite and all(top < math.inf for top in self._tops)):
+        top = torch.stack(self._tops).max() if len(self._tops) > 1 else self._tops[0]
+        if not (finite and top < math.inf):
             notes = {name: note.describe(n) for name, note in self._notes.items()}
             targets = resolve_nonfinite(particles, targets, notes)
-            self._tops = [float(add_up(particles, targets, self._total).max())]
+            top = add_up(particles, targets, self._total).max()
         ratios = SiteLogRatios(particles, targets)
         weights = Weights.from_sum(
             ratios,
-            self._total.cpu().numpy(),
-            max(self._tops),
+            self._total,
+            top,
             unnormalized=ratios.labels_of(run.unnormalized),
             failed=None if particles.failed is None else particles.failed.numpy(),
             densities_normalized=particles.normalized,

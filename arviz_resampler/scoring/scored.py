@@ -67,11 +67,11 @@ class ScoredModel:
         log_p, column = self.scored[name][rows].double(), self._particles.columns.get(name)
         if column is None or column.log_q is None or column.finite:
             return log_p
-        return log_p.masked_fill(~torch.isfinite(column.log_q[rows]), torch.nan)
+        return log_p.masked_fill(~torch.isfinite(column.log_q.to(log_p.device)[rows]), torch.nan)
 
     def log_density(self, index: Tensor) -> Tensor:
-        """Log density of the model over all sites that it mentions, of some particles, on the CPU."""
-        each = [self.log_p(name, index.to(values.device)).cpu() for name, values in self.scored.items()]
-        return (
-            torch.stack(each).sum(0) if each else torch.zeros(len(index), dtype=torch.float64, device="cpu")
-        )
+        """Log density of the model over all sites that it mentions, of some particles."""
+        each = [self.log_p(name, index) for name in self.scored]
+        if not each:
+            return torch.zeros(len(index), dtype=torch.float64, device=index.device)
+        return torch.stack(each).sum(0)

@@ -44,8 +44,10 @@ class ScratchBuffers:
             last = self._offset = sites, make()
         return last[1]
 
-    def take(self, length: int, dtypes: Sequence[torch.dtype]) -> list[Tensor]:
+    def take(self, length: int, dtypes: Sequence[torch.dtype], device: torch.device) -> list[Tensor]:
         """Arrays of one length, their contents left as they are."""
+        if device.type != "cpu":  # torch keeps the memory of other devices
+            return [torch.empty(length, dtype=dtype, device=device) for dtype in dtypes]
         strides = [-(-length * dtype.itemsize // _LINE) * _LINE for dtype in dtypes]
         block = self._unused(sum(strides))
         starts = itertools.accumulate(strides, initial=0)

@@ -6,8 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
+from arviz_resampler.devices import together
 from arviz_resampler.errors import WeightError, WeightWarning, warn
 from arviz_resampler.weights.chains import Chains
 from arviz_resampler.weights.normalize import Floats, dot, of_particles
@@ -65,6 +68,15 @@ def mean(weights: Floats, values: Floats, chains: Chains | None = None) -> tuple
     return found, mcse or math.nan, n_effective
 
 
+def share(weights: Floats, squares: float) -> tuple[float, float]:
+    """Weight of some particles in all, and its standard error, from theirs and the sum of all squares."""
+    found = float(weights.sum())
+    if not found or found >= 1 - 1e-12:  # never hit, or never missed: how often it would be is not known
+        return float(round(found)), math.nan
+    own = dot(weights, weights)
+    return found, math.sqrt(own * (1 - found) ** 2 + max(squares - own, 0.0) * found**2)
+
+
 def means(weights: Floats, values: ArrayLike, chains: Chains | None = None) -> tuple[Floats, Floats, Floats]:
     """Weighted means, their standard errors and effective particles, of values of shape (N, ...)."""
     if getattr(values, "nbytes", 0) > MOST and weights.any() and chains is None:
@@ -73,6 +85,24 @@ def means(weights: Floats, values: ArrayLike, chains: Chains | None = None) -> t
     columns = np.reshape(array, (len(array), -1)).T
     found = np.array([mean(weights, column, chains) for column in columns]).reshape(*array.shape[1:], 3)
     return found[..., 0], found[..., 1], found[..., 2]
+
+
+def means_on_device(weights: Tensor, values: Tensor) -> tuple[Floats, Floats, Floats]:
+    """The same for values on the device of the weights: only the results come to the host."""
+    shape, some = values.shape[1:], (weights > 0).unsqueeze(1)
+    array = values.reshape(len(values), -1).double()
+    first = array[(weights > 0).to(torch.uint8).argmax()]
+    seen = torch.where(some, array, first)  # what has no weight may be infinite
+    low, high = seen.amin(0), seen.amax(0)
+    mean = torch.where(low == high, low, weights @ seen)
+    squares = (weights.unsqueeze(1) * (seen - mean)).square()
+    total, fourths = squares.sum(0), squares.square().sum(0)
+    known = (low != 0) & (low != 1)  # else what they count was never hit, or never missed
+    mcse = torch.where(low == high, torch.where(known, 0.0, torch.nan), total.sqrt())
+    n_effective = torch.where(low == high, known * some.sum(), total.square() / fourths)
+    found = together(mean, mcse, n_effective.double().nan_to_num_(0.0))
+    mean_, mcse_, n_effective_ = (np.reshape(part, tuple(shape)) for part in found)
+    return mean_, mcse_, n_effective_
 
 
 @np.errstate(invalid="ignore", divide="ignore", over="ignore")

@@ -11,7 +11,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
+from arviz_resampler.devices import to_host
 from arviz_resampler.weights.normalize import Floats
 
 _MANY = 20  # largest ratios that are equal, from which the largest is a bound
@@ -45,8 +47,11 @@ class ParetoFit(NamedTuple):
     scale: float = math.nan
 
 
-def _largest(values: Floats, count: int) -> Floats:
-    """The largest values in ascending order, without sorting the rest."""
+def _largest(ratios: Tensor, count: int) -> Floats:
+    """The largest ratios in ascending order, on the host, without sorting the rest."""
+    if not ratios.is_cpu:
+        return np.sort(to_host(ratios.topk(count).values))
+    values: Floats = ratios.numpy()
     # Particles are in no order, so a stride shows where the largest begin; a miss is noticed.
     stride = min(max(count // 15, 4), 256)
     share = count / stride
@@ -61,13 +66,13 @@ def _largest(values: Floats, count: int) -> Floats:
     return np.sort(np.partition(values, len(values) - count)[len(values) - count :])
 
 
-def fit_pareto(ratios: Floats) -> ParetoFit:
+def fit_pareto(ratios: Tensor) -> ParetoFit:
     """Fit a generalized Pareto distribution to the largest ratios.
 
     Parameters
     ----------
-    ratios : ndarray
-        Non-negative ratios on any scale, shape (N,).
+    ratios : Tensor
+        Non-negative ratios on any scale, shape (N,), float64.
 
     Returns
     -------

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
+import torch
 
-from arviz_resampler.weights.normalize import log_mean
+from arviz_resampler.weights.normalize import log_means
 
 if TYPE_CHECKING:
     from arviz_resampler.weights.weights import Weights
@@ -157,7 +157,7 @@ def _tail_has_most(weights: Weights) -> bool:
     """Whether the tail that k-hat is fitted to holds most of the weight, as of a much narrower model."""
     n = weights.num_particles
     few = weights.ess < weights.pareto.tail
-    return bool(few and np.count_nonzero(weights.normalized > 0.01 / n) <= n / 2)
+    return bool(few and int(torch.count_nonzero(weights.tensor > 0.01 / n)) <= n / 2)
 
 
 def k_hat_unused(weights: Weights, num_samples: int) -> str:
@@ -176,14 +176,19 @@ def _missing_mass(weights: Weights) -> float:
 
 def _emptiest(weights: Weights) -> str:
     """The site that most lowers the mean raw weight."""
-    ratios = weights.log_ratio_by_site
-    return min(ratios, key=lambda name: log_mean(ratios[name]))
+    means = _log_means(weights)
+    return min(means, key=lambda name: means[name])
 
 
 def _fullest(weights: Weights) -> str:
     """The site that most raises the mean raw weight."""
-    ratios = weights.log_ratio_by_site
-    return max(ratios, key=lambda name: log_mean(ratios[name]))
+    means = _log_means(weights)
+    return max(means, key=lambda name: means[name])
+
+
+def _log_means(weights: Weights) -> dict[str, float]:
+    ratios = weights.tensors_by_site
+    return dict(zip(ratios, log_means(ratios.values()), strict=True))
 
 
 # ---------------------------------------------------------------- sentences

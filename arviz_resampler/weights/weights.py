@@ -12,9 +12,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from arviz_resampler.arguments import as_names, as_probabilities
+from arviz_resampler.devices import frozen, to_host
 from arviz_resampler.errors import ArgumentError, WeightError, quoted
 from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.weights import averages
@@ -23,10 +26,11 @@ from arviz_resampler.weights.diagnostics import Diagnostics, as_html, as_text, d
 from arviz_resampler.weights.normalize import (
     Floats,
     Normalized,
+    OnHost,
     add,
     checked,
-    dot,
-    frozen,
+    entropy_ess,
+    expected_distinct,
     kish_ess,
     normalize,
     of_particles,
@@ -48,7 +52,8 @@ class Weights:
     Parameters
     ----------
     log_ratio_by_site : mapping of str to array_like
-        log p - log q by site, each of shape (N,), float64.
+        log p - log q by site, each of shape (N,), float64. What is computed of tensors is computed on their
+        device; its results are of NumPy, but for ``tensor`` and its kin.
     densities_normalized : bool
         Whether the densities of guide and model are both normalized, so that the raw ratios have
         mean one.
@@ -65,6 +70,10 @@ class Weights:
         Sum over sites, shape (N,), float64.
     normalized : ndarray
         Weights that sum to one, shape (N,), float64.
+    tensor : Tensor
+        The same on the device of the log ratios, not to be changed.
+    log_ratio_tensor, tensors_by_site : Tensor, mapping of str to Tensor
+        The log ratios there, in sum and by site.
 
     Raises
     ------
@@ -97,13 +106,18 @@ class Weights:
     failed: NDArray[np.bool_] | None = None
     unnormalized: Collection[str] = ()
     chains: Chains | None = None
-    log_ratio: Floats = field(init=False)
-    _top: float | None = field(default=None, init=False)
-    _out: Floats | None = field(default=None, init=False)
+    tensors_by_site: Mapping[str, Tensor] = field(init=False)
+    log_ratio_tensor: Tensor = field(init=False)
+    _top: Tensor | None = field(default=None, init=False)
+    _out: Tensor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         sites = checked(self.log_ratio_by_site)
-        self._set(log_ratio_by_site=FrozenMapping(sites), log_ratio=frozen(add(sites.values())))
+        self._set(
+            log_ratio_by_site=OnHost(sites),
+            tensors_by_site=FrozenMapping(sites),
+            log_ratio_tensor=add(sites.values()),
+        )
         if self.failed is not None:
             self._set(failed=frozen(of_particles("failed", self.failed, self.num_particles).astype(bool)))
         unnormalized = tuple(as_names("unnormalized", self.unnormalized))
@@ -117,25 +131,26 @@ class Weights:
     @classmethod
     def from_sum(
         cls,
-        log_ratio_by_site: Mapping[str, Floats],
-        log_ratio: Floats,
-        top: float,
+        by_site: Mapping[str, Tensor],
+        whole: Tensor,
+        top: Tensor,
         *,
         unnormalized: tuple[str, ...],
         failed: NDArray[np.bool_] | None,
         densities_normalized: bool = True,
         chains: Chains | None = None,
-        out: Floats | None = None,
+        out: Tensor | None = None,
     ) -> Weights:
-        """Weights from arrays that were checked already, their sum, its maximum, and room for weights."""
+        """Weights from log ratios that were checked already, their sum, its maximum, and room for weights."""
         weights = object.__new__(cls)
         weights._set(
-            log_ratio_by_site=log_ratio_by_site,
+            log_ratio_by_site=OnHost(by_site),
+            tensors_by_site=by_site,
             densities_normalized=densities_normalized and not unnormalized,
             unnormalized=unnormalized,
             failed=failed,
             chains=chains,
-            log_ratio=frozen(log_ratio),
+            log_ratio_tensor=whole,
             _top=top,
             _out=out,
         )
@@ -144,7 +159,7 @@ class Weights:
     @cached_property
     def _normalized(self) -> Normalized:
         room = self.__dict__.pop("_out", None)  # for one, where two threads ask at once
-        return normalize(self.log_ratio, self._top, room)
+        return normalize(self.log_ratio_tensor, self._top, room)
 
     def _set(self, **fields: Any) -> None:
         vars(self).update(fields)
@@ -160,20 +175,30 @@ class Weights:
 
     # ---------------------------------------------------------------- numbers
 
-    @property
+    @cached_property
+    def log_ratio(self) -> Floats:
+        """Log ratios in sum over sites, shape (N,)."""
+        return to_host(self.log_ratio_tensor)
+
+    @cached_property
     def normalized(self) -> Floats:
         """Weights that sum to one, shape (N,); all zero where no particle has weight."""
+        return to_host(self.tensor)
+
+    @property
+    def tensor(self) -> Tensor:
+        """The same on the device of the log ratios."""
         return self._normalized.weights
 
     @property
     def num_particles(self) -> int:
         """N, the number of particles."""
-        return len(self.log_ratio)
+        return len(self.log_ratio_tensor)
 
     @cached_property
     def num_supported(self) -> int:
         """How many particles are in the support of the model."""
-        return int(np.count_nonzero(self.log_ratio > -np.inf))
+        return int(torch.count_nonzero(self.log_ratio_tensor > -math.inf))
 
     @property
     def ess(self) -> float:
@@ -183,13 +208,7 @@ class Weights:
     @cached_property
     def ess_entropy(self) -> float:
         """Effective sample size by entropy, exp(-sum(W * log W))."""
-        weights, total, top, ess = self._normalized
-        if not ess:
-            return 0.0
-        logs = self.log_ratio - (top + math.log(total))
-        if not weights.all():
-            weights, logs = weights[weights > 0], logs[weights > 0]
-        return math.exp(-dot(weights, logs))
+        return entropy_ess(self._normalized, self.log_ratio_tensor)
 
     @cached_property
     def max_weight(self) -> float:
@@ -257,21 +276,27 @@ class Weights:
     @cached_property
     def normalized_part(self) -> Weights | None:
         """Weights of the sites whose densities are normalized; None where there are no others, or none."""
-        rest = {n: r for n, r in self.log_ratio_by_site.items() if n not in self.unnormalized}
-        return Weights(rest) if rest and self.unnormalized else None
+        rest = {n: r for n, r in self.tensors_by_site.items() if n not in self.unnormalized}
+        if not rest or not self.unnormalized:
+            return None
+        whole = add(rest.values())
+        return Weights.from_sum(rest, whole, whole.max(), unnormalized=(), failed=None)
 
     @cached_property
     def failed_mass(self) -> tuple[float, float]:
         """Share of the model's mass that could not be simulated, and its Monte Carlo standard error."""
         if self.failed is None or not (self.failed.any() and self.ess):
             return 0.0, 0.0
-        mean, mcse, _ = averages.means(self.normalized, self.failed, self.chains)
-        return float(mean), float(mcse)
+        if self.chains is not None:
+            mean, mcse, _ = averages.means(self.normalized, self.failed, self.chains)
+            return float(mean), float(mcse)
+        flagged = torch.from_numpy(np.flatnonzero(self.failed)).to(self.tensor.device)
+        return averages.share(to_host(self.tensor[flagged]), 1 / self.ess)
 
     @cached_property
     def pareto(self) -> ParetoFit:
         """Generalized Pareto fit to the largest weights."""
-        return fit_pareto(self.normalized)
+        return fit_pareto(self.tensor)
 
     @cached_property
     def smoothed(self) -> Floats:
@@ -297,23 +322,19 @@ class Weights:
 
     def expected_distinct(self, num_samples: int) -> float:
         """How many different particles are expected among ``num_samples`` independent draws."""
-        # Not log1p and expm1, which are ten times slower and say no more of a sum.
-        with np.errstate(divide="ignore"):
-            missed = np.log(1.0 - np.minimum(self.normalized, 1.0))
-        missed *= num_samples
-        return self.num_particles - float(np.exp(missed, out=missed).sum())
+        return expected_distinct(self.tensor, num_samples)
 
     @cached_property
     def ess_by_site(self) -> Mapping[str, float]:
         """ESS that each site would leave on its own."""
-        return FrozenMapping({n: kish_ess(r) for n, r in self.log_ratio_by_site.items()})
+        return FrozenMapping({n: kish_ess(r) for n, r in self.tensors_by_site.items()})
 
     @cached_property
     def ess_without_site(self) -> Mapping[str, float]:
         """ESS that would be left without each site."""
-        if len(self.log_ratio_by_site) == 1:
+        if len(self.tensors_by_site) == 1:
             return FrozenMapping(dict.fromkeys(self.log_ratio_by_site, float(self.num_particles)))
-        return FrozenMapping({n: kish_ess(r) for n, r in sums_without(self.log_ratio_by_site)})
+        return FrozenMapping({n: kish_ess(r) for n, r in sums_without(self.tensors_by_site)})
 
     @cached_property
     def costliest_site(self) -> str:
@@ -371,6 +392,13 @@ class Weights:
 
     # ---------------------------------------------------------------- weighted answers
 
+    def _means(self, values: Any) -> tuple[Floats, Floats, Floats]:
+        """Weighted means, their standard errors and effective particles, computed where the values are."""
+        away = isinstance(values, Tensor) and not values.is_cpu and values.device == self.tensor.device
+        if away and self.ess and values.shape[:1] == self.tensor.shape and self.chains is None:
+            return averages.means_on_device(self.tensor, values)
+        return averages.means(self.normalized, values, self.chains)
+
     def mean(self, values: ArrayLike) -> Any:
         """Weighted mean over particles.
 
@@ -397,7 +425,7 @@ class Weights:
             If a mean is not reliable: its error is estimated from less than 30 effective particles, or the
             weights are unreliable.
         """
-        mean, _, n_effective = averages.means(self.normalized, values, self.chains)
+        mean, _, n_effective = self._means(values)
         averages.warn_few("weighted means", n_effective, self.judge(1), self.chains)
         return mean[()]
 
@@ -456,7 +484,7 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        return averages.means(self.normalized, values, self.chains)[2][()]
+        return self._means(values)[2][()]
 
     def mcse(self, values: ArrayLike) -> Any:
         """Monte Carlo standard error of :meth:`Weights.mean`.
@@ -479,4 +507,4 @@ class Weights:
         WeightError
             If no particle has weight.
         """
-        return averages.means(self.normalized, values, self.chains)[1][()]
+        return self._means(values)[1][()]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from arviz_resampler.draws.race import Race
 from arviz_resampler.draws.schemes import SCHEMES
@@ -25,16 +26,16 @@ def weights():
 def test_the_first_draws_of_a_seed_are_those_of_earlier_versions(scheme, weights):
     known = SCHEMES[scheme]
     randomness = Race(SEED, 100) if known.coupled else np.random.default_rng(SEED)
-    assert known.indices(weights, 300, randomness)[:20].tolist() == FIRST[scheme]
+    assert known.indices(torch.as_tensor(weights), 300, randomness)[:20].tolist() == FIRST[scheme]
 
 
 def test_stable_draws_beyond_the_first_block_are_those_of_earlier_versions(weights):
-    draws = Race(SEED, 100).winners(weights, 300)
+    draws = Race(SEED, 100).winners(torch.as_tensor(weights), 300)
     assert draws[250:262].tolist() == [12, 51, 97, 96, 26, 39, 62, 60, 97, 77, 99, 56]
 
 
 def test_stable_draws_of_a_heavy_particle_are_those_of_earlier_versions():
-    draws = Race(SEED, 4).winners(np.array([1 - 3e-4, 1e-4, 1e-4, 1e-4]), 40_000)
+    draws = Race(SEED, 4).winners(torch.as_tensor(np.array([1 - 3e-4, 1e-4, 1e-4, 1e-4])), 40_000)
     others = np.flatnonzero(draws)
     assert others.tolist() == [3046, 5892, 17262, 21346, 30589, 30667, 36452, 38620]
     assert draws[others].tolist() == [3, 2, 3, 1, 1, 3, 3, 1]

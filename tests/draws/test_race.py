@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from arviz_resampler.draws import race as race_module
@@ -25,7 +26,7 @@ def test_draws_follow_the_weights_exactly():
     weights = some_weights(9, spread=1.5)
     counts = np.zeros(9)
     for seed in range(300):
-        counts += np.bincount(Race(seed, 9).winners(weights, 700), minlength=9)
+        counts += np.bincount(Race(seed, 9).winners(torch.as_tensor(weights), 700), minlength=9)
     # Independent draws: chi-square with 8 degrees of freedom; 40 is exceeded with probability 3e-6.
     assert stats.chisquare(counts, weights * counts.sum()).statistic < 40
 
@@ -34,7 +35,7 @@ def test_draws_of_one_race_are_independent_of_each_other():
     weights = np.full(4, 0.25)
     pairs = np.zeros((4, 4))
     for seed in range(400):
-        draws = Race(seed, 4).winners(weights, 600)
+        draws = Race(seed, 4).winners(torch.as_tensor(weights), 600)
         # Neighbors, also across the edges of blocks.
         np.add.at(pairs, (draws[:-1:2], draws[1::2]), 1)
         np.add.at(pairs, (draws[EDGES - 1], draws[EDGES]), 1)
@@ -49,7 +50,7 @@ def test_share_of_common_draws_is_that_of_the_coupling(shift):
     same = []
     for seed in range(200):
         race = Race(seed, 50)
-        same.append(race.winners(p, 512) == race.winners(q, 512))
+        same.append(race.winners(torch.as_tensor(p), 512) == race.winners(torch.as_tensor(q), 512))
     # Draws are independent, so the share of n draws has standard error sqrt(J * (1 - J) / n).
     expected = share(p, q)
     error = np.sqrt(expected * (1 - expected) / (200 * 512))
@@ -60,7 +61,10 @@ def test_share_of_common_draws_is_that_of_the_coupling(shift):
 def test_particles_that_lose_nothing_keep_their_draws():
     weights = some_weights(200)
     more = np.append(weights * 0.9, 0.1)
-    old, new = Race(3, 200).winners(weights, 3000), Race(3, 201).winners(more, 3000)
+    old, new = (
+        Race(3, 200).winners(torch.as_tensor(weights), 3000),
+        Race(3, 201).winners(torch.as_tensor(more), 3000),
+    )
     assert (new[new != old] == 200).all()
     assert 0.05 < np.mean(new == 200) < 0.15
 
@@ -69,52 +73,61 @@ def test_particles_that_lose_nothing_keep_their_draws():
 def test_asking_for_more_draws_keeps_the_first_ones(num_samples):
     weights = some_weights(500, spread=2)
     race = Race(11, 500)
-    longest = race.winners(weights, 2100)
-    assert np.array_equal(race.winners(weights, num_samples), longest[:num_samples])
+    longest = race.winners(torch.as_tensor(weights), 2100)
+    assert np.array_equal(race.winners(torch.as_tensor(weights), num_samples), longest[:num_samples])
 
 
 def test_draws_do_not_depend_on_what_was_asked_before():
     weights = some_weights(500)
-    fresh = Race(11, 500).winners(weights, 700)
+    fresh = Race(11, 500).winners(torch.as_tensor(weights), 700)
     used = Race(11, 500)
-    used.winners(some_weights(500, seed=9), 30)
-    assert np.array_equal(used.winners(weights, 700), fresh)
+    used.winners(torch.as_tensor(some_weights(500, seed=9)), 30)
+    assert np.array_equal(used.winners(torch.as_tensor(weights), 700), fresh)
 
 
 def test_seeds_give_different_races():
     weights = some_weights(1000)
-    assert np.mean(Race(1, 1000).winners(weights, 1000) == Race(2, 1000).winners(weights, 1000)) < 0.05
+    assert (
+        np.mean(
+            Race(1, 1000).winners(torch.as_tensor(weights), 1000)
+            == Race(2, 1000).winners(torch.as_tensor(weights), 1000)
+        )
+        < 0.05
+    )
 
 
 def test_one_particle_takes_every_draw():
-    assert Race(0, 1).winners(np.ones(1), 300).tolist() == [0] * 300
+    assert Race(0, 1).winners(torch.as_tensor(np.ones(1)), 300).tolist() == [0] * 300
 
 
 def test_one_particle_with_all_the_weight_takes_every_draw():
     weights = np.zeros(1000)
     weights[17] = 1.0
-    assert set(Race(0, 1000).winners(weights, 5000)) == {17}
+    assert set(Race(0, 1000).winners(torch.as_tensor(weights), 5000)) == {17}
 
 
 def test_particles_without_weight_are_never_drawn():
     weights = some_weights(1000)
     weights[::2] = 0
     weights /= weights.sum()
-    assert (Race(4, 1000).winners(weights, 4000) % 2 == 1).all()
+    assert (Race(4, 1000).winners(torch.as_tensor(weights), 4000) % 2 == 1).all()
 
 
 def test_a_pickled_race_is_small_and_runs_the_same():
     weights = some_weights(20_000)
     race = Race(8, 20_000)
-    draws = race.winners(weights, 100)
+    draws = race.winners(torch.as_tensor(weights), 100)
     packed = pickle.dumps(race)
     assert len(packed) < 1000
-    assert np.array_equal(pickle.loads(packed).winners(weights, 100), draws)
+    assert np.array_equal(pickle.loads(packed).winners(torch.as_tensor(weights), 100), draws)
 
 
 def test_seeds_that_differ_beyond_64_bits_give_different_races():
     weights = some_weights(500)
-    winners = [tuple(Race(seed, 500).winners(weights, 50)) for seed in (7, 7 + 2**64, 7 + 2**65, 7 + 2**128)]
+    winners = [
+        tuple(Race(seed, 500).winners(torch.as_tensor(weights), 50))
+        for seed in (7, 7 + 2**64, 7 + 2**65, 7 + 2**128)
+    ]
     assert len(set(winners)) == 4
 
 
@@ -123,24 +136,24 @@ def test_the_first_horizon_decides_the_time_and_never_the_winners(slack, monkeyp
     cases = []
     for seed in range(60):
         weights = some_weights(3 + 7 * seed, seed, spread=0.05 * seed)
-        cases.append((Race(seed, len(weights)).winners(weights, 700), seed, weights))
+        cases.append((Race(seed, len(weights)).winners(torch.as_tensor(weights), 700), seed, weights))
     monkeypatch.setattr(race_module, "_SLACK", slack)
     for winners, seed, weights in cases:
-        assert np.array_equal(Race(seed, len(weights)).winners(weights, 700), winners)
+        assert np.array_equal(Race(seed, len(weights)).winners(torch.as_tensor(weights), 700), winners)
 
 
 def test_how_many_arrivals_are_looked_at_in_one_go_decides_the_time_and_never_the_winners(monkeypatch):
     cases = [(Race(seed, 300), some_weights(300, seed, spread=seed)) for seed in range(20)]
-    winners = [race.winners(weights, 700) for race, weights in cases]
+    winners = [race.winners(torch.as_tensor(weights), 700) for race, weights in cases]
     monkeypatch.setattr(race_module, "_FEW", 1)
     for (race, weights), before in zip(cases, winners, strict=True):
-        assert np.array_equal(race.winners(weights, 700), before)
+        assert np.array_equal(race.winners(torch.as_tensor(weights), 700), before)
 
 
 def test_a_threshold_is_just_below_the_weight_whose_first_arrival_is_at_the_horizon():
     n = 300
     race, blocks = Race(5, n), _blocks(1000)
-    thresholds = race._thresholds_of(len(blocks))
+    lowest_found, by_block = (t.numpy() for t in race._thresholds_of(len(blocks), torch.device("cpu")))
     exact = np.empty((n, len(blocks)))
     for block in blocks:
         # With a weight of one, a time is that of the particle itself.
@@ -149,7 +162,7 @@ def test_a_threshold_is_just_below_the_weight_whose_first_arrival_is_at_the_hori
         np.minimum.at(first, entries, times)
         exact[:, block.number] = first / block.horizon
     lowest = exact.min(axis=1)
-    assert (thresholds.lowest < lowest).all()
-    assert (thresholds.by_block < exact).all()
-    np.testing.assert_allclose(thresholds.lowest, lowest, rtol=1e-11)
-    np.testing.assert_allclose(thresholds.by_block, exact, rtol=1e-5)
+    assert (lowest_found < lowest).all()
+    assert (by_block < exact).all()
+    np.testing.assert_allclose(lowest_found, lowest, rtol=1e-11)
+    np.testing.assert_allclose(by_block, exact, rtol=1e-5)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from arviz_resampler.draws.race import Race
 from arviz_resampler.draws.schemes import SCHEMES
@@ -18,7 +19,7 @@ def weights():
 def draw(scheme, weights, num_samples=S, seed=0):
     known = SCHEMES[scheme]
     randomness = Race(seed, len(weights)) if known.coupled else np.random.default_rng(seed)
-    return known.indices(weights, num_samples, randomness)
+    return known.indices(torch.as_tensor(weights), num_samples, randomness)
 
 
 def test_all_schemes_of_the_design_are_registered():

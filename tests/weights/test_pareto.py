@@ -29,13 +29,15 @@ def shape_of_arviz(log_ratio):
 @pytest.mark.parametrize("n", [50, 100, 400, 2500, 10_000])  # where all round the length of the tail alike
 def test_the_shape_is_that_of_arviz(n, spread):
     log_ratio = spread * np.random.default_rng(n).normal(size=n)
-    assert fit_pareto(np.exp(log_ratio)).k == pytest.approx(shape_of_arviz(log_ratio), abs=1e-9)
+    assert fit_pareto(torch.as_tensor(np.exp(log_ratio))).k == pytest.approx(
+        shape_of_arviz(log_ratio), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("n", [25, 100])
 def test_the_weak_prior_counts_as_ten_ratios_of_shape_one_half(n):
     log_ratio = 2 * np.random.default_rng(1).normal(size=n)
-    fit = fit_pareto(np.exp(log_ratio))
+    fit = fit_pareto(torch.as_tensor(np.exp(log_ratio)))
     top = np.sort(np.exp(log_ratio))[-fit.tail - 1 :]
     excess = top[1:] - top[0]
     # The profile likelihood of Zhang and Stephens, averaged over their grid.
@@ -67,7 +69,7 @@ def test_the_weak_prior_counts_as_ten_ratios_of_shape_one_half(n):
     ],
 )
 def test_tail_and_threshold_of_so_many_particles(n, tail, threshold):
-    fit = fit_pareto(np.exp(np.random.default_rng(0).normal(size=n)))
+    fit = fit_pareto(torch.as_tensor(np.exp(np.random.default_rng(0).normal(size=n))))
     assert (fit.tail, fit.threshold) == (tail, pytest.approx(threshold, abs=5e-5))
     assert math.isnan(fit.k) == (tail < 5)
 
@@ -76,7 +78,7 @@ def test_tail_and_threshold_of_so_many_particles(n, tail, threshold):
 def test_pareto_shape_of_exponential_ratios_is_exact(rate):
     n = 200_000
     x = np.random.default_rng(3).exponential(size=n)
-    fit = fit_pareto(np.exp((1 - rate) * x))
+    fit = fit_pareto(torch.as_tensor(np.exp((1 - rate) * x)))
     # The ratio is exactly Pareto of shape k = 1 - rate. The shape of a tail of M has standard error
     # (1 + k) / sqrt(M); the weak prior pulls it by (0.5 - k) * 10 / (M + 10).
     k = 1 - rate
@@ -88,25 +90,27 @@ def test_a_tail_is_found_without_sorting_wherever_it_stands():
     ratios = np.exp(np.random.default_rng(0).normal(size=400_000))
     ordered = np.sort(ratios)
     # In ascending order a stride sees the tail too late or too early; the answer is the same.
-    assert fit_pareto(ordered) == fit_pareto(ratios)
+    assert fit_pareto(torch.as_tensor(ordered)) == fit_pareto(torch.as_tensor(ratios))
 
 
 def test_the_fit_does_not_depend_on_the_scale():
     ratios = np.exp(np.random.default_rng(1).normal(size=5000))
-    assert fit_pareto(1e-200 * ratios).k == pytest.approx(fit_pareto(ratios).k, rel=1e-6)
+    assert fit_pareto(torch.as_tensor(1e-200 * ratios)).k == pytest.approx(
+        fit_pareto(torch.as_tensor(ratios)).k, rel=1e-6
+    )
 
 
 def test_a_tail_of_equal_ratios_is_not_fitted():
     ratios = np.random.default_rng(0).uniform(size=10_000)
-    assert "equal" in fit_pareto(np.minimum(ratios, 0.5)).reason
-    assert math.isnan(fit_pareto(np.minimum(ratios, 0.5)).k)
+    assert "equal" in fit_pareto(torch.as_tensor(np.minimum(ratios, 0.5))).reason
+    assert math.isnan(fit_pareto(torch.as_tensor(np.minimum(ratios, 0.5))).k)
 
 
 def test_ties_at_the_edge_of_the_tail_do_no_harm():
     ratios = np.concatenate([np.zeros(9000), np.exp(np.random.default_rng(0).normal(size=1000))])
-    assert math.isfinite(fit_pareto(ratios).k)
+    assert math.isfinite(fit_pareto(torch.as_tensor(ratios)).k)
     few = np.concatenate([np.zeros(9900), np.exp(np.random.default_rng(0).normal(size=100))])
-    assert math.isfinite(fit_pareto(few).k)
+    assert math.isfinite(fit_pareto(torch.as_tensor(few)).k)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +126,7 @@ def test_ratios_of_counts_which_are_bounded_and_tied_have_no_heavy_tail(guide, m
     torch.manual_seed(0)
     x = guide.sample((20_000,))
     ratios = (model.log_prob(x) - guide.log_prob(x)).exp().double().numpy()
-    fit = fit_pareto(ratios)
+    fit = fit_pareto(torch.as_tensor(ratios))
     assert fit.reason or fit.k < fit.threshold
 
 
@@ -130,7 +134,7 @@ def test_ratios_of_counts_which_are_bounded_and_tied_have_no_heavy_tail(guide, m
 def test_where_the_twenty_largest_ratios_are_equal_they_are_at_a_bound(tied, reason):
     ratios = np.random.default_rng(0).uniform(0.9, 1.0, 5000)
     ratios[:tied] = 3.0 * (1 - 1e-7 * np.arange(tied) / tied)
-    fit = fit_pareto(ratios)
+    fit = fit_pareto(torch.as_tensor(ratios))
     assert fit.reason == reason
     assert (fit.k > fit.threshold) == (reason == "")
 
@@ -147,15 +151,15 @@ def test_ratios_that_are_tied_with_the_cutoff_are_no_tail():
     n = 10_000  # 300 are the tail
     ratios = np.ones(n)
     ratios[:100] = 2.0
-    assert fit_pareto(ratios).reason == "the largest weights are equal"
+    assert fit_pareto(torch.as_tensor(ratios)).reason == "the largest weights are equal"
     ratios[:4] = [3.0, 4.0, 5.0, 6.0]
     ratios[4:100] = 1.0
-    assert (fit_pareto(ratios).reason, fit_pareto(ratios).tail) == (
+    assert (fit_pareto(torch.as_tensor(ratios)).reason, fit_pareto(torch.as_tensor(ratios)).tail) == (
         "most of the largest weights are equal",
         4,
     )
     ratios[4] = 7.0
-    assert (fit_pareto(ratios).reason, fit_pareto(ratios).tail) == ("", 5)
+    assert (fit_pareto(torch.as_tensor(ratios)).reason, fit_pareto(torch.as_tensor(ratios)).tail) == ("", 5)
 
 
 # ---------------------------------------------------------------- weights with a smooth tail
@@ -213,8 +217,8 @@ def test_a_tail_between_two_bounds_of_a_mixture_has_no_shape():
     ratios = np.ones(10_000)
     ratios[:150] = 1.0 + np.geomspace(1e-6, 0.49, 150)
     ratios[150:300] = 1.0 + 1e-6 * (1 + np.arange(150) / 150)
-    fit = fit_pareto(ratios)
+    fit = fit_pareto(torch.as_tensor(ratios))
     assert np.isnan(fit.k)
     assert fit.reason == "the largest weights differ by less than a factor of two"
     higher = np.where(ratios > 1.4, 2.1 * ratios, ratios)
-    assert fit_pareto(higher).k > 0.7
+    assert fit_pareto(torch.as_tensor(higher)).k > 0.7

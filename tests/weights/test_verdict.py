@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from arviz_resampler import Weights
 from arviz_resampler.weights import verdict
@@ -26,6 +27,8 @@ NONE = ParetoFit(math.nan, 90, 0.65, "the largest weights are equal")
 
 def numbers(**changes):
     """The numbers of 1,000 good weights, some of them changed."""
+    normalized = changes.get("normalized", EVEN)
+    ratios = changes.get("log_ratio_by_site", {"a": np.zeros(4), "b": np.full(4, -1.0)})
     good = {
         "num_particles": N,
         "ess": 500.0,
@@ -37,8 +40,10 @@ def numbers(**changes):
         "missed_mass": 0.0123,
         "normalized_part": None,
         "unnormalized": (),
-        "normalized": EVEN,
-        "log_ratio_by_site": {"a": np.zeros(4), "b": np.full(4, -1.0)},
+        "normalized": normalized,
+        "tensor": torch.from_numpy(normalized),
+        "log_ratio_by_site": ratios,
+        "tensors_by_site": {name: torch.from_numpy(ratio) for name, ratio in ratios.items()},
         "costliest_site": "c",
         "failed_mass": (0.0, 0.0),
         "chains": None,

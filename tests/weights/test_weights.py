@@ -354,16 +354,16 @@ def test_failed_is_copied_and_checked():
 
 
 def test_room_for_weights_is_taken_once():
-    room = np.empty(3)
-    log_ratio = np.log([1.0, 2.0, 3.0])
+    room = torch.empty(3, dtype=torch.float64)
+    log_ratio = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64).log()
     weights = Weights.from_sum(
-        {"x": log_ratio}, log_ratio, float(log_ratio.max()), unnormalized=(), failed=None, out=room
+        {"x": log_ratio}, log_ratio, log_ratio.max(), unnormalized=(), failed=None, out=room
     )
-    first = weights.normalized
-    assert np.shares_memory(first, room)
+    first = weights.tensor
+    assert first.data_ptr() == room.data_ptr()
     del weights.__dict__["_normalized"]  # as a second thread that asks before the first one is done
-    assert not np.shares_memory(weights.normalized, room)
-    np.testing.assert_array_equal(weights.normalized, first)
+    assert weights.tensor.data_ptr() != room.data_ptr()
+    assert torch.equal(weights.tensor, first)
 
 
 @pytest.mark.parametrize("q", ["median", ["a"], None, [0.1, [0.2]], {0.5}, 1j, 50, math.nan])

@@ -49,9 +49,13 @@ print(dict(run_batches(workers, abs, range(2), parts={})) if workers else "alone
 )
 
 
+# Jobs that a shell starts in the background ignore interrupts, and so do the tests there.
+IN_FOREGROUND = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
 def start(script, folder, *args, **options):
     path = folder / "script.py"
-    path.write_text(script)
+    path.write_text(IN_FOREGROUND + script)
     return subprocess.Popen(
         [sys.executable, str(path), *args],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
