@@ -20,8 +20,9 @@ T = TypeVar("T", bound=np.generic)
 
 def numbers(*values: Tensor) -> list[float]:
     """Single numbers, in one transfer."""
-    if any(not value.is_cpu for value in values):
-        return list(map(float, torch.stack([value.double() for value in values]).cpu()))
+    away = next((value.device for value in values if not value.is_cpu), None)
+    if away is not None:
+        values = (*torch.stack([value.to(away, torch.float64) for value in values]).cpu(),)
     return list(map(float, values))
 
 

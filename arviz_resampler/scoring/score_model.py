@@ -170,7 +170,7 @@ class _Sums:
         targets = {name: known[name] for name in (*particles.columns, *self._log_p) if name in known}
         finite = particles.nonfinite_sites.isdisjoint(self._log_p)
         top = torch.stack(self._tops).max() if len(self._tops) > 1 else self._tops[0]
-        if not (finite and top < math.inf):
+        if not (finite and float(top) < math.inf):
             notes = {name: note.describe(n) for name, note in self._notes.items()}
             targets = resolve_nonfinite(particles, targets, notes)
             top = add_up(particles, targets, self._total).max()
