@@ -75,8 +75,9 @@ class ScoreHandler(SiteHandler):
     def end(self) -> None:
         """Do what could not be done before the program has ended; densities stand in its order."""
         super().end()
-        with self.particles.outside():
-            self._settle()
+        if self._put_off:
+            with self.particles.outside():
+                self._settle()
         log_p = self.score.log_p
         self.score.log_p = {name: log_p[name] for name in self.score.kinds if name in log_p}
 
@@ -161,8 +162,6 @@ class ScoreHandler(SiteHandler):
 
     def _settle(self) -> None:
         """Answers of the checks that were put off, all at once."""
-        if not self._put_off:
-            return
         passed = numbers(*(check.passed for _, check in self._put_off))
         for (name, check), good in zip(self._put_off, passed, strict=True):
             if not good and name not in self.invalid:

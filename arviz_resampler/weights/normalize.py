@@ -5,7 +5,6 @@ On whatever device they are. Knows arrays.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -54,10 +53,12 @@ class OnHost(Mapping[str, Floats]):
 
     def __init__(self, values: Mapping[str, Tensor]) -> None:
         self._values = values
-        self._brought = functools.cache(lambda name: to_host(values[name]))
+        self._brought: dict[str, Floats] = {}
 
     def __getitem__(self, name: str) -> Floats:
-        return self._brought(name)
+        if name not in self._brought:
+            self._brought[name] = to_host(self._values[name])
+        return self._brought[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
