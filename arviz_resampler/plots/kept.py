@@ -34,16 +34,22 @@ class KeptFigure:
         self._sheet: Sheet | None = None
         self._form: Any = None
         self._panels: Panels = ()
+        self._pinned_prior: Any = None
         self._pinned: Panels = ()
         self._limits: Limits = []
 
     def pin(self, prior: Any) -> None:
         """Keep a prior in gray behind those that follow."""
-        self._pinned = self._panels_of(prior)
+        self._pinned_prior, self._pinned = prior, self._panels_of(prior)
 
     def unpin(self) -> None:
         """Have nothing behind the pictures."""
-        self._pinned = ()
+        self._pinned_prior, self._pinned = None, ()
+
+    def renew(self) -> None:
+        """Look at the pinned prior anew, since other panels are wanted."""
+        if self._pinned_prior is not None:
+            self.pin(self._pinned_prior)
 
     def paint(self, prior: Any) -> Picture:
         """The picture of a prior; unchanged where it shows the draws of the one before."""

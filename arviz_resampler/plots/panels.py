@@ -135,7 +135,8 @@ def density_panel(variable: Variable) -> Panel:
     curve = _curves(variable, samples.reshape(1, -1), _inside(ends, samples))
     top = _ROOM * curve[..., 1].max() or 1.0
     at_zero = np.zeros_like(samples[:1])
-    layers = [Layer("density", curve), *_intervals(samples, at_zero[0])]
+    label = f"density of {len(samples):,} draws"
+    layers = [Layer("density", curve, label), *_intervals(samples, at_zero[0])]
     layers += _dots(variable.data, np.zeros_like(variable.data))
     layers += _not_finite(samples)
     limits = ends, (_BELOW * top, top)

@@ -349,7 +349,7 @@ class Tuner:
             import matplotlib.pyplot  # noqa: F401 - the widget would only say so in its badge
 
             from arviz_resampler.tuning.widget import Explorer
-        from arviz_resampler.plots.priors import resolve
+        from arviz_resampler.plots.views import resolve
 
         known = [name.replace("/", ".") for name in self._source.pipeline.particles.sites]
         return Explorer(self, resolve(plot, (as_references(references, known), self.lines)))

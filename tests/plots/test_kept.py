@@ -13,7 +13,7 @@ from arviz_resampler.plots.densities import densities
 from arviz_resampler.plots.kept import KeptFigure
 from arviz_resampler.plots.lines import Line
 from arviz_resampler.plots.panels import Layer, Panel
-from arviz_resampler.plots.priors import PLOTS, resolve
+from arviz_resampler.plots.views import PLOTS, resolve
 
 
 def pixels(picture):

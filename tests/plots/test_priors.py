@@ -11,14 +11,10 @@ from arviz_resampler import ArgumentError, Resampler
 from arviz_resampler.plots.figures import Easel
 from arviz_resampler.plots.kept import KeptFigure
 from arviz_resampler.plots.lines import Line
-from arviz_resampler.plots.priors import (
-    PLOTS,
-    curve_panels,
-    default_panels,
-    predictive_panels,
-    prior_panels,
-    resolve,
-)
+from arviz_resampler.plots.priors import curve_panels, predictive_panels, prior_panels
+from arviz_resampler.plots.views import PLOTS, View, resolve
+
+default_panels = View().panels
 
 
 def guide():
@@ -249,10 +245,29 @@ def test_plots_by_name_have_lines_at_values_of_their_variables(name, size):
 
     prior = draws(simulator)
     variable = "mu" if name == "prior" else "y"
-    panels = PLOTS[name](prior, [{variable: [Line(50.5, "reference")]}])
+    panels = PLOTS[name].panels(prior, [{variable: [Line(50.5, "reference")]}])
     values = np.asarray(prior["prior" if name == "prior" else "prior_predictive"][variable])
     share = (values > 50.5).mean()
     assert panels[0].lines == ((Line(50.5, "reference"), f"reference 50.5: {share:.1%} above"),)
     low, high = panels[0].limits[panels[0].values_on == "y"]
     assert low < 50.5 < high
     assert not any(panel.lines for panel in panels[1:])
+
+
+def test_latents_along_an_axis_can_be_shown_as_curves():
+    def walk():
+        pyro.sample("start", dist.Normal(0.0, 1.0))
+        with pyro.plate("day", 4):
+            pyro.sample("step", dist.Normal(0.0, 1.0))
+
+    prior = draws(None, program=walk)
+    assert View().options(prior)["kind"] == (("distribution", "curves"), "distribution")
+    (panel,) = View(kind="curves").panels(prior)
+    assert panel.labels == ("day", "step")
+    assert View(variable="start", kind="curves").panels(prior)[0].labels == ("start", "")
+
+
+def test_a_view_has_all_variables_where_a_prior_lacks_its_own():
+    prior = draws(None)
+    assert View("prior", "gone", "curves").settled(prior) == View("prior", "", "curves")
+    assert View("prior", "gone").options(prior)["variable"] == (("", "mu", "tau"), "")
