@@ -90,7 +90,8 @@ HOMES = {
     "pyro": {"programs/program.py"},
     "arviz": {"containers/inference_data.py", "weights/chains.py"},
     "zarr": {"storage/compressed.py"},
-    "ipywidgets": {"tuning/controls.py", "tuning/widget.py"},
+    "IPython": {"tuning/record.py"},
+    "ipywidgets": {"tuning/choices.py", "tuning/code_view.py", "tuning/controls.py", "tuning/widget.py"},
 }
 
 

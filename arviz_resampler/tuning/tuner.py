@@ -328,7 +328,8 @@ class Tuner:
             current figure of pyplot, or on one that it returns. By name: the predictive, with a row for each
             value where there are few; its draws as curves, which keep their colors; or the prior. These are
             quick: they follow a slider. If absent, the predictive, as curves
-            where its axis has numbers for ``coords``; the prior where nothing is predicted.
+            where its axis has numbers for ``coords``; the prior where nothing is predicted. What goes by name
+            is shown first; the widget has choices of the group, the variable and the kind of plot.
         references : mapping of str to array_like, optional
             Values of variables, as those that are thought extreme: lines in the plots that go by name, with
             the fraction of draws above each. Targets of a variable itself have lines, too.

@@ -18,10 +18,13 @@ import ipywidgets as widgets
 
 from arviz_resampler.errors import WeightWarning
 from arviz_resampler.plots.figures import Painter
-from arviz_resampler.tuning.badge import failure_badge, verdict_badge
+from arviz_resampler.tuning.badge import Badge, failure_badge, verdict_badge
+from arviz_resampler.tuning.choices import Choices
+from arviz_resampler.tuning.code_view import CodeView
 from arviz_resampler.tuning.controls import Control
 from arviz_resampler.tuning.coverage import covered_range
 from arviz_resampler.tuning.ranges import Number, Range
+from arviz_resampler.tuning.record import Record, as_output
 from arviz_resampler.tuning.step import Step
 from arviz_resampler.tuning.timers import Timers, running_loop
 
@@ -103,12 +106,12 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
             format="png", layout=widgets.Layout(max_width="100%", object_fit="contain")
         )
         self._make_buttons()
-        self.code = widgets.Textarea(layout=widgets.Layout(width="auto"))
-        self.code_view = widgets.VBox([widgets.HTML(_COPY), self.code], layout=widgets.Layout(display="none"))
-        self.code_view.add_class("arviz-resampler-code")
-        style = widgets.HTML(_STYLE, layout=widgets.Layout(display="none"))
+        self.choices = Choices(painter, self._update_soon)
+        self.code = CodeView()
+        self._record = Record()
+        style = widgets.HTML(_STYLE + self._record.style, layout=widgets.Layout(display="none"))
         layout = widgets.Layout(width="100%", max_width="75em")
-        super().__init__([style, self._top(), self.code_view], layout=layout)
+        super().__init__([style, self._top(), self.code], layout=layout)
         self._update()
 
     def _make_buttons(self) -> None:
@@ -141,8 +144,11 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
             layout=widgets.Layout(flex="1 1 19em", min_width="0"),
         )
         self.badge.add_class(_RENEWED)
-        right = widgets.VBox([self.picture], layout=widgets.Layout(flex="2 1 24em", min_width="0"))
-        right.add_class(_RENEWED)
+        picture = widgets.VBox([self.picture])
+        picture.add_class(_RENEWED)
+        right = widgets.VBox(
+            [self.choices.view, picture], layout=widgets.Layout(flex="2 1 24em", min_width="0")
+        )
         return widgets.HBox([left, right], layout=widgets.Layout(flex_flow="row wrap", grid_gap="8px"))
 
     # ---------------------------------------------------------------- moves
@@ -205,16 +211,21 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
             same = [_SAME] if picture.unchanged and hyper != self._shown else []
             self._prior, self._shown, self.picture.value = prior, hyper, picture.png
             said = (*self._fitted, *notes, *same)
-            self.badge.value = verdict_badge(prior, weights, self._tuner.num_samples, said)
+            self._say(verdict_badge(prior, weights, self._tuner.num_samples, said))
+            self.choices.offer(prior)
         else:
-            self.badge.value = failure_badge(failure, _position(self._shown), notes)
+            self._say(failure_badge(failure, _position(self._shown), notes))
         self.remove_class(_UPDATING)
         self.fit.layout.display = "" if self._tuner.targets else "none"
         self._offer(0)
         self._show_code()
         self._timers.later("search", _IDLE, self._begin_search)
 
+    def _say(self, badge: Badge) -> None:
+        self._said, self.badge.value = badge, f'<div role="status" style="min-height:8em">{badge.html}</div>'
+
     def _begin_search(self) -> None:
+        self._record.renew(self._kept())
         self._search = self._find_covered()
         self._go_on()
 
@@ -263,7 +274,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
                 self._tuner.top_up(**self.hyper)
                 self.progress.clear_output()
             except Exception as error:  # whatever it is, the notebook lives
-                self.badge.value = failure_badge(error, _position(self._shown), [])
+                self._say(failure_badge(error, _position(self._shown)))
                 self._offer(0)
                 return
         for control in self.controls.values():
@@ -279,7 +290,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
                 found = self._tuner.fit()
                 self.progress.clear_output()
             except Exception as error:  # whatever it is, the notebook lives
-                self.badge.value = failure_badge(error, _position(self._shown), [])
+                self._say(failure_badge(error, _position(self._shown)))
                 return
             finally:
                 self.fit.description, self.fit.disabled = "Fit", False
@@ -291,17 +302,27 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self._update_soon()
 
     def _on_code(self, change: Any) -> None:
-        self.code_view.layout.display = "" if change["new"] else "none"
+        self.code.layout.display = "" if change["new"] else "none"
         self._show_code()
 
     def _show_code(self) -> None:
-        if not self.copy.value:
-            return
-        try:
-            self.code.value = self._tuner.code(**self.hyper)
-        except Exception as error:
-            self.code.value = f"# There is no source: {type(error).__name__}: {error}"
-        self.code.rows = min(self.code.value.count("\n") + 2, 25)
+        if self.copy.value:
+            self.code.show(lambda: self._tuner.code(**self.hyper))
+
+    # ---------------------------------------------------------------- in a notebook
+
+    def _kept(self) -> dict[str, str]:
+        """What is left of the widget without its kernel, by MIME type."""
+        return as_output(self.picture.value, _position(self.hyper), self._said)
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """The live view, with picture and words for whoever cannot show it; HTML could come before it."""
+        kept = self._kept()
+        kept.pop("text/html")
+        return {**super()._repr_mimebundle_(**options), **kept}
+
+    def _ipython_display_(self) -> None:
+        self._record.display(super()._repr_mimebundle_(), self._kept())
 
     def close(self) -> None:
         """Take the widget away; what waits is not done."""
@@ -327,12 +348,3 @@ _STYLE = f"""<style>
 }}
 @keyframes arviz-resampler-appear {{ from {{ opacity: 0; }} to {{ opacity: 1; }} }}
 </style>"""
-
-# Where a frontend takes the script away, the text can still be selected.
-_COPY = (
-    '<button type="button" class="jupyter-button" style="width:6.5em" onclick="'
-    "const area = this.closest('.arviz-resampler-code').querySelector('textarea'); area.select(); "
-    "if (navigator.clipboard) navigator.clipboard.writeText(area.value); else document.execCommand('copy'); "
-    "this.textContent = 'Copied'; setTimeout(() => { this.textContent = 'Copy'; }, 1500)"
-    '">Copy</button>'
-)

@@ -4,6 +4,7 @@ Skipped, with the reason, where one of them is missing; ``make browser`` sets up
 Screenshots go to the folder that BROWSER_SHOTS names, else to a temporary one.
 """
 
+import base64
 import importlib.util
 import json
 import os
@@ -85,9 +86,14 @@ def notebook(*sources):
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+def home(tmp_path_factory):
+    """The folder of a JupyterLab."""
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def lab(home):
     """The address of a JupyterLab of its own, with the notebook in it."""
-    home = tmp_path_factory.mktemp("lab")
     (home / "notebooks").mkdir()
     (home / "notebooks" / "tune.ipynb").write_text(notebook(NOTEBOOK, ""))
     news = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
@@ -214,7 +220,7 @@ def picture(page):
         const bytes = new Uint8Array(await (await fetch(all[0].src)).arrayBuffer());
         return [Array.from(bytes), all.length];
     }"""
-    return page.locator(".jp-Notebook .jp-OutputArea img").evaluate_all(script)
+    return page.locator(".jp-Notebook .jp-OutputArea img:visible").evaluate_all(script)
 
 
 def wait(page, holds):
@@ -287,7 +293,7 @@ WATCH = """image => {
 
 
 def test_the_picture_follows_a_slider_that_is_held(page, shots):
-    page.locator(".jp-Notebook .jp-OutputArea img").evaluate(WATCH)
+    page.locator(".jp-Notebook .jp-OutputArea img:visible").evaluate(WATCH)
     where = page.locator(".noUi-handle").first.bounding_box()
     x, y = where["x"] + where["width"] / 2, where["y"] + where["height"] / 2
     page.mouse.move(x, y)
@@ -320,8 +326,9 @@ def test_until_a_picture_is_there_badge_and_picture_are_dimmed_and_say_updating(
     wait(page, lambda: look_of_renewed(page) == [["0.35", '"updating …"']] * 2)
     page.screenshot(path=shots / "updating.png")
     wait(page, lambda: look_of_renewed(page) == [["1", "none"]] * 2)
+    before = picture(page)
     type_in(page, 1, "5")
-    wait(page, lambda: boxes(page)[1] == "5" and "good" in badge(page))
+    wait(page, lambda: picture(page) != before and "good" in badge(page))
 
 
 def test_a_move_that_changes_no_draw_in_the_picture_says_so(page):
@@ -393,6 +400,18 @@ def test_the_copied_code_runs(page):
     press(page, "Code")
 
 
+def test_group_and_kind_of_plot_can_be_chosen(page, shots):
+    pictures = [settled(page)[0]]
+    for choice in ("curves", "prior", "predictive"):
+        press(page, choice)
+        wait(page, lambda: picture(page)[0] != pictures[-1])
+        pictures.append(settled(page)[0])
+        page.screenshot(path=shots / f"chosen_{choice}.png")
+        variables = page.locator(".jupyter-widgets select:visible option")
+        assert variables.count() == (4 if choice == "prior" else 0)  # all, mu, tau, theta
+    assert len({tuple(each) for each in pictures}) >= 3
+
+
 def test_nothing_is_cut_in_a_narrow_window(page, shots):
     page.keyboard.press("Control+b")  # the file browser
     page.set_viewport_size({"width": 480, "height": 1000})
@@ -401,7 +420,7 @@ def test_nothing_is_cut_in_a_narrow_window(page, shots):
     page.screenshot(path=shots / "narrow.png")
     right = page.locator(".jp-OutputArea-output").first.evaluate("e => e.getBoundingClientRect().right")
     edges = page.locator(
-        ".jp-OutputArea-output :is(input, img, button, [role=status], .noUi-target)"
+        ".jp-OutputArea-output :is(input, img, button, select, [role=status], .noUi-target)"
     ).evaluate_all("all => all.map(e => e.getBoundingClientRect().right).filter(x => x > 0)")
     assert len(edges) > 8
     assert max(edges) <= right + 1
@@ -436,3 +455,22 @@ def test_a_fit_moves_the_sliders_and_says_what_is_reached(page, shots):
     page.screenshot(path=shots / "fit.png")
     press(page, "Undo")
     wait(page, lambda: boxes(page) == before and "fit:" not in badge(page))
+
+
+def test_a_notebook_without_its_kernel_shows_the_last_picture(page, home, lab, shots):
+    type_in(page, 0, "12")
+    wait(page, lambda: boxes(page)[0] == "12")
+    shown = settled(page)[0]
+    page.locator(".jp-Notebook .jp-Cell").last.click()
+    page.keyboard.press("Control+s")
+    file, copy = (home / "notebooks" / f"{name}.ipynb" for name in ("tune", "copy"))
+    wait(page, lambda: "location=12, spread=5" in file.read_text())
+    found = json.loads(file.read_text())["cells"][0]["outputs"][-1]["data"]
+    assert base64.b64decode(found["image/png"]) == bytes(shown)
+    copy.write_text(file.read_text())
+    page.goto(lab.replace("tune", "copy"))
+    page.get_by_text("location=12, spread=5").wait_for(timeout=60 * SECONDS)
+    assert picture(page) == [shown, 1]
+    assert page.locator(".noUi-handle").count() == 0
+    page.locator(".jp-OutputArea img").scroll_into_view_if_needed()
+    page.screenshot(path=shots / "without_kernel.png")

@@ -1,6 +1,7 @@
 """The widget's logic, without a browser."""
 
 import asyncio
+import base64
 import builtins
 import contextlib
 import re
@@ -25,7 +26,7 @@ from matplotlib import pyplot as plt
 
 from arviz_resampler.plots.figures import Easel
 from arviz_resampler.plots.verdicts import COLORS
-from arviz_resampler.tuning import widget
+from arviz_resampler.tuning import record, widget
 from arviz_resampler.tuning.widget import Explorer
 
 matplotlib.use("Agg")
@@ -232,16 +233,16 @@ def test_a_pinned_prior_lies_behind_the_following_ones(explorer):
 
 
 def test_the_code_is_shown_when_asked_for_and_follows_the_sliders(explorer, fake):
-    assert explorer.code_view.layout.display == "none"
-    assert explorer.code.value == ""
+    assert explorer.code.layout.display == "none"
+    assert explorer.code.text.value == ""
     explorer.copy.value = True
-    assert explorer.code_view.layout.display != "none"
-    assert explorer.code.value == "# {'x': 5.0, 'n': 3}\n"
+    assert explorer.code.layout.display != "none"
+    assert explorer.code.text.value == "# {'x': 5.0, 'n': 3}\n"
     explorer.controls["x"].slider.value = 6.0
-    assert explorer.code.value == "# {'x': 6.0, 'n': 3}\n"
+    assert explorer.code.text.value == "# {'x': 6.0, 'n': 3}\n"
     fake.code = lambda **hyper: 1 / 0
     explorer.controls["x"].slider.value = 7.0
-    assert explorer.code.value == "# There is no source: ZeroDivisionError: division by zero"
+    assert explorer.code.text.value == "# There is no source: ZeroDivisionError: division by zero"
 
 
 def test_warnings_are_notes_in_the_badge_except_of_weights_which_it_shows(fake):
@@ -449,7 +450,7 @@ def test_a_tuner_has_a_widget():
     assert "unreliable" in words(explorer.badge)
     assert "Site 'mu' costs most" in words(explorer.badge)
     explorer.copy.value = True
-    assert 'pyro.sample("mu", dist.Normal(0.0, 0.001))' in explorer.code.value
+    assert 'pyro.sample("mu", dist.Normal(0.0, 0.001))' in explorer.code.text.value
 
 
 @pytest.mark.parametrize("missing", ["ipywidgets", "matplotlib"])
@@ -570,3 +571,129 @@ def test_a_fit_that_fails_says_why_and_moves_nothing(explorer, fake):
     assert explorer.hyper == {"x": 5.0, "n": 3}
     assert "WeightError: out of reach" in explorer.badge.value
     assert not explorer.fit.disabled
+
+
+# ---------------------------------------------------------------- what is shown
+
+
+def family(scale=2.0):
+    return lambda: (pyro.sample("mu", dist.Normal(0.0, scale)), pyro.sample("tau", dist.HalfNormal(scale)))
+
+
+@pytest.fixture(scope="module")
+def tuner():
+    def simulator():
+        mu, tau = family()()
+        with pyro.plate("time", 5):
+            pyro.sample("y", dist.Normal(mu, tau + 0.1))
+        pyro.sample("total", dist.Normal(mu, 1.0))
+
+    resampler = Resampler(family(), simulator, num_guide_samples=2000, random_seed=0)
+    return resampler.tune(family, 100, scale=(1.0, 2.0))
+
+
+def offered(explorer):
+    """What can be chosen, and in front of it what is."""
+    boxes = explorer.choices.boxes.items()
+    return {
+        name: [box.value, *(value for _, value in box.options)]
+        for name, box in boxes
+        if box.layout.display != "none"
+    }
+
+
+def test_group_variable_and_kind_of_plot_can_be_chosen_where_there_are_several(tuner):
+    explorer = tuner.widget()
+    both = ["distribution", "curves"]
+    found = {"group": ["predictive", "predictive", "prior"], "variable": ["", "", "y", "total"]}
+    assert offered(explorer) == {**found, "kind": ["distribution", *both]}
+    boxes = explorer.choices.boxes
+    pictures = {explorer.picture.value}
+    boxes["kind"].value = "curves"
+    assert explorer.picture.value not in pictures
+    pictures.add(explorer.picture.value)
+    boxes["variable"].value = "total"  # has no axis
+    assert "kind" not in offered(explorer)
+    assert explorer.picture.value not in pictures
+    boxes["variable"].value = "y"
+    assert offered(explorer)["kind"] == ["curves", *both]
+    boxes["group"].value = "prior"
+    assert offered(explorer) == {"group": ["prior", "predictive", "prior"], "variable": ["", "", "mu", "tau"]}
+    assert explorer.picture.value not in pictures
+    assert "good" in words(explorer.badge)
+
+
+def test_a_choice_stays_while_sliders_move_and_holds_for_a_pinned_prior(tuner):
+    explorer = tuner.widget()
+    explorer.pin.value = True
+    explorer.choices.boxes["variable"].value = "total"
+    explorer.controls["scale"].box.value = 1.5
+    assert offered(explorer)["variable"][0] == "total"
+    shown, pinned = explorer._painter._panels, explorer._painter._pinned
+    assert [panel.labels for panel in (*shown, *pinned)] == [("total", "")] * 2
+
+
+def test_where_there_is_one_thing_to_show_nothing_is_to_be_chosen(explorer):
+    def make(scale):
+        return lambda: pyro.sample("mu", dist.Normal(0.0, scale))
+
+    small = Resampler(make(2.0), num_guide_samples=2000, random_seed=0).tune(make, 100, scale=(1.0, 2.0))
+    for each in (small.widget(), explorer):  # the other has a plot of the user's
+        assert each.choices.view.layout.display == "none"
+
+
+# ---------------------------------------------------------------- without a kernel
+
+
+def test_beside_the_live_view_are_picture_and_words(explorer):
+    view = "application/vnd.jupyter.widget-view+json"
+    bundle = explorer._repr_mimebundle_()
+    assert set(bundle) == {view, "image/png", "text/plain"}  # frontends may take HTML before the view
+    assert bundle[view]["model_id"] == explorer.model_id
+    assert base64.b64decode(bundle["image/png"]) == explorer.picture.value
+    first, second, *_ = bundle["text/plain"].splitlines()
+    assert first == "x=5, n=3"
+    assert second.startswith("✔ good: ESS 500 of 500; 61 of 100 draws distinct; ")
+
+
+@pytest.fixture
+def outputs(monkeypatch):
+    """What is displayed, by identity, as a notebook keeps it."""
+    found = {}
+
+    def display(bundle, *, raw, display_id="view"):
+        found[display_id] = bundle
+
+    monkeypatch.setattr(record, "display", display)
+    monkeypatch.setattr(record, "update_display", display)
+    return found
+
+
+def test_a_notebook_keeps_the_last_picture_in_an_output_that_the_live_view_hides(explorer, fake, outputs):
+    explorer.controls["x"].box.value = 6.0
+    assert outputs == {}
+    explorer._ipython_display_()
+    view, name = outputs
+    assert outputs[view]["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.model_id
+    assert "image/png" not in outputs[view]
+    assert f".{name} {{ display: none; }}" in explorer.children[0].value
+    for x in (6.0, 7.0):
+        explorer.controls["x"].box.value = x
+        kept = outputs[name]
+        assert kept["text/html"].startswith(f'<div class="{name}"><p>x={x:g}, n=3</p>')
+        assert f"data:image/png;base64,{kept['image/png']}" in kept["text/html"]
+        assert base64.b64decode(kept["image/png"]) == explorer.picture.value
+    fake.failure = ValueError("<odd>")
+    explorer.controls["x"].box.value = 8.0
+    kept = outputs[name]
+    assert "ValueError: <odd>\nThe picture is still that of x=7, n=3." in kept["text/plain"]
+    assert "<odd>" not in kept["text/html"]
+
+
+def test_a_widget_without_a_picture_keeps_its_words(fake, outputs):
+    fake.failure = ValueError("not at the start")
+    Explorer(fake, Easel(plot))._ipython_display_()
+    kept = outputs.popitem()[1]
+    assert "image/png" not in kept
+    assert "<img" not in kept["text/html"]
+    assert "not at the start" in kept["text/plain"]
