@@ -68,7 +68,7 @@ def test_every_page_can_be_reached(page):
 def test_every_block_of_python_is_run(page):
     """By a kernel, as a doctest, or, on the gallery, by ``scripts/gallery.py``.
 
-    Scripts that start processes are shown only.
+    Scripts that start processes, and cells of marimo, are shown only.
     """
     blocks = re.findall(r"^```(\S+)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     for kind, block in blocks:
@@ -76,7 +76,7 @@ def test_every_block_of_python_is_run(page):
             assert block.startswith(">>>")
             assert block.endswith("\n\n"), "output would run into the end of the block"
         elif kind == "python":
-            assert page.name in {"gallery.md", "workers.md"}
+            assert page.name in {"gallery.md", "tune.md", "workers.md"}
             compile(block, page.name, "exec")
 
 
