@@ -44,8 +44,9 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## Run the example on the eight schools; its pictures go to demo/
+demo: $(STAMP) ## Run the examples on an outbreak and on the eight schools, within a minute; their pictures go to demo/
 	@# ArviZ 0.23 announces ArviZ 1.0 once a day.
+	$(BIN)/python -W ignore::FutureWarning:arviz examples/school_outbreak.py
 	$(BIN)/python -W ignore::FutureWarning:arviz examples/eight_schools.py
 
 test: $(STAMP) ## Run the tests and the doctests of package and docs; ARGS="-k name" goes to pytest
@@ -121,8 +122,8 @@ format: $(STAMP) ## Mend style and format with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-picture: demo ## Renew the picture of README.md
-	cp demo/prior_predictive.png docs/images/
+picture: demo ## Renew two pictures of README.md
+	cp demo/outbreak.png demo/prior_predictive.png docs/images/
 
 robustness: $(STAMP) ## Try every distribution and write docs/robustness.md: some minutes
 	PYTHONPATH=scripts:tests $(BIN)/python -m robustness

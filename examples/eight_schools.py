@@ -1,8 +1,7 @@
 """Two priors for the eight schools, looked at before any inference.
 
 Eight schools coached their pupils for a test; each reported an effect and its standard error
-(Rubin 1981). The particles are simulated once, from a diffuse guide; each prior then reuses them. Then
-once from a guide for all priors of a box of hyper-parameters, and a few more for a prior outside it.
+(Rubin 1981). The particles are simulated once, from a diffuse guide; each prior then reuses them.
 The pictures go to ``demo/``.
 """
 
@@ -19,7 +18,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
-from arviz_resampler import Resampler, family
+from arviz_resampler import Resampler
 
 EFFECTS = torch.tensor([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
 ERRORS = torch.tensor([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
@@ -49,17 +48,12 @@ def simulator():
         pyro.sample("y", dist.Normal(theta, ERRORS), obs=EFFECTS)
 
 
-def make_prior(location, spread):
-    """The prior at two hyper-parameters."""
-    return prior(dist.Normal(0.0, location), dist.HalfNormal(spread))
-
-
-def simulate(program, num_guide_samples=PARTICLES):
+def simulate(program):
     """Particles of a program, extended by the simulator."""
     return Resampler(
         program,
         simulator,
-        num_guide_samples=num_guide_samples,
+        num_guide_samples=PARTICLES,
         random_seed=0,
         coords={"school": SCHOOLS},
         progressbar=False,
@@ -104,15 +98,6 @@ def plot_priors(draws):
     plt.savefig("demo/priors.png", dpi=90, bbox_inches="tight")
 
 
-def cover_a_box():
-    """Simulate once for all priors of a box, and a few more for one outside it."""
-    guide = family(make_prior, location=(1.0, 40.0), spread=(1.0, 40.0))
-    print(guide)
-    resampler = simulate(guide, 10_000)
-    print(resampler.tune(make_prior, 1_000).coverage())
-    print(f"Top-up outside the box: {resampler.top_up(make_prior(200.0, 1.0), ess=1_000)}")
-
-
 def main():
     """Simulate once, then look at each prior."""
     resampler = simulate(guide)
@@ -124,7 +109,6 @@ def main():
         print(f"{name}: {DRAWS:,} draws resampled in {milliseconds(resample):.0f} ms;", end=" ")
         print(f"{PARTICLES:,} particles simulated afresh in {milliseconds(fresh):.0f} ms")
         print(resampler.weigh(model))
-    print("This simulator is a few normals. After one that runs for minutes, resampling takes no longer.")
 
     matplotlib.use("Agg")
     Path("demo").mkdir(exist_ok=True)
@@ -132,8 +116,7 @@ def main():
         plot_predictive({name: drawn}, f"prior_predictive_{name}")
     plot_predictive(draws, "prior_predictive")
     plot_priors(draws)
-    cover_a_box()
-    print("Pictures:", *sorted(str(path) for path in Path("demo").glob("*.png")))
+    print("Pictures:", *sorted(str(path) for path in Path("demo").glob("pri*.png")))
 
 
 if __name__ == "__main__":

@@ -132,6 +132,16 @@ def test_every_relative_link_leads_to_a_file(page):
         assert (ROOT / target).exists(), target
 
 
+def test_pictures_of_the_readme_are_small_and_those_of_the_demo_are_renewed():
+    pictures = set(re.findall(r"\]\((docs/images/[^)]+)\)", (ROOT / "README.md").read_text()))
+    assert all((ROOT / path).stat().st_size < 150_000 for path in pictures)
+    renewed = re.search(r"cp (demo/.*) docs/images/", (ROOT / "Makefile").read_text())[1]
+    drawn = {Path(path).stem for path in renewed.split()}
+    assert drawn < {Path(path).stem for path in pictures}
+    examples = "".join(path.read_text() for path in ROOT.glob("examples/*.py"))
+    assert all(f', "{name}")' in examples for name in drawn)
+
+
 def test_the_page_of_an_index_has_absolute_links_and_pictures_alone():
     pytest.importorskip("hatchling")
     text = (ROOT / "README.md").read_text()
