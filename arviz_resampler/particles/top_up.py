@@ -325,7 +325,7 @@ class Cache:
     def _check(self, drawn: Particles) -> None:
         """Refuse what a model cannot add to."""
         columns = self.particles.columns
-        if any(c.site.role == "auxiliary" for c in columns.values()):
+        if any(c.site.role == "auxiliary" and c.from_guide for c in columns.values()):
             raise ProgramError(
                 "particles of an automatic guide cannot be topped up: they have auxiliary sites, which a "
                 "model does not draw. Build a new Resampler whose guide is wider."

@@ -484,6 +484,19 @@ def test_particles_of_an_automatic_guide_are_refused():
         build(auto).top_up(far)
 
 
+def test_auxiliary_sites_of_a_simulator_are_simulated_for_new_particles_too():
+    def through():
+        hidden = pyro.sample("hidden", dist.Normal(guide(), 1.0), infer={"is_auxiliary": True})
+        pyro.sample("y", dist.Normal(hidden, 1.0))
+
+    resampler = build(extended_by=through, n=3000)
+    resampler.top_up(normal(sd=3.0), ess=1500)
+    particles, _ = resampler.weighted(normal(sd=3.0))
+    weights = resampler.weigh(normal(sd=3.0))
+    square = particles["y"].values ** 2
+    assert abs(weights.mean(square) - 11.0) < 5 * weights.mcse(square)  # 9 + 1 + 1
+
+
 @pytest.mark.parametrize("ess", [0, -1.0, math.nan, math.inf, "many", True])
 def test_a_wish_that_is_none_is_refused(ess):
     with pytest.raises(ArgumentError, match="ess must be a positive number, got"):
