@@ -135,7 +135,10 @@ html_theme_options = {
 html_copy_source = False
 html_show_sourcelink = False
 
-copybutton_exclude = ".linenos, .gp, .go"
+# Of a session, what was typed: neither prompts, nor output, nor a traceback, whose text has no class of its own.
+copybutton_exclude = ".linenos"
+copybutton_prompt_text = r">>> |\.\.\. |\.\.\.$"
+copybutton_prompt_is_regexp = True
 
 
 def _check_reference(_app: object, env: object) -> None:

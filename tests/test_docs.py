@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import arviz_resampler
 DOCS = Path(__file__).parents[1] / "docs"
 MADE = {"_figures", "gallery"}  # folders of what commands write
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not MADE & set(path.relative_to(DOCS).parts[:-1]))
+RUN = {"pycon", "python", "{code-cell}"}
+SHOWN = {"sh", "text", "bibtex", "{eval-rst}", "{glossary}", "{include}", "{toctree}"}
 NAMES = sorted(set(arviz_resampler.__all__) - {"__version__"})
 
 
@@ -64,20 +67,46 @@ def test_every_page_can_be_reached(page):
     assert name in listed | {"404", "index"}
 
 
+def blocks(page):
+    """Kind and text of the fenced blocks of a page."""
+    return re.findall(r"^ *```(\S*)[^\n]*\n(.*?)^ *```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def copied():
+    """What the copy button takes from a session: the lines that begin with a prompt, without it."""
+    prompt = runpy.run_path(str(DOCS / "conf.py"))["copybutton_prompt_text"]
+    return lambda session: "\n".join(re.findall(rf"^(?:{prompt})(.*)$", session, re.MULTILINE))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
-def test_every_block_of_python_is_run(page):
-    """By a kernel, as a doctest, or, on the gallery, by ``scripts/gallery.py``.
+def test_every_block_of_python_is_run(page, copied):
+    """By a kernel, as a doctest, by ``scripts/gallery.py`` on the gallery, or, on the landing page, below.
 
     Scripts that start processes, and cells of marimo, are shown only.
     """
-    blocks = re.findall(r"^```(\S+)\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
-    for kind, block in blocks:
+    for kind, block in blocks(page):
+        assert kind in RUN | SHOWN, f"nothing runs a block of {kind!r}"
         if kind == "pycon":
             assert block.startswith(">>>")
             assert block.endswith("\n\n"), "output would run into the end of the block"
+            compile(copied(block), page.name, "exec")
         elif kind == "python":
-            assert page.name in {"gallery.md", "tune.md", "workers.md"}
+            assert page.name in {"gallery.md", "tune.md", "workers.md"} or page == DOCS / "index.md"
             compile(block, page.name, "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_no_doctest_is_hidden(page):
+    """So that what doctest runs, in order of the page, is what can be copied from it."""
+    shown = sum(block.count(">>> ") for kind, block in blocks(page) if kind == "pycon")
+    assert page.read_text().count(">>> ") == shown
+
+
+def test_the_code_of_the_landing_page_runs_as_it_is(capsys):
+    (code,) = (block for kind, block in blocks(DOCS / "index.md") if kind == "python")
+    exec(compile(code, "index.md", "exec"), {})
+    assert capsys.readouterr().out == "good\n"
 
 
 def test_the_map_for_contributors_has_every_room():
