@@ -163,5 +163,5 @@ release: ## Check everything for a release and build it into dist/: .ci/run, and
 	@echo "Checked and built: dist/. CONTRIBUTING.md says what comes next."
 
 clean: ## Remove virtual environments, caches and the demo's pictures
-	rm -rf .venv* build demo dist docs/howto/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv* build demo dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find arviz_resampler tests examples -name __pycache__ -exec rm -rf {} +
