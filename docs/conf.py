@@ -8,6 +8,7 @@ warns or points nowhere stops the build.
 import inspect
 import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import arviz_resampler
@@ -23,7 +24,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
-    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "notfound.extension",
     "numpydoc",
@@ -132,11 +132,11 @@ html_theme_options = {
     "home_page_in_toc": True,
     "navbar_persistent": [],
 }
+html_math_renderer = "mathml"
 html_copy_source = False
 html_show_sourcelink = False
 
-# Of a session, what was typed: neither prompts, nor output, nor a traceback, whose text has no class of its own.
-copybutton_exclude = ".linenos"
+# Of a session, what was typed: neither prompts nor output, be it a traceback.
 copybutton_prompt_text = r">>> |\.\.\. |\.\.\.$"
 copybutton_prompt_is_regexp = True
 
@@ -167,6 +167,21 @@ def _members(thing: type) -> set[str]:
     }
 
 
+def _mathml(display: str) -> tuple[Callable, None]:
+    """Write formulas as MathML, which browsers show by themselves: no script, and no other site."""
+
+    def visit(translator: object, node: object) -> None:
+        from docutils.nodes import SkipNode
+        from latex2mathml.converter import convert
+
+        formula = convert(node.astext(), display=display)
+        translator.body.append(f'<div class="math">{formula}</div>' if display == "block" else formula)
+        raise SkipNode
+
+    return visit, None
+
+
 def setup(app: object) -> None:
-    """Hook the check of the reference into the build."""
+    """Hook the check of the reference and the formulas into the build."""
     app.connect("env-updated", _check_reference)
+    app.add_html_math_renderer("mathml", _mathml("inline"), _mathml("block"))
