@@ -25,7 +25,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage browser dist doctest docs readme lint spelling types format picture robustness fuzz honesty soak kill bench newest links release clean
+.PHONY: help install demo test coverage browser dist doctest docs notebooks readme lint spelling types format picture robustness fuzz honesty soak kill bench newest links release clean
 
 help: ## Show the targets
 	@echo "make TARGET [PYTHON=python3.12]"
@@ -100,6 +100,9 @@ $(DOCS_STAMP): $(STAMP) constraints/docs.txt
 	  exit 1; }
 	$(BIN)/python -m pip install -qq --constraint $(CONSTRAINTS) --constraint constraints/docs.txt --no-build-isolation --editable '.[docs]'
 	@touch $@
+
+notebooks: docs ## Build the documentation, and renew the notebooks of docs/case_studies, which a repository browser shows
+	$(BIN)/python scripts/notebooks.py docs/case_studies build/jupyter_execute/case_studies/*.ipynb
 
 links: $(DOCS_STAMP) ## Ask every address that the documentation links to whether it is there
 	@# Nothing runs: pages are read for their links alone.

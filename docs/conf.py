@@ -31,7 +31,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
 ]
-exclude_patterns = ["**/.ipynb_checkpoints", "_figures"]
+exclude_patterns = ["**/.ipynb_checkpoints", "_figures", "case_studies/*.ipynb"]  # kept by make notebooks
 
 # ---------------------------------------------------------------- notebooks
 

@@ -1,6 +1,7 @@
 """The pages of the documentation, as text. ``make docs`` sees that they build and that their code runs."""
 
 import inspect
+import json
 import re
 import runpy
 from pathlib import Path
@@ -107,6 +108,15 @@ def test_the_code_of_the_landing_page_runs_as_it_is(capsys):
     (code,) = (block for kind, block in blocks(DOCS / "index.md") if kind == "python")
     exec(compile(code, "index.md", "exec"), {})
     assert capsys.readouterr().out == "good\n"
+
+
+@pytest.mark.parametrize("name", ["hares_and_lynxes", "influenza"])
+def test_notebooks_of_case_studies_have_the_code_of_their_pages(name):
+    """``make notebooks`` renews them."""
+    notebook = json.loads((DOCS / "case_studies" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    shown = [block for kind, block in blocks(DOCS / "case_studies" / f"{name}.md") if kind == "{code-cell}"]
+    assert cells == [re.sub(r"^:tags:.*\n+", "", block).strip("\n") for block in shown]
 
 
 def test_the_map_for_contributors_has_every_room():
