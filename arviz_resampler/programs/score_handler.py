@@ -246,6 +246,12 @@ class ScoreHandler(SiteHandler):
 
     def _factor(self, msg: Message) -> None:
         name = msg["name"]
+        column = self.columns.get(name)
+        if column is not None and column.site.role != "auxiliary" and column.reason != "deterministic":
+            raise MismatchError(
+                f"site {name!r} is a factor in the model, but was drawn for the particles: it would be taken "
+                f"for the density of what was drawn. Give the factor a name of its own."
+            )
         with self.particles.outside():
             log_factor = self.particles.rows(msg["fn"].log_factor).to(torch.float64, copy=True)
             self._add_up(msg, log_factor)

@@ -136,3 +136,34 @@ def test_a_mask_on_a_distribution_leaves_the_normalizing_constant_unknown():
     for mask in (torch.tensor(False), torch.tensor(True)):
         weights = guide.weigh(lambda mask=mask: pyro.sample("x", dist.Uniform(0.0, 2.0).mask(mask)))
         assert weights.unnormalized == ("x",)
+
+
+def extended():
+    x = pyro.sample("x", dist.Normal(0.0, 1.0))
+    pyro.deterministic("mean", 2 * x)
+    pyro.sample("y", dist.Normal(x, 1.0))
+
+
+def posterior(name):
+    def program():
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.factor(name, -0.5 * (0.5 - x) ** 2)
+
+    return program
+
+
+def test_a_factor_with_the_name_of_a_drawn_site_is_refused():
+    resampler = Resampler(lambda: pyro.sample("x", dist.Normal(0.0, 1.0)), extended, num_guide_samples=100)
+    with pytest.raises(
+        MismatchError, match=r"site 'y' is a factor.*drawn for the particles.*name of its own"
+    ):
+        resampler.weigh(posterior("y"))
+
+
+@pytest.mark.parametrize("name", ["data", "mean"])
+def test_a_factor_with_another_name_counts_by_itself(name):
+    guide = lambda: pyro.sample("x", dist.Normal(0.0, 1.0))  # noqa: E731
+    resampler = Resampler(guide, extended, num_guide_samples=20_000, random_seed=0)
+    weights = resampler.weigh(posterior(name))
+    x = resampler.weighted(guide)[0]["x"].values
+    assert abs(weights.mean(x) - 0.25) < 5 * weights.mcse(x)  # normal prior and likelihood of sd 1, data 0.5
