@@ -235,6 +235,8 @@ def short(diagnostics: pd.DataFrame) -> Shown:
     left_out = "missed_mass" if "bayes_factor" in diagnostics else "bayes_factor"
     shown = {name: diagnostics[name].map(how.format) for name, how in _FORMATS.items() if name != left_out}
     shown["pareto_k"] = shown["pareto_k"].where(diagnostics["pareto_k_reason"] == "", "-")
+    if "missed_mass" in shown:  # unknown where a density has no known normalizing constant
+        shown["missed_mass"] = shown["missed_mass"].where(diagnostics["missed_mass"].notna(), "-")
     advice = [f"{name}: {row.advice}" for name, row in diagnostics.iterrows() if row.verdict != "good"]
     return pd.DataFrame(shown), advice
 

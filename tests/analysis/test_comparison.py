@@ -392,6 +392,21 @@ def test_a_comparison_prints_its_table_and_cannot_be_changed(comparison):
     assert comparison.diagnostics().loc["a", "verdict"] == "good"
 
 
+def test_a_missed_mass_that_is_not_known_has_a_dash():
+    def program(strength):
+        def run():
+            mu = pyro.sample("mu", dist.Normal(0.0, 1.0))
+            pyro.factor("soft", -strength * mu**2)
+
+        return run
+
+    resampler = Resampler(lambda: pyro.sample("mu", dist.Normal(0.0, 1.0)), num_guide_samples=5000)
+    text = repr(resampler.compare({"a": program(0.1), "b": program(0.2)}, 100))
+    assert "missed_mass" in text
+    assert "nan" not in text
+    assert re.search(r"^a .* - .* good$", text, re.MULTILINE)
+
+
 def test_a_comparison_survives_pickling(comparison):
     back = pickle.loads(pickle.dumps(comparison))
     pd.testing.assert_frame_equal(back.contrast("a", "b"), comparison.contrast("a", "b"))
