@@ -274,6 +274,11 @@ def test_it_prints_blocks_points_promise_and_numbers_of_guide_samples():
     assert "or so" in str(family(counts, k=(1, 6), high=(1.0, 3.0)))
 
 
+def test_it_says_where_its_members_run_one_by_one():
+    for make_model, one_by_one in ((normal, False), (lambda mean: normal(float(mean)), True)):
+        assert ("the family takes no tensors" in str(family(make_model, mean=(-1.0, 1.0)))) == one_by_one
+
+
 def test_what_is_needed_is_the_wish_over_the_promise():
     guide = family(normal, mean=(-2.0, 2.0))
     assert guide.promise == math.prod(block.promise for block in guide.design)
