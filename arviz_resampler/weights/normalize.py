@@ -69,6 +69,9 @@ class OnHost(Mapping[str, Floats]):
     def __repr__(self) -> str:
         return repr(dict(self))
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._values)
+
 
 def checked(log_ratio_by_site: Mapping[str, ArrayLike | Tensor]) -> dict[str, Tensor]:
     """Log ratios by site as copies of one length, without NaN and +infinity."""

@@ -430,3 +430,18 @@ def test_weights_that_are_unreliable_have_no_reliable_mean():
         WeightWarning, match="weights are unreliable, and weighted means with them: the mean raw"
     ):
         weights.mean(np.arange(1000.0))
+
+
+def test_log_ratios_by_site_are_arrays_that_cannot_be_changed():
+    weights = Weights({"x": [0.0, 1.0], "y": torch.tensor([2.0, 3.0])})
+    by_site = weights.log_ratio_by_site
+    assert {name: ratio.tolist() for name, ratio in by_site.items()} == {"x": [0.0, 1.0], "y": [2.0, 3.0]}
+    assert repr(by_site) == repr(dict(by_site))
+    assert by_site._ipython_key_completions_() == ["x", "y"]  # type: ignore[attr-defined]
+    assert by_site["x"] is by_site["x"]
+    for array in (*by_site.values(), weights.log_ratio, weights.normalized):
+        assert array.dtype == np.float64
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1.0
+    with pytest.raises(TypeError):
+        by_site["x"] = 0.0
