@@ -102,8 +102,10 @@ def draws(fn, n=N):
         return fn.sample((n,))
 
 
-def bad_parameter(fn):
-    return parameters.bad_parameter(parameters.nested(fn))
+def bad_parameter(fn, *particles):
+    """The first one, if any."""
+    checks = parameters.checks(parameters.nested(fn), *particles)
+    return next((check.fault() for check in checks if not check.passed), None)
 
 
 def is_improper(fn):

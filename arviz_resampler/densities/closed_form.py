@@ -78,9 +78,7 @@ def is_sound(fn: Any, varies: Callable[[Tensor], bool]) -> bool:
             return False
         fn = fn.base_dist
     loc, scale = fn.loc, fn.scale
-    if loc.numel() != 1 or scale.numel() != 1 or varies(loc) or varies(scale):
-        return False
-    if not (loc.is_cpu and scale.is_cpu):  # to read them is to wait
+    if not (readable(loc) and readable(scale)) or varies(loc) or varies(scale):
         return False
     return bool(loc.item() == loc.item() and scale.item() > 0)
 

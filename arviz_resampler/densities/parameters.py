@@ -203,10 +203,10 @@ def _with_rows(constraint: Any, particles: ParticleMap | OneParticle) -> Any:
     return constraint
 
 
-def bad_parameter(
-    parts: list[Distribution], particles: ParticleMap | OneParticle = _ALONE
-) -> BadParameter | None:
-    """The first bad parameter of a distribution and of all that it is made of, if any.
+def checks(parts: list[Distribution], particles: ParticleMap | OneParticle = _ALONE) -> Iterator[Check]:
+    """Checks of all parameters of a distribution and of what it is made of, but of numbers that are good.
+
+    Programs run with torch's own check off, because it cannot say at which site it failed.
 
     Parameters
     ----------
@@ -214,14 +214,6 @@ def bad_parameter(
         The distribution and all that it is made of.
     particles : ParticleMap or OneParticle
         Those that the tensors of the distribution belong to.
-    """
-    return next((check.fault() for check in checks(parts, particles) if not check.passed), None)
-
-
-def checks(parts: list[Distribution], particles: ParticleMap | OneParticle = _ALONE) -> Iterator[Check]:
-    """Checks of all parameters of a distribution and of what it is made of, but of numbers that are good.
-
-    Programs run with torch's own check off, because it cannot say at which site it failed.
     """
     # A LogNormal has the parameters of its Normal. They are kept, so that no other gets their id.
     seen: dict[tuple[int, int], Any] = {}
@@ -256,11 +248,8 @@ def _within(what: str, value: Tensor, constraint: Any, particles: ParticleMap | 
     good = limit.check(rows)
 
     def fault() -> BadParameter:
-        text = f"{what} must be {limit}"
-        if not limit.event_dim:
-            shown = rows.expand(good.shape)[~good][0].item()
-            text = f"{what} is {shown:.4g}, but must be {limit}"
-        return BadParameter(text, ~good.reshape(len(good), -1).all(-1))
+        shown = "" if limit.event_dim else f"is {rows.expand(good.shape)[~good][0].item():.4g}, but "
+        return BadParameter(f"{what} {shown}must be {limit}", ~good.reshape(len(good), -1).all(-1))
 
     return Check(good.all(), fault)
 

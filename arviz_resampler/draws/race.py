@@ -106,15 +106,6 @@ class _Thresholds(NamedTuple):
     by_block: Tensor  # shape (N, blocks), float32
 
 
-def _candidates(
-    weights: Tensor, thresholds: _Thresholds, factor: float
-) -> tuple[Ints, Floats, NDArray[np.float32]]:
-    """Particles that may arrive before a multiple of some horizon: which, their weights and thresholds."""
-    scaled = weights if factor == 1.0 else weights * factor
-    particles, candidate_weights, bars = above(scaled, thresholds.lowest, weights, thresholds.by_block)
-    return particles, candidate_weights, bars
-
-
 class Race:
     """The shared randomness of stable draws.
 
@@ -176,7 +167,12 @@ class Race:
         winner = np.full(blocks[-1].start + blocks[-1].size, -1, np.int64)
         factor = 1.0
         while blocks:
-            candidates, candidate_weights, candidate_thresholds = _candidates(weights, thresholds, factor)
+            candidates, candidate_weights, candidate_thresholds = above(
+                weights if factor == 1.0 else weights * factor,
+                thresholds.lowest,
+                weights,
+                thresholds.by_block,
+            )
             scaled = candidate_weights * factor
             entries = [np.flatnonzero(candidate_thresholds[:, block.number] <= scaled) for block in blocks]
             entry = np.concatenate(entries)

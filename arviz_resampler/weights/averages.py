@@ -68,15 +68,6 @@ def mean(weights: Floats, values: Floats, chains: Chains | None = None) -> tuple
     return found, mcse or math.nan, n_effective
 
 
-def share(weights: Floats, squares: float) -> tuple[float, float]:
-    """Weight of some particles in all, and its standard error, from theirs and the sum of all squares."""
-    found = float(weights.sum())
-    if not found or found >= 1 - 1e-12:  # never hit, or never missed: how often it would be is not known
-        return float(round(found)), math.nan
-    own = dot(weights, weights)
-    return found, math.sqrt(own * (1 - found) ** 2 + max(squares - own, 0.0) * found**2)
-
-
 def means(weights: Floats, values: ArrayLike, chains: Chains | None = None) -> tuple[Floats, Floats, Floats]:
     """Weighted means, their standard errors and effective particles, of values of shape (N, ...)."""
     if getattr(values, "nbytes", 0) > MOST and weights.any() and chains is None:

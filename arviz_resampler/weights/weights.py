@@ -287,11 +287,8 @@ class Weights:
         """Share of the model's mass that could not be simulated, and its Monte Carlo standard error."""
         if self.failed is None or not (self.failed.any() and self.ess):
             return 0.0, 0.0
-        if self.chains is not None:
-            mean, mcse, _ = averages.means(self.normalized, self.failed, self.chains)
-            return float(mean), float(mcse)
-        flagged = torch.from_numpy(np.flatnonzero(self.failed)).to(self.tensor.device)
-        return averages.share(to_host(self.tensor[flagged]), 1 / self.ess)
+        mean, mcse, _ = self._means(torch.tensor(self.failed, device=self.tensor.device))
+        return float(mean), float(mcse)
 
     @cached_property
     def pareto(self) -> ParetoFit:

@@ -126,7 +126,7 @@ def test_bad_parameters_are_flagged_particle_by_particle(make):
 
     def look(particles):
         fn = make(particles.enter(torch.tensor([1.0, -1.0, 2.0, 0.0])))
-        found.append(parameters.bad_parameter(parameters.nested(fn), particles))
+        found.append(bad_parameter(fn, particles))
 
     with unchecked():
         map_particles(look, 4)
