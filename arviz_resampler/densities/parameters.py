@@ -56,7 +56,7 @@ class BadParameter(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A question about the parameters of a distribution, whose answer may be on a device still.
+    """A check of distribution parameters, whose result may be on a device still.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What of a prior a picture shows: a group, its variables, the kind of plot; and what else there is.
+"""Views of a prior: a group, its variables and the kind of plot, with the options of each.
 
 Knows which variables a container has; nothing of matplotlib.
 """
@@ -27,7 +27,7 @@ _PANELS = {"predictive": predictive_panels, "prior": prior_panels}
 
 
 class Options(NamedTuple):
-    """What a choice is made from.
+    """Options of a choice.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Options(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """What of a prior is shown.
+    """Group, variable and kind of plot that show a prior.
 
     Attributes
     ----------

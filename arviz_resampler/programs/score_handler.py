@@ -147,7 +147,7 @@ class ScoreHandler(SiteHandler):
             return on_device(fn, device)
 
     def _puts_off(self, name: str, check: Check) -> bool:
-        """Whether the answer is on a device, which would have to be waited for."""
+        """Whether the result is on a device, which would have to be waited for."""
         if check.passed.is_cpu:
             return False
         self._put_off.append((name, check))
@@ -161,7 +161,7 @@ class ScoreHandler(SiteHandler):
         return super().describe_invalid()
 
     def _settle(self) -> None:
-        """Answers of the checks that were put off, all at once."""
+        """Results of the checks that were put off, in one transfer."""
         passed = numbers(*(check.passed for _, check in self._put_off))
         for (name, check), good in zip(self._put_off, passed, strict=True):
             if not good and name not in self.invalid:

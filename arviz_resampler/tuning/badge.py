@@ -18,7 +18,7 @@ _FACT = "display:inline-block;margin-right:1em"
 
 @dataclass(frozen=True)
 class Badge:
-    """What is said of a prior.
+    """Verdict on a prior, with facts, advice and notes.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Choices of what of a prior a picture shows. Knows ipywidgets and views; nothing of tuners."""
+"""Choices of a view of a prior. Knows ipywidgets and views; nothing of tuners."""
 
 from __future__ import annotations
 

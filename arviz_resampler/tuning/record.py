@@ -1,4 +1,4 @@
-"""What a notebook keeps of a widget, for readers without its kernel. Knows IPython's display.
+"""Record of a widget in a saved notebook, for readers without its kernel. Knows IPython's display.
 
 A live view cannot be renewed in the notebook without losing the focus and the drag that are in it. So what
 it shows is kept in a second output, which the live view hides.
