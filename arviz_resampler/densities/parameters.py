@@ -245,13 +245,18 @@ def _within(what: str, value: Tensor, constraint: Any, particles: ParticleMap | 
         if readable(single) and constraint.check(single.item()):
             return None
     rows, limit = thin(particles.rows(value)), _with_rows(constraint, particles)
-    good = limit.check(rows)
+    if limit in _OF_NUMBERS and rows.numel():
+        # An interval holds all values if it holds the least and the greatest, which are NaN where a value is.
+        passed = limit.check(torch.stack(torch.aminmax(rows))).all()
+    else:
+        passed = limit.check(rows).all()
 
     def fault() -> BadParameter:
+        good = limit.check(rows)
         shown = "" if limit.event_dim else f"is {rows.expand(good.shape)[~good][0].item():.4g}, but "
         return BadParameter(f"{what} {shown}must be {limit}", ~good.reshape(len(good), -1).all(-1))
 
-    return Check(good.all(), fault)
+    return Check(passed, fault)
 
 
 def _something_between(uniform: Any, particles: ParticleMap | OneParticle) -> Check:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from arviz_resampler.devices import all_finite
 from arviz_resampler.errors import StoreError
 from arviz_resampler.particles.joining import some_of
 from arviz_resampler.particles.particles import Particles
@@ -105,7 +106,7 @@ def with_mixture(
         (mixture.check if check else mixture.records)(batches)
         for group, name in mixture.arrays:
             log_q = torch.from_numpy(mixture.read((group, name), batches))
-            columns[name] = replace(columns[name], log_q=log_q, finite=bool(torch.isfinite(log_q).all()))
+            columns[name] = replace(columns[name], log_q=log_q, finite=all_finite(log_q))
         joint, params = about(mixture)["joint"], tensors(mixture, "params")
     except StoreError as error:
         raise StoreError(

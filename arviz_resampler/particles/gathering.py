@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from arviz_resampler.devices import all_finite
 from arviz_resampler.errors import DrawWarning, MismatchError, ProgramError, quoted, warn
 from arviz_resampler.particles.checks import Batch
 from arviz_resampler.programs.columns import CachedSite
@@ -167,7 +168,7 @@ def with_roles(
         settled[name] = replace(
             column,
             site=replace(column.site, role=role),
-            finite=column.log_q is None or bool(torch.isfinite(column.log_q).all()),
+            finite=column.log_q is None or all_finite(column.log_q),
             transform=transform,
             point_mass=column.point_mass and not transform,
         )

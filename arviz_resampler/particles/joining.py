@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from arviz_resampler.devices import all_finite
 from arviz_resampler.errors import MismatchError
 from arviz_resampler.particles.disk import StoredArray, StoredTensor
 from arviz_resampler.particles.particles import Particles
@@ -47,7 +48,7 @@ def some_of(particles: Particles, rows: slice) -> Particles:
     columns = {}
     for name, column in particles.columns.items():
         log_q, log_conditional = (t if t is None else t[rows] for t in (column.log_q, column.log_conditional))
-        finite = log_q is None or bool(torch.isfinite(log_q).all())
+        finite = log_q is None or all_finite(log_q)
         columns[name] = replace(
             column, value=column.value[rows], log_q=log_q, log_conditional=log_conditional, finite=finite
         )

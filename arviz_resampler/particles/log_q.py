@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from arviz_resampler.devices import all_finite
 from arviz_resampler.errors import ProgramError
 from arviz_resampler.particles.guides import Blocks, Evaluate, Sites
 from arviz_resampler.particles.particles import chunks, widths
@@ -75,7 +76,7 @@ def with_blocks(
         # Data at which guides differ have a density that models change, as in a block of several sites.
         if others or (columns[name].site.role == "predictive" and _differs(columns[name], log_q)):
             joint.append(sites)
-        finite = bool(torch.isfinite(log_q).all())
+        finite = all_finite(log_q)
         changed[name] = replace(columns[name], log_q=log_q, finite=finite)
         for other in others:
             changed[other] = replace(columns[other], log_q=log_q.new_zeros(()).expand_as(log_q), finite=True)

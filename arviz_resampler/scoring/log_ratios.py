@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 import torch
 from torch import Tensor
 
+from arviz_resampler.devices import all_finite
 from arviz_resampler.errors import DrawWarning, MismatchError, WeightError, quoted, warn
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.programs.columns import example
@@ -139,7 +140,7 @@ def resolve_nonfinite(
     """
     resolved = dict(targets)
     ratios = {name: _ratio(particles, name, target) for name, target in targets.items()}
-    odd = {name: ratio for name, ratio in ratios.items() if not torch.isfinite(ratio).all()}
+    odd = {name: ratio for name, ratio in ratios.items() if not all_finite(ratio)}
     dead = torch.zeros(particles.num_particles, dtype=torch.bool, device=next(iter(ratios.values())).device)
     for ratio in odd.values():
         dead |= ratio == -torch.inf
