@@ -134,17 +134,22 @@ class Streams:
         length = self.block
         while length > 1 and length * width > _WIDEST:
             length //= 2
-        parts = []
         before = torch.get_rng_state()
         try:
             for start in range(0, num_particles, length):
                 seed_stream(f"{self.seed}/{name}/{self.first + start}", device)
-                parts.append(
-                    sampler(length, [_whole(r, start, length) for r in rows])[: num_particles - start]
-                )
+                part = sampler(length, [_whole(r, start, length) for r in rows])[: num_particles - start]
+                if start == 0:
+                    out = (
+                        part
+                        if len(part) == num_particles
+                        else part.new_empty((num_particles, *part.shape[1:]))
+                    )
+                if out is not part:  # a block at a time, while it is in a processor's cache
+                    out[start : start + len(part)] = part
         finally:  # what else draws random numbers shows in the state
             torch.set_rng_state(before)
-        return torch.cat(parts) if len(parts) != 1 else parts[0]
+        return out
 
 
 def _whole(rows: Tensor, start: int, length: int) -> Tensor:
