@@ -19,7 +19,15 @@ _FEW = 1000  # numbers that are kept even where they are only repeated
 
 
 class Asked(NamedTuple):
-    """A distribution whose density is asked later: what it was when a value was drawn from it."""
+    """A distribution whose density is asked later: what it was when a value was drawn from it.
+
+    Attributes
+    ----------
+    fn : Distribution
+        One of the same class and batch shape.
+    parameters : tuple of Tensor
+        Its own.
+    """
 
     fn: Any
     parameters: tuple[Tensor, ...]
@@ -31,14 +39,20 @@ class Asked(NamedTuple):
         return type(self.fn), self.fn.batch_shape, self.parameters[0].dtype, *shapes
 
 
-def asked_later(fn: Any) -> Asked | None:
-    """A distribution to be asked later; None where it is not one whose parameters can be stacked."""
+def asked_later(fn: Any, like: Asked | None) -> Asked | None:
+    """A distribution to be asked later; None where it is not one whose parameters can be stacked.
+
+    What is ``like`` it stands for both: distributions of many particles are many objects.
+    """
     cls: Any = type(fn)
     names = ELEMENTWISE.get(cls.log_prob)
     if names is None or class_key(cls) is None:  # the support may depend on the parameters
         return None
     # Copies: the program may change its tensors after the draw.
-    return Asked(fn, tuple([_copy(vars(fn)[name]) for name in names]))
+    parameters = tuple([_copy(vars(fn)[name]) for name in names])
+    if like is not None and type(like.fn) is cls and like.fn.batch_shape == fn.batch_shape:
+        fn = like.fn
+    return Asked(fn, parameters)
 
 
 def _copy(parameter: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from arviz_resampler.programs.columns import CachedSite, Columns, select, to_col
 from arviz_resampler.programs.program import Program
 from arviz_resampler.programs.runs import SiteRun, merge_masked
 from arviz_resampler.programs.sample_handler import SampleHandler
-from arviz_resampler.programs.stacking import stack_samples
+from arviz_resampler.programs.stacking import SampleStack
 from arviz_resampler.progress import bar
 
 _TRIED = 5  # particles of a try-out, and how often one is tried
@@ -218,25 +218,23 @@ class Runner:
         self, n: int, streams: Streams, replay: Columns, given: Columns | None = None
     ) -> SampledRun:
         handler = self._handler(replay, streams, given, later=True)
-        runs: list[dict[str, SiteRun]] = []
-        failed: dict[int, str] = {}
+        stack = SampleStack(self.program.role, streams.first, self._seen)
         start = time.perf_counter()
         for i in self._progress(range(n)):
-            seed = seed_particle(streams.seed, self.program.role, streams.first + i)
+            seed, failure = seed_particle(streams.seed, self.program.role, streams.first + i), None
             try:
                 self.program.run_one(handler, i)
             except ProgramError as error:
                 if error.__cause__ is None:
                     raise
-                failed[i] = str(error)
-                self._fail({i: str(error)}, streams, {**replay, **_drawn(handler.found, 1)})
+                failure = str(error)
+                self._fail({i: failure}, streams, {**replay, **_drawn(handler.found, 1)})
             else:
                 _check_seed(self.program.role, seed, self._states)
-            runs.append(merge_masked(handler.found))
+            stack.add(merge_masked(handler.found), failure)
             if i == 0:
                 self._say(time.perf_counter() - start)
-        found = stack_samples(self.program.role, runs, failed, streams.first, self._seen)
-        return SampledRun(found, failed, given is None)
+        return SampledRun(stack.whole(), stack.failed, given is None)
 
     def _progress(self, particles: range) -> Iterator[int]:
         quiet = not self._progressbar or len(particles) < self._num_particles

@@ -17,7 +17,7 @@ from torch import Tensor
 from arviz_resampler.arguments import as_array
 from arviz_resampler.densities import density, kinds, support
 from arviz_resampler.densities.parameters import any_tensor
-from arviz_resampler.densities.together import asked_later
+from arviz_resampler.densities.together import Asked, asked_later
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.functorch import ParticleMap, to_rank
 from arviz_resampler.mapping.streams import Streams, seed_torch
@@ -75,6 +75,7 @@ class SampleHandler(SiteHandler):
         self.predictive = predictive
         self.streams = streams
         self._kinds: dict[Any, kinds.Kind] = {}
+        self._asked_first: dict[str, Asked] = {}
 
     def _deterministic(self, msg: Message) -> None:
         name = msg["name"]
@@ -292,8 +293,9 @@ class SampleHandler(SiteHandler):
             return
         found.support = support.support_key(fn)
         if self.later and not isinstance(mask, Tensor):
-            found.asked = asked_later(fn)
+            found.asked = asked_later(fn, self._asked_first.get(found.name))
             if found.asked is not None:
+                self._asked_first.setdefault(found.name, found.asked)
                 return
         with self.particles.outside():
             try:

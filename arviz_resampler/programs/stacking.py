@@ -19,82 +19,169 @@ from arviz_resampler.errors import ProgramError
 from arviz_resampler.programs.columns import Columns, values_of
 from arviz_resampler.programs.runs import Invalid, ScoredRun, SiteRun
 
+_TOGETHER = 64  # runs that stay by themselves: a run is many objects, which Python's collector looks through
 
-def stack_samples(
-    role: str,
-    runs: Sequence[dict[str, SiteRun]],
-    failed: Mapping[int, str],
-    first: int,
-    like: dict[str, SiteRun] | None = None,
-) -> dict[str, SiteRun]:
-    """One record for each site of all runs; where all have failed, of the sites of another run."""
-    # The first that went as it should says what dtypes there are.
-    good = [i for i in range(len(runs)) if i not in failed]
-    whole = next((i for i in good if all(site.bad is None for site in runs[i].values())), None)
-    whole = good[0] if whole is None and good else whole
-    if whole is None:
-        if like is None:
-            raise ProgramError(f"every particle failed: {failed[0]}")
-        return {
-            name: _one_site(role, found, [r.get(name) for r in runs], failed, first)
-            for name, found in like.items()
-        }
-    stacked = {}
-    for i, run in enumerate(runs):
-        odd = runs[whole].keys() ^ run.keys()
-        if odd and i not in failed:
+
+class SampleStack:
+    """Runs of one particle each, put together as they come.
+
+    Parameters
+    ----------
+    role : str
+        The word for the program in messages.
+    first : int
+        Number of the first particle.
+    like : dict of str to SiteRun, optional
+        The sites that there are where every run fails.
+
+    Attributes
+    ----------
+    failed : dict of int to str
+        Which runs failed, and why.
+    """
+
+    def __init__(self, role: str, first: int, like: dict[str, SiteRun] | None = None) -> None:
+        self.failed: dict[int, str] = {}
+        self._role, self._first, self._like = role, first, like
+        # The first run that went as it should says what sites and dtypes there are.
+        self._example: dict[str, SiteRun] | None = None
+        self._number, self._sound = 0, False
+        self._runs: list[dict[str, SiteRun]] = []
+        self._parts: list[dict[str, SiteRun]] = []
+        self._start = 0  # number of the first of the runs that are still by themselves
+
+    def add(self, run: dict[str, SiteRun], failure: str | None = None) -> None:
+        """Take the run of the next particle, and why it failed if it did.
+
+        Raises
+        ------
+        ProgramError
+            If its sites are others than those of the runs before.
+        """
+        i = self._start + len(self._runs)
+        self._runs.append(run)
+        if failure is None:
+            self._meet(run, i)
+        else:
+            self.failed[i] = failure
+        if self._sound and len(self._runs) == _TOGETHER:
+            self._fold()
+
+    def whole(self) -> dict[str, SiteRun]:
+        """One record for each site of all runs.
+
+        Raises
+        ------
+        ProgramError
+            If shapes or dtypes differ, or if every run failed and nothing says what sites there are.
+        """
+        self._fold()
+        first = self._parts[0]
+        if len(self._parts) == 1:
+            return first
+        return {name: _joined(found, [part[name] for part in self._parts]) for name, found in first.items()}
+
+    def _meet(self, run: dict[str, SiteRun], i: int) -> None:
+        """Compare a run that did not fail with those before."""
+        odd = () if self._example is None else self._example.keys() ^ run.keys()
+        if odd:
             name = next(iter(odd))
-            has, lacks = (whole, i) if name in runs[whole] else (i, whole)
+            has, lacks = (i, self._number) if name in run else (self._number, i)
             raise ProgramError(
-                f"site {name!r} of the {role} is in particle {first + has} and not in particle "
-                f"{first + lacks}: every particle must have the same sites"
+                f"site {name!r} of the {self._role} is in particle {self._first + has} and not in particle "
+                f"{self._first + lacks}: every particle must have the same sites"
             )
-    for name, found in runs[whole].items():
-        each = [run.get(name) for run in runs]
-        stacked[name] = _one_site(role, found, each, failed, first)
-    return stacked
+        if not self._sound:
+            sound = all(site.bad is None for site in run.values())
+            if sound or self._example is None:
+                self._example, self._number, self._sound = run, i, sound
+
+    def _fold(self) -> None:
+        """Make arrays of the runs that are still by themselves."""
+        like = self._like if self._example is None else self._example
+        if like is None:
+            raise ProgramError(f"every particle failed: {self.failed[0]}")
+        if self._runs:
+            part = {name: self._one_site(name, found) for name, found in like.items()}
+            self._parts.append(part)
+            self._start, self._runs = self._start + len(self._runs), []
+
+    def _one_site(self, name: str, found: SiteRun) -> SiteRun:
+        """One record of a site of the runs that are still by themselves."""
+        each = [run.get(name) for run in self._runs]
+        kept = []
+        for i, site in enumerate(each, self._start):
+            if site is None or i in self.failed:
+                continue
+            kept.append(site)
+            alike = site.value.shape == found.value.shape and site.value.dtype == found.value.dtype
+            if site.bad is None and not alike:
+                raise ProgramError(
+                    f"site {name!r} of the {self._role} has shape {tuple(site.value.shape[1:])} and dtype "
+                    f"{site.value.dtype} in particle {self._first + i}, {tuple(found.value.shape[1:])} and "
+                    f"{found.value.dtype} in another: every particle must have the same"
+                )
+        missing = torch.full_like(found.value, torch.nan if found.value.is_floating_point() else 0)
+        # A particle that failed keeps what it had drawn by then.
+        values = [
+            missing if site is None or site.value.shape != missing.shape else site.value.to(missing.dtype)
+            for site in each
+        ]
+        invalid = [site for site in each if site is not None and site.bad is not None]
+        good = torch.zeros(1, dtype=torch.bool)
+        bad = torch.cat([good if s is None or s.bad is None else s.bad for s in each])
+        return replace(
+            found,
+            value=torch.cat(values),
+            data=_common_data(found, kept),
+            support=_common_support(found, kept),
+            bad=bad if invalid else None,
+            bad_text=invalid[0].bad_text if invalid else "",
+            log_density=_log_density(found, each),
+            asked=None,
+        )
 
 
-def _one_site(
-    role: str, found: SiteRun, each: Sequence[SiteRun | None], failed: Mapping[int, str], first: int
-) -> SiteRun:
-    kept = [site for i, site in enumerate(each) if site is not None and i not in failed]
-    for i, site in enumerate(each):
-        if (
-            site is not None
-            and i not in failed
-            and site.bad is None
-            and ((site.value.shape, site.value.dtype) != (found.value.shape, found.value.dtype))
-        ):
-            raise ProgramError(
-                f"site {found.name!r} of the {role} has shape {tuple(site.value.shape[1:])} and dtype "
-                f"{site.value.dtype} in particle {first + i}, {tuple(found.value.shape[1:])} and "
-                f"{found.value.dtype} in another: every particle must have the same"
-            )
-
-    missing = torch.full_like(found.value, torch.nan if found.value.is_floating_point() else 0)
-    # A particle that failed keeps what it had drawn by then.
-    values = [
-        missing if site is None or site.value.shape != missing.shape else site.value.to(missing.dtype)
-        for site in each
-    ]
-    data = found.data
-    if data is not None and not all(
-        s.data is data or (s.data is not None and _equal(s.data, data)) for s in kept
-    ):
-        data = None
-    invalid = [site for site in each if site is not None and site.bad is not None]
-    bad = torch.cat([torch.zeros(1, dtype=torch.bool) if s is None or s.bad is None else s.bad for s in each])
+def _joined(found: SiteRun, parts: Sequence[SiteRun]) -> SiteRun:
+    """One record of a site whose particles are in several, one after the other."""
     return replace(
         found,
-        value=torch.cat(values),
-        data=data,
-        support=found.support if all(site.support == found.support for site in kept) else None,
-        bad=bad if invalid else None,
-        bad_text=invalid[0].bad_text if invalid else "",
-        log_density=_log_density(found, each),
-        asked=None,
+        value=torch.cat([part.value for part in parts]),
+        data=_common_data(found, parts),
+        support=_common_support(found, parts),
+        bad=_end_to_end(parts, [part.bad for part in parts], False),
+        bad_text=next((part.bad_text for part in parts if part.bad_text), ""),
+        log_density=_end_to_end(parts, [part.log_density for part in parts], torch.nan),
     )
+
+
+def _end_to_end(parts: Sequence[SiteRun], rows: Sequence[Tensor | None], filler: float) -> Tensor | None:
+    """Rows of all parts, a filler where a part has none; None: no part has any."""
+    known = [some for some in rows if some is not None]
+    if not known:
+        return None
+    dtype = functools.reduce(torch.promote_types, [some.dtype for some in known])
+    return torch.cat(
+        [
+            known[0].new_full((len(part.value),), filler, dtype=dtype) if some is None else some.to(dtype)
+            for part, some in zip(parts, rows, strict=True)
+        ]
+    )
+
+
+def _common_data(found: SiteRun, sites: Sequence[SiteRun]) -> Tensor | None:
+    """The data of a site, where all have the same."""
+    data = found.data
+    if data is None or all(
+        site.data is data or (site.data is not None and _equal(site.data, data)) for site in sites
+    ):
+        return data
+    return None
+
+
+def _common_support(found: SiteRun, sites: Sequence[SiteRun]) -> Any:
+    """The key of a support, where all have the same."""
+    return found.support if all(site.support == found.support for site in sites) else None
 
 
 def _log_density(found: SiteRun, each: Sequence[SiteRun | None]) -> Tensor | None:

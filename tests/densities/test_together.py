@@ -29,15 +29,24 @@ def test_the_answer_is_that_of_each_by_itself(kind, shape):
     fns = [KINDS[kind](torch.randn(shape), torch.rand(shape) + 0.5) for _ in range(NUM)]
     values = torch.stack([fn() for fn in fns])
     values[0] = -1.5  # outside the support of some
-    asked = [asked_later(fn) for fn in fns]
+    asked = [asked_later(fn, None) for fn in fns]
     assert len({one.key for one in asked}) == 1
     each = torch.cat([density.log_prob(fn, value[None]) for fn, value in zip(fns, values, strict=True)])
     torch.testing.assert_close(log_prob_of_each(asked, values).double(), each, rtol=1e-6, atol=1e-6)
 
 
+def test_one_distribution_stands_for_those_of_its_class_and_shape():
+    first = asked_later(dist.Normal(torch.zeros(2), 1.0), None)
+    same = asked_later(dist.Normal(torch.ones(2), 3.0), first)
+    assert same.fn is first.fn
+    assert same.parameters[1].tolist() == [3.0, 3.0]
+    for other in (dist.Normal(0.0, 1.0), dist.Laplace(torch.zeros(2), 1.0)):
+        assert asked_later(other, first).fn is other
+
+
 def test_what_becomes_of_a_parameter_after_the_draw_does_not_count():
     scale = torch.tensor(1.0)
-    asked = asked_later(dist.Normal(0.0, scale))
+    asked = asked_later(dist.Normal(0.0, scale), None)
     assert asked is not None
     scale += 100.0
     assert log_prob_of_each([asked], torch.zeros(1)).item() == pytest.approx(-0.918938533)
@@ -50,7 +59,7 @@ def test_distributions_that_cannot_be_stacked_are_not_put_off():
 
     mine, masked = Mine(0.0, 1.0), dist.Normal(0.0, 1.0).mask(False)
     for fn in (mine, masked, dist.LogNormal(0.0, 1.0), dist.Uniform(0.0, 1.0), dist.Beta(1.0, 1.0)):
-        assert asked_later(fn) is None
+        assert asked_later(fn, None) is None
 
 
 def guide():

@@ -1,12 +1,18 @@
 """Runs of one particle each, stacked."""
 
+import dataclasses
+import weakref
+
+import pyro.distributions as dist
 import pytest
 import torch
 
 from arviz_resampler import ProgramError
+from arviz_resampler.densities.together import asked_later
+from arviz_resampler.programs import stacking
 from arviz_resampler.programs.columns import to_column
 from arviz_resampler.programs.runs import Invalid, ScoredRun, SiteRun
-from arviz_resampler.programs.stacking import stack_samples, stack_scores
+from arviz_resampler.programs.stacking import _TOGETHER, SampleStack, stack_scores
 
 
 def sample(value, *, bad=None, **more):
@@ -16,32 +22,96 @@ def sample(value, *, bad=None, **more):
     return {"x": site}
 
 
+def stacked(role, runs, failed=None, first=0, like=None):
+    stack = SampleStack(role, first, like)
+    for i, run in enumerate(runs):
+        stack.add(run, (failed or {}).get(i))
+    assert stack.failed == (failed or {})
+    return stack.whole()
+
+
 def test_values_and_densities_stand_in_the_order_of_the_runs():
     runs = [sample(float(i), log_density=torch.tensor([10.0 * i])) for i in range(3)]
-    stacked = stack_samples("guide", runs, {}, 0)["x"]
-    assert stacked.value.tolist() == [0.0, 1.0, 2.0]
-    assert stacked.log_density.tolist() == [0.0, 10.0, 20.0]
-    assert stacked.bad is None
+    site = stacked("guide", runs)["x"]
+    assert site.value.tolist() == [0.0, 1.0, 2.0]
+    assert site.log_density.tolist() == [0.0, 10.0, 20.0]
+    assert site.bad is None
 
 
 def test_a_run_that_failed_leaves_nan_where_it_did_not_come_to_a_site():
-    stacked = stack_samples("simulator", [sample(1.0), {}, sample(3.0)], {1: "failed"}, 0)["x"]
-    assert stacked.value.isnan().tolist() == [False, True, False]
+    site = stacked("simulator", [sample(1.0), {}, sample(3.0)], {1: "failed"})["x"]
+    assert site.value.isnan().tolist() == [False, True, False]
 
 
 def test_invalid_particles_are_flagged_with_the_first_reason():
-    stacked = stack_samples("simulator", [sample(1.0), sample(torch.nan, bad="scale is -1")], {}, 0)["x"]
-    assert stacked.bad.tolist() == [False, True]
-    assert stacked.bad_text == "scale is -1"
+    site = stacked("simulator", [sample(1.0), sample(torch.nan, bad="scale is -1")])["x"]
+    assert site.bad.tolist() == [False, True]
+    assert site.bad_text == "scale is -1"
 
 
 def test_runs_must_have_the_same_sites_and_shapes():
     with pytest.raises(ProgramError, match="site 'x' of the guide is in particle 10 and not in particle 11"):
-        stack_samples("guide", [sample(1.0), {}], {}, 10)
+        stacked("guide", [sample(1.0), {}], first=10)
+    with pytest.raises(ProgramError, match="site 'x' of the guide is in particle 1 and not in particle 0"):
+        stacked("guide", [{}, sample(1.0)])
     with pytest.raises(ProgramError, match=r"shape \(2,\) and dtype torch.float32 in particle 1"):
-        stack_samples("guide", [sample(1.0), sample([1.0, 2.0])], {}, 0)
+        stacked("guide", [sample(1.0), sample([1.0, 2.0])])
+    with pytest.raises(ProgramError, match="in particle 170, "):
+        stacked("guide", [sample(1.0)] * 70 + [sample([1.0, 2.0])], first=100)
     with pytest.raises(ProgramError, match="every particle failed: it broke"):
-        stack_samples("guide", [{}], {0: "it broke"}, 0)
+        stacked("guide", [{}], {0: "it broke"})
+    site = stacked("guide", [{}], {0: "it broke"}, like=sample(1.0))["x"]
+    assert site.value.isnan().tolist() == [True]
+
+
+NUM = 3 * _TOGETHER + 5
+LATE = _TOGETHER + 3
+KINDS = {
+    "values and densities": lambda i: sample(float(i), log_density=torch.tensor([10.0 * i])),
+    "densities asked later": lambda i: sample(
+        float(i), asked=asked_later(dist.Normal(float(i), 2.0), None), data=torch.tensor(1.0)
+    ),
+    "data that differ late": lambda i: sample(float(i), data=torch.tensor(float(i == LATE))),
+    "supports that differ late": lambda i: sample(float(i), support="wide" if i == LATE else "narrow"),
+    "invalid from the first on": lambda i: sample(
+        torch.nan if i < LATE else torch.tensor(float(i), dtype=torch.float64),
+        bad="it is" if i < LATE else None,
+    ),
+    "invalid ones among others": lambda i: sample(
+        torch.nan if i % LATE == 7 else float(i), bad=f"the {i}th" if i % LATE == 7 else None
+    ),
+    "densities that are double late": lambda i: sample(
+        float(i), log_density=torch.tensor([float(i)], dtype=torch.float64 if i == LATE else torch.float32)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("failed", [(), (0,), range(LATE), range(2, LATE + _TOGETHER), range(LATE, NUM)])
+def test_many_runs_give_what_they_give_at_once(kind, failed, monkeypatch):
+    failures = {i: f"failure {i}" for i in failed}
+    runs = [{} if i in failures else KINDS[kind](i) for i in range(NUM)]
+    found = stacked("guide", runs, failures)["x"]
+    monkeypatch.setattr(stacking, "_TOGETHER", NUM + 1)
+    whole = stacked("guide", runs, failures)["x"]
+    for field in dataclasses.fields(SiteRun):
+        here, there = getattr(found, field.name), getattr(whole, field.name)
+        if isinstance(there, torch.Tensor):
+            torch.testing.assert_close(here, there, rtol=0, atol=0, equal_nan=True)
+        else:
+            assert here == there, field.name
+
+
+def test_few_runs_stay_by_themselves():
+    stack = SampleStack("guide", 0)
+    alive = weakref.WeakSet()
+    for i in range(NUM):
+        run = sample(float(i))
+        alive.add(run["x"].value)
+        stack.add(run)
+        del run
+        assert len(alive) <= _TOGETHER + 1  # the first, which the others are compared with
+    assert stack.whole()["x"].value.tolist() == list(range(NUM))
 
 
 def score(log_p, **more):
