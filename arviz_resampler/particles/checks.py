@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
@@ -41,6 +41,24 @@ class Run:
         return {**self.guide, **(self.simulator or {})}
 
 
+class Piece(NamedTuple):
+    """Particles of a batch that one part of a guide has drawn.
+
+    Attributes
+    ----------
+    part : int
+        Which part.
+    rows : range
+        Their numbers.
+    singly : tuple of bool
+        Whether they were drawn from streams of their own, in the guide and in the simulator.
+    """
+
+    part: int
+    rows: range
+    singly: tuple[bool, bool]
+
+
 @dataclass(frozen=True)
 class Batch:
     """What is kept of a batch.
@@ -49,6 +67,8 @@ class Batch:
     ----------
     columns : dict of str to CachedSite
         By site.
+    pieces : tuple of Piece
+        Who has drawn which of its particles.
     failed : mapping of int to str
         Particles whose run raised, by their place in the batch, and what.
     observed : frozenset of str
@@ -59,30 +79,28 @@ class Batch:
         The data of ``obs=``, in the shape of one particle.
     bad : mapping of str to tuple
         For how many particles a site has no valid value, and why.
-    singly : tuple of bool
-        Whether particles were drawn from streams of their own, in the guide and in the simulator.
     """
 
     columns: dict[str, CachedSite]
+    pieces: tuple[Piece, ...]
     failed: Mapping[int, str] = field(default_factory=dict)
     observed: frozenset[str] = frozenset()
     factors: frozenset[str] = frozenset()
     data: Mapping[str, Tensor] = field(default_factory=dict)
     bad: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    singly: tuple[bool, bool] = (False, False)
 
     @classmethod
-    def of(cls, run: Run, failed: Mapping[int, str], singly: tuple[bool, bool]) -> Batch:
+    def of(cls, run: Run, failed: Mapping[int, str], *pieces: Piece) -> Batch:
         """What is kept of runs of guide and simulator."""
         found = run.found.items()
         return cls(
             run.columns,
+            pieces,
             failed,
             observed=frozenset(name for name, site in found if site.kind == "observed"),
             factors=frozenset(name for name, site in run.guide.items() if site.kind == "factor"),
             data={n: s.data.cpu().reshape(run.columns[n].site.shape) for n, s in found if s.data is not None},
             bad={n: (int(s.bad.sum()), s.bad_text) for n, s in found if s.bad is not None and s.bad.any()},
-            singly=singly,
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from arviz_resampler.mapping.streams import Streams, generators_kept
-from arviz_resampler.particles.checks import Batch, Run, mark_failed, warn_failed
+from arviz_resampler.particles.checks import Batch, Piece, Run, mark_failed, warn_failed
 from arviz_resampler.particles.gathering import Gathered, with_roles
 from arviz_resampler.particles.looking import block_of
 from arviz_resampler.programs.columns import CachedSite, Columns, select, to_column
@@ -76,7 +76,8 @@ def extend(
                 rows.stop - start, Streams(seed, start, block_of(None)), select(columns, rows)
             )
         run = _own(drawn.found, columns, rows.stop - start)
-        gathered.add(Batch.of(run, drawn.failed, (False, drawn.singly)), start, 0)
+        piece = Piece(0, range(start, rows.stop), (False, drawn.singly))
+        gathered.add(Batch.of(run, drawn.failed, piece))
     gathered.check()
     found = with_roles(gathered.columns, gathered.observed, frozenset(), simulator=True)
     failed = mark_failed(found, gathered.failed, n)

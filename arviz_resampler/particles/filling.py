@@ -94,7 +94,7 @@ class Filling:
         run, batch = looked.few(masks=on_error == "mask")
         predictive = structured(run, predictive, data_names)
         gathered = Gathered(len(next(iter(batch.columns.values())).value), 0)
-        gathered.add(batch, 0, 0)
+        gathered.add(batch)
         gathered.failed = {}  # dtypes are those without a failure
         columns, _, joint = finished(gathered, guide, looked, predictive, options["vectorize"])
         particles = Particles(
@@ -123,8 +123,8 @@ class Filling:
         )
         looked = self.looked.at_parts(parts, masks=self.masks)
         gathered = Gathered(size, number * size)
-        for i, start, n in looked.batches():
-            gathered.add(looked.draw(i, start, n)[1], start, i)
+        for rows in looked.batches():
+            gathered.add(looked.draw(rows)[1])
         columns, _, joint = finished(gathered, self.guide, looked, self.predictive, self.options["vectorize"])
         known = self.particles.columns
         dtypes = {name: column.site.dtype for name, column in known.items() if gathered.failed}

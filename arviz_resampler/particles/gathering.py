@@ -13,7 +13,7 @@ from torch import Tensor
 
 from arviz_resampler.devices import all_finite
 from arviz_resampler.errors import DrawWarning, MismatchError, ProgramError, quoted, warn
-from arviz_resampler.particles.checks import Batch
+from arviz_resampler.particles.checks import Batch, Piece
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.sites import Site
 
@@ -30,25 +30,36 @@ class Gathered:
         self.singly: dict[int, list[tuple[range, tuple[bool, bool]]]] = {}  # by part, in the order of batches
         self.num_particles = num_particles
         self.bad: dict[str, tuple[int, str]] = {}
-        self._first = first
+        self._first, self._part = first, 0
 
-    def add(self, batch: Batch, number: int, part: int) -> None:
-        """Take the particles of a batch, from the given number on, which a part of the guide has drawn."""
-        start = number - self._first
-        n = len(next(iter(batch.columns.values())).value)
+    def add(self, batch: Batch) -> None:
+        """Take the particles of a batch."""
+        part, rows, _ = batch.pieces[0]
+        start, n = rows.start - self._first, sum(len(piece.rows) for piece in batch.pieces)
         if not self.columns:
+            self._part = part
             whole = n == self.num_particles
             self.columns = {
                 name: c if whole else _empty(c, self.num_particles) for name, c in batch.columns.items()
             }
             self.observed, self.data = batch.observed, dict(batch.data)
         self.factors |= batch.factors
-        self.singly.setdefault(part, []).append((range(number, number + n), batch.singly))
+        for piece in batch.pieces:
+            self.singly.setdefault(piece.part, []).append((piece.rows, piece.singly))
         if n < self.num_particles:
-            _store(self.columns, batch.columns, start, n, part)
+            if part != self._part:
+                _check_alike(self.columns, batch.columns, (self._part, part))
+            _store(self.columns, batch.columns, start, n)
         self.failed |= {start + i: what for i, what in batch.failed.items()}
         for name, (bad, text) in batch.bad.items():
             self.bad[name] = self.bad.get(name, (0, ""))[0] + bad, text
+
+    def batch(self) -> Batch:
+        """All of them as one batch."""
+        pieces = [Piece(part, *piece) for part, each in self.singly.items() for piece in each]
+        return Batch(
+            self.columns, tuple(pieces), self.failed, self.observed, self.factors, self.data, self.bad
+        )
 
     def check(self) -> None:
         """Say where values are missing because of invalid parameters or draws."""
@@ -85,11 +96,7 @@ def _constant(column: CachedSite) -> bool:
     return len(column.value) > 1 and column.value.stride(0) == 0
 
 
-def _store(
-    into: dict[str, CachedSite], columns: dict[str, CachedSite], start: int, n: int, part: int
-) -> None:
-    if part:
-        _check_alike(into, columns, part)
+def _store(into: dict[str, CachedSite], columns: dict[str, CachedSite], start: int, n: int) -> None:
     check_same({name: c.site for name, c in into.items()}, {name: c.site for name, c in columns.items()})
     for name, column in columns.items():
         kept = into[name]
@@ -121,15 +128,17 @@ def check_same(known: Mapping[str, Site], sites: Mapping[str, Site], where: str 
             )
 
 
-def _check_alike(into: Mapping[str, CachedSite], columns: Mapping[str, CachedSite], part: int) -> None:
+def _check_alike(
+    into: Mapping[str, CachedSite], columns: Mapping[str, CachedSite], parts: tuple[int, int]
+) -> None:
     """Refuse guides that do not draw the same."""
     for name in {**into, **columns}:
         here, there = columns.get(name), into.get(name)
         if here is None or there is None:
-            who = ("guide 0", f"guide {part}") if here is None else (f"guide {part}", "guide 0")
+            has, lacks = parts if here is None else reversed(parts)
             raise MismatchError(
-                f"site {name!r} is in {who[0]} and not in {who[1]}: the guides of a mixture must draw the "
-                f"same sites"
+                f"site {name!r} is in guide {has} and not in guide {lacks}: the guides of a mixture must "
+                f"draw the same sites"
             )
         if here.site != there.site or (here.point_mass, here.continuous) != (
             there.point_mass,
@@ -141,8 +150,8 @@ def _check_alike(into: Mapping[str, CachedSite], columns: Mapping[str, CachedSit
                 for c in (there, here)
             ]
             raise MismatchError(
-                f"site {name!r} is {what[0]} in guide 0, but {what[1]} in guide {part}: the guides of a "
-                f"mixture must draw the same sites"
+                f"site {name!r} is {what[0]} in guide {parts[0]}, but {what[1]} in guide {parts[1]}: the "
+                f"guides of a mixture must draw the same sites"
             )
 
 

@@ -1,13 +1,13 @@
 """A batch of particles, drawn by guide and simulator from a seed and the numbers of its particles.
 
 No batch depends on another one, so they may be drawn in any order and in any process. Knows programs and
-records; nothing of how batches are put together.
+records; nothing of what becomes of batches.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.streams import BLOCK, Streams, generators_kept
-from arviz_resampler.particles.checks import Batch, Run
+from arviz_resampler.particles.checks import Batch, Piece, Run
+from arviz_resampler.particles.gathering import Gathered
 from arviz_resampler.particles.guides import Part, derived_seed
 from arviz_resampler.programs.columns import CachedSite, Columns, select, to_column
 from arviz_resampler.programs.program import untouched_params
@@ -33,10 +34,10 @@ class Drawer(NamedTuple):
     num_particles: int
     hyper: Columns
 
-    def batches(self, size: int) -> Iterator[tuple[int, int]]:
-        """Number of the first particle of each batch, and how many it has."""
-        end = self.start + self.num_particles
-        return ((first, min(size, end - first)) for first in range(self.start, end, size))
+    @property
+    def rows(self) -> range:
+        """Numbers of the particles."""
+        return range(self.start, self.start + self.num_particles)
 
 
 def drawers(
@@ -66,7 +67,7 @@ def look(drawer: Drawer, simulator: Runner | None, seed: int, *, masks: bool, se
         try:
             with generators_kept():
                 found = _guides_own(drawer.runner.look(seed, hyper, attempt), hyper)
-                columns = _columns(found, 1)
+                columns = _replayed(_columns(found, 1))
                 if simulator is not None:
                     simulator.look(seed, columns, attempt)
                 if settle:
@@ -105,15 +106,16 @@ class Looked:
     def at(
         cls, parts: list[Drawer], simulator: Runner | None, *, seed: int, batch_size: int | None, masks: bool
     ) -> Looked:
-        """Look at each part once."""
-        params = []
+        """Look at each part once, and at the simulator with the first."""
+        params: list[dict[str, Tensor]] = []
         for part in parts:
             # Each guide has its own parameters, whatever their names; the simulator keeps those of the first.
             with untouched_params() as made:
-                look(part, simulator, seed, masks=masks, settle=batch_size is not None)
+                extended = None if params else simulator
+                look(part, extended, seed, masks=masks, settle=batch_size is not None)
                 params.append(made())
-            if simulator is not None:
-                simulator.program.params = params[0]
+        if simulator is not None:
+            simulator.program.params = params[0]
         return cls(parts, params, simulator, seed, batch_size)
 
     def at_parts(self, parts: list[Drawer], *, masks: bool) -> Looked:
@@ -147,7 +149,8 @@ class Looked:
             seed, hyper = derived_seed(self.seed, "first draws"), select(part.hyper, slice(0, 1))
             with untouched_params(params), generators_kept():
                 sites = _guides_own(part.runner.draw(1, Streams(seed, part.start, 1), hyper).found, hyper)
-            found.append({name: shown(column.value, most) for name, column in _columns(sites, 1).items()})
+            drawn = _replayed(_columns(sites, 1))
+            found.append({name: shown(column.value, most) for name, column in drawn.items()})
         return found
 
     def few(self, *, masks: bool) -> tuple[Run, Batch]:
@@ -156,9 +159,9 @@ class Looked:
         for attempt in range(2 * _ATTEMPTS if masks else 1):
             seed = derived_seed(self.seed, f"first draws {attempt}")
             try:
-                run, batch = replace(self, seed=seed, batch_size=_FEW).draw(
-                    0, self.parts[0].start, n if attempt < _ATTEMPTS else 1
-                )
+                start = self.parts[0].start
+                rows = range(start, start + (n if attempt < _ATTEMPTS else 1))
+                run, batch = replace(self, seed=seed, batch_size=_FEW).draw(rows)
             except ProgramError:
                 if not masks:
                     raise
@@ -170,26 +173,43 @@ class Looked:
             f"on_error='raise', which shows why."
         )
 
-    def batches(self) -> list[tuple[int, int, int]]:
-        """Each batch: the part that draws it, its first particle, and how many it has."""
-        return [
-            (i, start, n)
-            for i, part in enumerate(self.parts)
-            for start, n in part.batches(self.batch_size or part.num_particles)
-        ]
+    def batches(self) -> list[range]:
+        """Numbers of the particles of each batch."""
+        start, end = self.parts[0].rows.start, self.parts[-1].rows.stop
+        size = self.batch_size or end - start
+        return [range(first, min(first + size, end)) for first in range(start, end, size)]
 
-    def draw(self, i: int, start: int, n: int) -> tuple[Run, Batch]:
-        """A batch: what the guide draws, and what the simulator makes of it."""
-        part, simulator = self.parts[i], self.simulator
-        rows = slice(start - part.start, start - part.start + n)
-        hyper, streams = select(part.hyper, rows), Streams(self.seed, start, block_of(self.batch_size))
-        with untouched_params(self.params[i]), generators_kept():  # the lock first: one thread draws
-            first = part.runner.draw(n, streams, hyper)
-            found = _guides_own(first.found, hyper)
-            rest = None if simulator is None else simulator.draw(n, streams, _columns(found, n))
-        run = _joined(found, None if rest is None else rest.found, n)
-        failed = {**first.failed, **({} if rest is None else rest.failed)}
-        return run, Batch.of(run, failed, (first.singly, rest is not None and rest.singly))
+    def draw(self, rows: range) -> tuple[Run, Batch]:
+        """A batch: what each part of the guide draws of it, and what the simulator makes of all."""
+        guide, drawn = self._guide(rows)
+        if self.simulator is None:
+            return guide, drawn
+        n, streams = len(rows), Streams(self.seed, rows.start, block_of(self.batch_size))
+        with untouched_params(self.params[0]), generators_kept():
+            rest = self.simulator.draw(n, streams, _replayed(drawn.columns))
+        run = Run(guide.guide, rest.found, _joined(drawn.columns, rest.found, n))
+        batch = Batch.of(run, {**drawn.failed, **rest.failed})
+        pieces = tuple(piece._replace(singly=(piece.singly[0], rest.singly)) for piece in drawn.pieces)
+        of_guide = {name: bad for name, bad in drawn.bad.items() if name not in rest.found}
+        return run, replace(batch, pieces=pieces, factors=drawn.factors, bad={**batch.bad, **of_guide})
+
+    def _guide(self, rows: range) -> tuple[Run, Batch]:
+        """The run of the first part that draws any of these particles, and all that is drawn of them."""
+        gathered, first = Gathered(len(rows), rows.start), None
+        for i, part in enumerate(self.parts):
+            own = range(max(rows.start, part.rows.start), min(rows.stop, part.rows.stop))
+            if not own:
+                continue
+            hyper = select(part.hyper, slice(own.start - part.start, own.stop - part.start))
+            streams = Streams(self.seed, own.start, block_of(self.batch_size))
+            with untouched_params(self.params[i]), generators_kept():  # the lock first: one thread draws
+                drawn = part.runner.draw(len(own), streams, hyper)
+            found = _guides_own(drawn.found, hyper)
+            run = Run(found, None, _columns(found, len(own)))
+            first = run if first is None else first
+            gathered.add(Batch.of(run, drawn.failed, Piece(i, own, (drawn.singly, False))))
+        assert first is not None
+        return first, gathered.batch()
 
 
 def shown(value: Tensor, most: int) -> list[list[str]]:
@@ -205,19 +225,20 @@ def _guides_own(found: Mapping[str, SiteRun], hyper: Columns) -> dict[str, SiteR
 
 
 def _columns(guide: Mapping[str, SiteRun], n: int) -> dict[str, CachedSite]:
-    """Sites that the guide draws, for the simulator to be run on."""
-    return {
-        name: replace(to_column(found, n), from_guide=True)
-        for name, found in guide.items()
-        if found.kind != "deterministic"
-    }
+    """Sites of the guide, for the simulator to be run on."""
+    return {name: replace(to_column(found, n), from_guide=True) for name, found in guide.items()}
 
 
-def _joined(guide: dict[str, SiteRun], simulator: dict[str, SiteRun] | None, n: int) -> Run:
-    """Guide and simulator over the same particles."""
-    columns = _columns(guide, n)
-    for name, found in (simulator or {}).items():
-        computed = name in guide and guide[name].kind == "deterministic"
+def _replayed(columns: Columns) -> dict[str, CachedSite]:
+    """Sites that were drawn, for the simulator to be run on."""
+    return {name: column for name, column in columns.items() if column.reason != "deterministic"}
+
+
+def _joined(guide: Columns, simulator: Mapping[str, SiteRun], n: int) -> dict[str, CachedSite]:
+    """Sites of guide and simulator over the same particles."""
+    columns = dict(guide)
+    for name, found in simulator.items():
+        computed = name in guide and guide[name].reason == "deterministic"
         if computed and found.kind != "deterministic":
             raise MismatchError(
                 f"site {name!r} is deterministic in the guide, but drawn in the simulator, which would "
@@ -225,13 +246,6 @@ def _joined(guide: dict[str, SiteRun], simulator: dict[str, SiteRun] | None, n: 
             )
         if found.replayed and name in columns:
             columns[name] = replace(columns[name], log_conditional=found.log_density)
-        elif found.kind not in ("factor", "deterministic"):
+        elif found.kind != "factor":
             columns[name] = to_column(found, n)
-    whole = {}
-    for name, found in {**guide, **(simulator or {})}.items():
-        if found.kind == "deterministic":
-            from_guide = simulator is None or name not in simulator
-            whole[name] = replace(to_column(found, n), from_guide=from_guide)
-        elif name in columns:
-            whole[name] = columns[name]
-    return Run(guide, simulator, whole)
+    return columns

@@ -69,11 +69,10 @@ def simulate(
     if workers is not None:
         predictive = structured(looked.few(masks=on_error == "mask")[0], predictive, data_names)
     drawn = _drawn(looked, batches, workers)
-    for number, run, batch in shown(drawn, "Simulating", total=len(batches), quiet=not progressbar):
+    for run, batch in shown(drawn, "Simulating", total=len(batches), quiet=not progressbar):
         if run is not None and not gathered.columns:
             predictive = structured(run, predictive, data_names)
-        part, start, _ = batches[number]
-        gathered.add(batch, start, part)
+        gathered.add(batch)
         del run, batch
     if len(gathered.failed) == num_particles:
         raise ProgramError(f"every particle failed: {gathered.failed[0]}")
@@ -97,21 +96,21 @@ def structured(run: Run, predictive: frozenset[str], data_names: frozenset[str])
 
 
 def _drawn(
-    looked: Looked, batches: list[tuple[int, int, int]], workers: Workers | None
-) -> Iterator[tuple[int, Run | None, Batch]]:
-    """Batches by their places in the list, as they come."""
+    looked: Looked, batches: list[range], workers: Workers | None
+) -> Iterator[tuple[Run | None, Batch]]:
+    """Batches, as they come."""
     if workers is None:
-        yield from ((number, *looked.draw(*batch)) for number, batch in enumerate(batches))
+        yield from map(looked.draw, batches)
         return
     # Plain bytes, since torch would hand memory over that ends with the worker.
     task = partial(_as_bytes, looked, batches)
-    for number, found in run_batches(workers, task, range(len(batches)), parts=looked.programs()):
-        yield number, None, pickle.loads(found)
+    for _, found in run_batches(workers, task, range(len(batches)), parts=looked.programs()):
+        yield None, pickle.loads(found)
 
 
-def _as_bytes(looked: Looked, batches: list[tuple[int, int, int]], number: int) -> bytes:
+def _as_bytes(looked: Looked, batches: list[range], number: int) -> bytes:
     with plain_tensors():
-        return pickle.dumps(looked.draw(*batches[number])[1])
+        return pickle.dumps(looked.draw(batches[number])[1])
 
 
 class Finished(NamedTuple):

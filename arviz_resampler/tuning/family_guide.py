@@ -101,7 +101,7 @@ class FamilyGuide:
             "guide samples": f"{self.needed(100):,} for an ESS of 100 there, {self.needed(1000):,} for 1,000",
         }
         if not self._spreads:
-            promise["members"] = "run one by one, and a simulator with each: the family takes no tensors"
+            promise["members"] = "run one by one: the family takes no tensors"
         return f"Guide of the family {self.of.name}", blocks, promise
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from arviz_resampler import DrawWarning, MismatchError, ProgramError, Resampler
-from arviz_resampler.particles.checks import Batch
+from arviz_resampler.particles.checks import Batch, Piece
 from arviz_resampler.particles.gathering import Gathered, with_roles
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.sites import Site
@@ -20,50 +20,51 @@ def column(value, name="x", *, role="latent", support=None, **more):
     return CachedSite(site, value, log_q, support=support, from_guide=True, **more)
 
 
-def run(failed=None, **columns):
-    return Batch(columns, failed or {})
+def batch(start, columns, part=0, failed=None):
+    n = len(next(iter(columns.values())).value)
+    return Batch(columns, (Piece(part, range(start, start + n), (False, False)),), failed or {})
 
 
 def test_batches_go_one_after_the_other():
     gathered = Gathered(5, 0)
-    gathered.add(run(x=column([1.0, 2.0, 3.0])), 0, 0)
-    gathered.add(run(x=column([4.0, 5.0])), 3, 0)
+    gathered.add(batch(0, {"x": column([1.0, 2.0, 3.0])}))
+    gathered.add(batch(3, {"x": column([4.0, 5.0])}))
     assert gathered.columns["x"].value.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert gathered.columns["x"].log_q.tolist() == [0.0, 1.0, 2.0, 0.0, 1.0]
 
 
 def test_numbers_of_particles_begin_at_the_first_of_them():
     gathered = Gathered(4, 100)
-    gathered.add(run(x=column([1.0, 2.0]), failed={1: "no"}), 100, 0)
-    gathered.add(run(x=column([3.0, 4.0]), failed={0: "neither"}), 102, 0)
+    gathered.add(batch(100, {"x": column([1.0, 2.0])}, failed={1: "no"}))
+    gathered.add(batch(102, {"x": column([3.0, 4.0])}, failed={0: "neither"}))
     assert gathered.columns["x"].value.tolist() == [1.0, 2.0, 3.0, 4.0]
     assert gathered.failed == {1: "no", 2: "neither"}
 
 
 def test_a_batch_that_is_all_is_kept_without_a_copy():
     gathered, only = Gathered(3, 7), column([1.0, 2.0, 3.0])
-    gathered.add(run(x=only), 7, 0)
+    gathered.add(batch(7, {"x": only}))
     assert gathered.columns["x"] is only
 
 
 def test_a_constant_stays_one_value_while_it_is_the_same():
     gathered, same = Gathered(4, 0), torch.full((1, 2), 3.0)
-    gathered.add(run(x=column(same.expand(2, 2), log_q=None)), 0, 0)
-    gathered.add(run(x=column(same.clone().expand(2, 2), log_q=None)), 2, 0)
+    gathered.add(batch(0, {"x": column(same.expand(2, 2), log_q=None)}))
+    gathered.add(batch(2, {"x": column(same.clone().expand(2, 2), log_q=None)}))
     assert gathered.columns["x"].value.stride(0) == 0
     other = Gathered(4, 0)
-    other.add(run(x=column(same.expand(2, 2), log_q=None)), 0, 0)
-    other.add(run(x=column((same + 1).expand(2, 2), log_q=None)), 2, 1)
+    other.add(batch(0, {"x": column(same.expand(2, 2), log_q=None)}))
+    other.add(batch(2, {"x": column((same + 1).expand(2, 2), log_q=None)}, 1))
     assert other.columns["x"].value.tolist() == [[3.0, 3.0]] * 2 + [[4.0, 4.0]] * 2
 
 
 def test_sites_that_differ_between_batches_of_one_guide_are_refused():
     gathered = Gathered(4, 0)
-    gathered.add(run(x=column([1.0, 2.0])), 0, 0)
+    gathered.add(batch(0, {"x": column([1.0, 2.0])}))
     with pytest.raises(ProgramError, match="site 'z' is in some batches and not in others"):
-        gathered.add(run(x=column([1.0, 2.0]), z=column([1.0, 2.0], "z")), 2, 0)
+        gathered.add(batch(2, {"x": column([1.0, 2.0]), "z": column([1.0, 2.0], "z")}))
     with pytest.raises(ProgramError, match=r"shape \(3,\) .* in one batch, \(\) .* in another"):
-        gathered.add(run(x=column(torch.zeros(2, 3))), 2, 0)
+        gathered.add(batch(2, {"x": column(torch.zeros(2, 3))}))
 
 
 @pytest.mark.parametrize(
@@ -81,18 +82,18 @@ def test_sites_that_differ_between_batches_of_one_guide_are_refused():
 )
 def test_guides_that_do_not_draw_the_same_are_refused(other, message):
     gathered = Gathered(4, 0)
-    gathered.add(run(x=column([1.0, 2.0])), 0, 0)
+    gathered.add(batch(0, {"x": column([1.0, 2.0])}))
     with pytest.raises(MismatchError, match=message):
-        gathered.add(run(**other), 2, 2)
+        gathered.add(batch(2, other, 2))
 
 
 def test_a_support_that_differs_is_not_relied_on():
     positive, real = dist.constraints.positive, dist.constraints.real
     gathered = Gathered(6, 0)
-    gathered.add(run(x=column([1.0, 2.0], support=real)), 0, 0)
-    gathered.add(run(x=column([1.0, 2.0], support=real)), 2, 1)
+    gathered.add(batch(0, {"x": column([1.0, 2.0], support=real)}))
+    gathered.add(batch(2, {"x": column([1.0, 2.0], support=real)}, 1))
     assert gathered.columns["x"].support is real
-    gathered.add(run(x=column([1.0, 2.0], support=positive)), 4, 2)
+    gathered.add(batch(4, {"x": column([1.0, 2.0], support=positive)}, 2))
     assert gathered.columns["x"].support is None
 
 

@@ -490,3 +490,78 @@ def test_guides_that_differ_in_the_data_alone_weigh_them():
         variance = float(((found["y"] - found["x"]) ** 2 * weights).sum())
         ess = cache.weigh(whole(noise)).ess
         assert abs(variance - noise**2) < 5 * noise**2 * math.sqrt(2 / ess)
+
+
+# ------------------------------------------------------------------ the simulator
+
+
+def counted(simulator, calls):
+    def program():
+        calls.append(1)
+        simulator()
+
+    return program
+
+
+def noisy():
+    pyro.sample("y", dist.Normal(pyro.sample("x", dist.Normal(0.0, 1.0)), 0.1))
+
+
+def read_singly():
+    pyro.sample("y", dist.Normal(pyro.sample("x", dist.Normal(0.0, 1.0)).item(), 0.1))
+
+
+def test_the_simulator_runs_once_however_many_guides_there_are():
+    one, many = [], []
+    build(normal(), counted(noisy, one), n=640)
+    cache = build([normal(float(i)) for i in range(64)], counted(noisy, many), n=640)
+    assert len(one) == len(many)
+    noise = columns(cache)["y"].value - columns(cache)["x"].value
+    assert len(noise.unique()) > 600  # numbers of its own for each particle
+    # The noise has mean zero and standard deviation 0.1: bounds of five standard errors.
+    assert abs(noise.mean().item()) < 5 * 0.1 / math.sqrt(640)
+    assert abs(noise.std().item() - 0.1) < 5 * 0.1 / math.sqrt(2 * 640)
+
+
+@pytest.mark.parametrize("batch_size", [None, 7, 64, 100])
+def test_batches_go_over_the_ends_of_guides(batch_size):
+    guides = [normal(), normal(5.0), normal(-5.0)]
+    cache = build(guides, noisy, n=200, batch_size=batch_size)
+    x, y = (columns(cache)[name].value for name in "xy")
+    assert ((y - x).abs() < 1.0).all()  # ten standard deviations
+    for own, mean in ((x[:66], 0), (x[68:132], 5), (x[134:], -5)):
+        assert ((own - mean).abs() < 6).all()
+    same = build(guides, n=200, batch_size=batch_size)
+    assert columns(same)["x"].value.equal(x)
+
+
+@pytest.mark.filterwarnings("ignore:the simulator runs one particle at a time")
+@pytest.mark.parametrize("batch_size", [None, 64])
+def test_each_particle_of_each_guide_is_repeated_by_its_number(batch_size):
+    cache = build([normal(), normal(5.0), normal(-5.0)], read_singly, n=200, batch_size=batch_size)
+    for i in (0, 66, 67, 68, 133, 134, 199):
+        for name, value in cache.simulate_one(i).items():
+            assert value.equal(columns(cache)[name].value[i]), (name, i)
+
+
+def test_failures_and_invalid_values_are_those_of_all_guides():
+    def guide(mean):
+        def program():
+            x = normal(mean)()
+            pyro.sample("y", dist.Normal(0.0, x), obs=torch.tensor(0.0))
+
+        return program
+
+    def simulator():
+        x = normal()()
+        torch.linalg.cholesky(torch.eye(2) * (x + 0.5))
+        pyro.sample("z", dist.Normal(x, 0.1))
+
+    guides = [guide(0.0), guide(0.5), guide(-0.5)]
+    with pytest.warns(ResamplerWarning) as said:
+        cache = build(guides, simulator, n=300, on_error="mask", predictive=["z"])
+    x = columns(cache)["x"].value
+    messages = "\n".join(str(each.message) for each in said)
+    assert f"for {int((x < 0).sum())} of 300 particles; their values are NaN" in messages
+    assert f"the run of {int((x < -0.5).sum())} of 300 particles failed" in messages
+    assert columns(cache)["z"].value.isnan().equal(x < -0.5)
