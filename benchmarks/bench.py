@@ -703,7 +703,9 @@ def main() -> None:
         results = json.loads((HERE / "results.json").read_text())
         (HERE.parent / "docs" / "benchmarks.md").write_text(page(results))
         return
-    cases = ["ours:1e6", "construction:1e5", "singly:2e4"] + ([] if options.quick else ["ours:1e7", "Pyro:1e6"])
+    cases = ["ours:1e6", "construction:1e5", "singly:2e4"] + (
+        [] if options.quick else ["ours:1e7", "Pyro:1e6"]
+    )
     results = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "python": platform.python_version(),

@@ -34,7 +34,7 @@ from arviz_resampler.programs.fallback import (
 from arviz_resampler.programs.program import Program
 from arviz_resampler.programs.runs import Invalid, ScoredRun
 from arviz_resampler.programs.score_handler import ScoreHandler
-from arviz_resampler.programs.stacking import stack_scores
+from arviz_resampler.programs.stacking import ScoreStack
 from arviz_resampler.progress import bar
 
 
@@ -106,8 +106,9 @@ def run_model(
         if vectorize is True:
             raise unmappable("model", reason) from error
     with bar(range(n), "Scoring the model", "particle", total=n, quiet=not progressbar) as particles:
-        scores, failed, seconds = _run_singly(program, handler, particles)
-    whole = _ended(stack_scores(scores, columns, failed, lost), early)
+        stack = ScoreStack(columns, lost)
+        seconds = _run_singly(program, handler, particles, stack)
+    whole = _ended(stack.whole(), early)
     took = taking(seconds, n)
     text = f"the model runs one particle at a time: {reason}. That takes {took}. {MAPS}." if reason else ""
     return replace(whole, singly=text)
@@ -142,21 +143,20 @@ def _run_first(program: Program, handler: ScoreHandler) -> None:
 
 
 def _run_singly(
-    program: Program, handler: ScoreHandler, particles: Collection[int]
-) -> tuple[list[ScoredRun], dict[int, ProgramError], float]:
-    """Score one particle after the other: the runs, those that failed, the seconds that the first took."""
-    scores: list[ScoredRun] = []
-    failed: dict[int, ProgramError] = {}
+    program: Program, handler: ScoreHandler, particles: Collection[int], stack: ScoreStack
+) -> float:
+    """Score one particle after the other; the seconds that the first took."""
     start = time.perf_counter()
     for i in particles:
         before = None if i else (torch.get_rng_state(), other_randomness())
+        failure = None
         try:
             program.run_one(handler, i)
         except ProgramError as error:
             if error.__cause__ is None or not handler.score.log_p:
                 raise
-            failed[i] = error  # no matter, if it comes after all that counts
-        scores.append(handler.score)
+            failure = error  # no matter, if it comes after all that counts
+        stack.add(handler.score, failure)
         if before is not None:
             if has_drawn(before[0]) or draws_elsewhere(before[1], lambda: _run_first(program, handler)):
                 say_loose(program)
@@ -166,7 +166,7 @@ def _run_singly(
                     f"the model runs one particle at a time, which takes {taking(seconds, len(particles))}. "
                     f"{MAPS}; or leave out what is no prior."
                 )
-    return scores, failed, seconds
+    return seconds
 
 
 def _without_failed(handler: ScoreHandler, lost: Tensor | None) -> ScoredRun:

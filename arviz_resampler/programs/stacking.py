@@ -6,7 +6,7 @@ Knows what runs leave behind; nothing of programs.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -208,41 +208,89 @@ def _log_density(found: SiteRun, each: Sequence[SiteRun | None]) -> Tensor | Non
     return whole
 
 
-def stack_scores(
-    scores: Sequence[ScoredRun], columns: Columns, failed: Mapping[int, ProgramError], lost: Tensor | None
-) -> ScoredRun:
-    """One record of the scores of all runs; NaN where a run did not come to a site.
+class ScoreStack:
+    """Scores of one particle each, put together as they come; NaN where a run did not come to a site.
 
-    ``lost`` are particles that may fail: their simulation did.
+    Parameters
+    ----------
+    columns : mapping of str to CachedSite
+        The particles.
+    lost : Tensor, optional
+        Those whose score may fail, as their simulation did.
     """
-    first = next((score for i, score in enumerate(scores) if i not in failed), scores[0])
-    if len(failed) == len(scores):
-        raise ProgramError(f"every particle failed: {failed[0]}") from failed[0]
-    for i, other in enumerate(scores):
-        odd = first.log_p.keys() ^ other.log_p.keys()
-        if odd and i in failed and (lost is None or not lost[i]):
-            raise ProgramError(f"particle {i}, at {values_of(columns, i)}: {failed[i]}") from failed[i]
-        if odd and i not in failed:
+
+    def __init__(self, columns: Columns, lost: Tensor | None) -> None:
+        self._columns, self._lost = columns, lost
+        self._example: ScoredRun | None = None  # the first that did not fail
+        self._failed: dict[int, ProgramError] = {}  # until there is one
+        self._runs: list[ScoredRun] = []
+        self._parts: list[ScoredRun] = []
+        self._start = 0  # number of the first of the runs that are still by themselves
+
+    def add(self, score: ScoredRun, failure: ProgramError | None = None) -> None:
+        """Take the score of the next particle, and why its run failed if it did.
+
+        Raises
+        ------
+        ProgramError
+            If its sites are others than those of the runs before, or a failure left some out.
+        """
+        i = self._start + len(self._runs)
+        self._runs.append(score)
+        if self._example is not None:
+            self._check(i, score, self._example, failure)
+        elif failure is not None:
+            self._failed[i] = failure
+        else:
+            self._example = score
+            for number, why in self._failed.items():
+                self._check(number, self._runs[number], score, why)
+            self._failed = {}
+        if self._example is not None and len(self._runs) >= _TOGETHER:
+            self._parts.append(_stacked(self._example, self._runs))
+            self._start, self._runs = i + 1, []
+
+    def whole(self) -> ScoredRun:
+        """One record of all scores.
+
+        Raises
+        ------
+        ProgramError
+            If every run failed.
+        """
+        if self._example is None:
+            raise ProgramError(f"every particle failed: {self._failed[0]}") from self._failed[0]
+        return _stacked(self._example, [*self._parts, *self._runs])
+
+    def _check(self, i: int, score: ScoredRun, like: ScoredRun, failure: ProgramError | None) -> None:
+        odd = like.log_p.keys() ^ score.log_p.keys()
+        if odd and failure is None:
             raise ProgramError(
                 f"site {next(iter(odd))!r} of the model is in one of particles 0 and {i} and not in the "
                 f"other: every particle must have the same sites"
             )
+        if odd and (self._lost is None or not self._lost[i]):
+            raise ProgramError(f"particle {i}, at {values_of(self._columns, i)}: {failure}") from failure
+
+
+def _stacked(like: ScoredRun, scores: Sequence[ScoredRun]) -> ScoredRun:
+    """One record of several, particles one after the other."""
     notes: dict[str, Invalid] = {}
     for score in scores:
         notes |= {name: note.plus(notes.get(name)) for name, note in score.notes.items()}
     return ScoredRun(
         log_p={
             name: torch.cat([s.log_p.get(name, torch.full_like(log_p, torch.nan)) for s in scores])
-            for name, log_p in first.log_p.items()
+            for name, log_p in like.log_p.items()
         },
-        observed=first.observed,
+        observed=like.observed,
         deterministic={
             name: replace(found, value=torch.cat([_computed(s, found) for s in scores]))
-            for name, found in first.deterministic.items()
+            for name, found in like.deterministic.items()
         },
         notes=notes,
         unnormalized=set().union(*(s.unnormalized for s in scores)),
-        kinds=first.kinds,
+        kinds=like.kinds,
     )
 
 

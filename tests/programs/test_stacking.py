@@ -12,7 +12,7 @@ from arviz_resampler.densities.together import asked_later
 from arviz_resampler.programs import stacking
 from arviz_resampler.programs.columns import to_column
 from arviz_resampler.programs.runs import Invalid, ScoredRun, SiteRun
-from arviz_resampler.programs.stacking import _TOGETHER, SampleStack, stack_scores
+from arviz_resampler.programs.stacking import _TOGETHER, SampleStack, ScoreStack
 
 
 def sample(value, *, bad=None, **more):
@@ -118,26 +118,84 @@ def score(log_p, **more):
     return ScoredRun(log_p={"x": torch.tensor([log_p])}, **more)
 
 
+def stacked_scores(runs, columns=None, failed=None, lost=None):
+    stack = ScoreStack(columns or {}, lost)
+    for i, run in enumerate(runs):
+        stack.add(run, (failed or {}).get(i))
+    return stack.whole()
+
+
 def test_scores_stand_in_the_order_of_the_runs_and_invalid_ones_are_counted():
     runs = [
         score(1.0),
         score(2.0, notes={"x": Invalid("bad", 1)}),
         score(3.0, notes={"x": Invalid("bad", 1)}),
     ]
-    stacked = stack_scores(runs, {}, {}, None)
-    assert stacked.log_p["x"].tolist() == [1.0, 2.0, 3.0]
-    assert stacked.notes == {"x": Invalid("bad", 2)}
-    assert not stacked.unnormalized
+    whole = stacked_scores(runs)
+    assert whole.log_p["x"].tolist() == [1.0, 2.0, 3.0]
+    assert whole.notes == {"x": Invalid("bad", 2)}
+    assert not whole.unnormalized
     scores = [score(1.0), score(2.0, unnormalized={"x"})]
-    assert stack_scores(scores, {}, {}, None).unnormalized == {"x"}
+    assert stacked_scores(scores).unnormalized == {"x"}
 
 
 def test_a_score_that_is_missing_is_nan_for_a_lost_particle_and_an_error_for_another():
     columns = {"x": to_column(SiteRun("x", "latent", torch.tensor([1.0, 2.0]), []), 2)}
     runs, failed = [score(1.0), ScoredRun()], {1: ProgramError("it broke")}
-    stacked = stack_scores(runs, columns, failed, torch.tensor([False, True]))
-    assert stacked.log_p["x"].isnan().tolist() == [False, True]
+    whole = stacked_scores(runs, columns, failed, torch.tensor([False, True]))
+    assert whole.log_p["x"].isnan().tolist() == [False, True]
     with pytest.raises(ProgramError, match="particle 1, at x = 2: it broke"):
-        stack_scores(runs, columns, failed, None)
+        stacked_scores(runs, columns, failed)
     with pytest.raises(ProgramError, match="site 'x' of the model is in one of particles 0 and 1"):
-        stack_scores(runs, columns, {}, None)
+        stacked_scores(runs, columns)
+
+
+def test_failures_before_the_first_score_are_compared_with_it():
+    columns = {"x": to_column(SiteRun("x", "latent", torch.tensor([1.0, 2.0]), []), 2)}
+    runs, failed = [ScoredRun(), score(1.0)], {0: ProgramError("it broke")}
+    whole = stacked_scores(runs, columns, failed, torch.tensor([True, False]))
+    assert whole.log_p["x"].isnan().tolist() == [True, False]
+    with pytest.raises(ProgramError, match="particle 0, at x = 1: it broke"):
+        stacked_scores(runs, columns, failed)
+    with pytest.raises(ProgramError, match="every particle failed: it broke"):
+        stacked_scores(runs[:1], columns, failed)
+
+
+def computed(value):
+    return {"d": SiteRun("d", "deterministic", torch.as_tensor(value)[None], [])}
+
+
+SCORES = {
+    "log densities": lambda i: score(float(i), observed=["y"], kinds={"x": "latent"}),
+    "notes": lambda i: score(float(i), notes={"x": Invalid("bad", 1)} if i % LATE == 5 else {}),
+    "unnormalized late": lambda i: score(float(i), unnormalized={"x"} if i == LATE else set()),
+    "computed": lambda i: score(float(i), deterministic=computed([float(i), 1.0])),
+    "computed whole numbers": lambda i: score(float(i), deterministic=computed(i)),
+}
+
+
+@pytest.mark.parametrize("kind", SCORES)
+@pytest.mark.parametrize("failed", [(), (0,), range(LATE), range(2, LATE + _TOGETHER), range(LATE, NUM)])
+def test_many_scores_give_what_they_give_at_once(kind, failed, monkeypatch):
+    failures = {i: ProgramError(f"failure {i}") for i in failed}
+    runs = [ScoredRun() if i in failures else SCORES[kind](i) for i in range(NUM)]
+    lost = torch.tensor([i in failures for i in range(NUM)])
+    found = stacked_scores(runs, None, failures, lost)
+    monkeypatch.setattr(stacking, "_TOGETHER", NUM + 1)
+    whole = stacked_scores(runs, None, failures, lost)
+    torch.testing.assert_close(found.log_p, whole.log_p, rtol=0, atol=0, equal_nan=True)
+    values = [{name: site.value for name, site in each.deterministic.items()} for each in (found, whole)]
+    torch.testing.assert_close(*values, rtol=0, atol=0, equal_nan=True)
+    for field in ("observed", "notes", "unnormalized", "kinds"):
+        assert getattr(found, field) == getattr(whole, field)
+
+
+def test_few_scores_stay_by_themselves():
+    stack, alive = ScoreStack({}, None), weakref.WeakSet()
+    for i in range(NUM):
+        run = score(float(i))
+        alive.add(run.log_p["x"])
+        stack.add(run)
+        del run
+        assert len(alive) <= _TOGETHER + 1
+    assert stack.whole().log_p["x"].tolist() == list(range(NUM))
