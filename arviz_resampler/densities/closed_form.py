@@ -42,7 +42,7 @@ def log_prob(fn: Any, value: Tensor) -> Tensor | None:
     return None if known is None else known(fn, value)
 
 
-def _fits(batch: torch.Size, shape: torch.Size) -> bool:
+def fits(batch: torch.Size, shape: torch.Size) -> bool:
     """Whether a batch can be repeated to a shape that is then the shape of the whole."""
     pairs = zip(reversed(batch), reversed(shape), strict=False)
     return not batch or (len(batch) <= len(shape) and all(size in (1, whole) for size, whole in pairs))
@@ -50,7 +50,7 @@ def _fits(batch: torch.Size, shape: torch.Size) -> bool:
 
 def _normal(fn: Any, value: Tensor, plus: float = 0.0) -> Tensor | None:
     loc, scale = thin(fn.loc), thin(fn.scale)
-    if not loc.dtype == scale.dtype == value.dtype or not _fits(fn.batch_shape, value.shape):
+    if not loc.dtype == scale.dtype == value.dtype or not fits(fn.batch_shape, value.shape):
         return None
     if torch.is_grad_enabled() and (loc.requires_grad or scale.requires_grad):
         return None  # what is written in place has no gradient

@@ -150,24 +150,16 @@ def _cholesky(x: Tensor, upper: bool = False) -> Any:
     return torch.linalg.cholesky_ex(x, upper=upper)
 
 
-def _solve(a: Tensor, b: Tensor, *, left: bool = True) -> Any:
-    return torch.linalg.solve_ex(a, b, left=left)
-
-
-def _inverse(x: Tensor) -> Any:
-    return torch.linalg.inv_ex(x)
-
-
 T = Tensor
 _CLAMPS: dict[Any, Any] = {T.clamp_: T.clamp, T.clamp_min_: T.clamp_min, T.clamp_max_: T.clamp_max}
 _FACTORS: dict[Any, Callable[..., Any]] = {
     torch.linalg.cholesky: _cholesky,
     torch.cholesky: _cholesky,
     T.cholesky: _cholesky,
-    torch.linalg.solve: _solve,
-    torch.linalg.inv: _inverse,
-    torch.inverse: _inverse,
-    T.inverse: _inverse,
+    torch.linalg.solve: torch.linalg.solve_ex,
+    torch.linalg.inv: torch.linalg.inv_ex,
+    torch.inverse: torch.linalg.inv_ex,
+    T.inverse: torch.linalg.inv_ex,
 }
 _READS = (
     *(T.__bool__, T.item, T.__int__, T.__float__, T.__index__, T.tolist, T.numpy, T.__array__),

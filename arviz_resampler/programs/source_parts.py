@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.utils import lazy_property
 
+from arviz_resampler.densities.closed_form import fits
+
 _MAX_NUMBERS = 1000  # in a parameter that is still written out
 
 
@@ -97,12 +99,7 @@ def same(left: Tensor, right: Tensor) -> Tensor:
 def repeats(site: Tensor, value: Tensor, event: int, inner: int) -> bool:
     """Whether a parameter is the value of a site, repeated where it has to be."""
     site = site if event else site.reshape((*site.shape, *(1,) * inner))
-    return site.dim() <= value.dim() and _fits(site.shape, value.shape) and bool(same(value, site).all())
-
-
-def _fits(shape: Iterable[int], wanted: Iterable[int]) -> bool:
-    pairs = zip(reversed(tuple(shape)), reversed(tuple(wanted)), strict=False)
-    return all(part in (1, size) for part, size in pairs)
+    return fits(site.shape, value.shape) and bool(same(value, site).all())
 
 
 def variable(name: str, taken: Iterable[str]) -> str:
