@@ -12,7 +12,7 @@ from torch import Tensor
 
 from arviz_resampler.mapping.streams import Streams, generators_kept
 from arviz_resampler.particles.checks import Batch, Piece, Run, mark_failed, warn_failed
-from arviz_resampler.particles.gathering import Gathered, with_roles
+from arviz_resampler.particles.gathering import Gathered, warn_bad, with_roles
 from arviz_resampler.particles.looking import block_of
 from arviz_resampler.programs.columns import CachedSite, Columns, select, to_column
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
@@ -78,7 +78,7 @@ def extend(
         run = _own(drawn.found, columns, rows.stop - start)
         piece = Piece(0, range(start, rows.stop), (False, drawn.singly))
         gathered.add(Batch.of(run, drawn.failed, piece))
-    gathered.check()
+    warn_bad(gathered.bad, n)
     found = with_roles(gathered.columns, gathered.observed, frozenset(), simulator=True)
     failed = mark_failed(found, gathered.failed, n)
     warn_failed(gathered.failed, n)

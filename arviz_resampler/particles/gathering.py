@@ -61,10 +61,6 @@ class Gathered:
             self.columns, tuple(pieces), self.failed, self.observed, self.factors, self.data, self.bad
         )
 
-    def check(self) -> None:
-        """Say where values are missing because of invalid parameters or draws."""
-        warn_bad(self.bad, self.num_particles)
-
 
 def warn_bad(bad: Mapping[str, tuple[int, str]], num_particles: int) -> None:
     """Say for how many particles a site has no valid value, and why."""

@@ -7,9 +7,11 @@ Knows programs; nothing of batches, models or weights.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -321,7 +323,4 @@ def _of_cell(cell: Sites, each: Sequence[Blocks]) -> list[Tensor]:
 
 def add(parts: Iterable[Tensor]) -> Tensor:
     """Sum of tensors of one shape."""
-    total, *others = parts
-    for part in others:
-        total = total + part
-    return total
+    return functools.reduce(operator.add, parts)

@@ -25,7 +25,7 @@ from arviz_resampler.particles.checks import (
     warn_failed,
     warn_infinite,
 )
-from arviz_resampler.particles.gathering import Gathered, with_roles
+from arviz_resampler.particles.gathering import Gathered, warn_bad, with_roles
 from arviz_resampler.particles.guides import Guide, Single, Sites, extended_by
 from arviz_resampler.particles.log_q import evaluator, with_blocks
 from arviz_resampler.particles.looking import Looked, drawers
@@ -76,7 +76,7 @@ def simulate(
         del run, batch
     if len(gathered.failed) == num_particles:
         raise ProgramError(f"every particle failed: {gathered.failed[0]}")
-    gathered.check()
+    warn_bad(gathered.bad, num_particles)
     columns, failed, joint = finished(gathered, guide, looked, predictive, mapped)
     warn_failed(gathered.failed, num_particles, start=first)
     warn_infinite(columns, num_particles)

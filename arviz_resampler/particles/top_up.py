@@ -134,7 +134,7 @@ class Cache:
         drawn = self._draw(model, None, num_draws, seed=derived_seed(self.options["seed"], "top up"))
         self._check(drawn)
         n = self.particles.num_particles
-        log_p = self._log_densities(drawn)
+        log_p = {name: c.log_q.double() for name, c in drawn.columns.items() if c.log_q is not None}
         log_q = self.guide.blocks(self._evaluate(drawn.columns, num_draws), n)
         shared = [sites for sites in log_q if set(sites) <= drawn.columns.keys()]
         ratio = add(add(log_p[name] for name in sites) - log_q[sites] for sites in shared)
@@ -286,10 +286,6 @@ class Cache:
     @property
     def _predictive(self) -> frozenset[str]:
         return frozenset(n for n, c in self.particles.columns.items() if c.site.role == "predictive")
-
-    @staticmethod
-    def _log_densities(particles: Particles) -> dict[str, Tensor]:
-        return {n: c.log_q.double() for n, c in particles.columns.items() if c.log_q is not None}
 
     def _blocks(self) -> Blocks:
         """Log density that the particles were drawn with, by block."""
