@@ -96,8 +96,8 @@ def plan(
     if not isinstance(models, Mapping):
         models = {getattr(models, "__name__", type(models).__name__): models}
     variants = as_variants(models, 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", WeightWarning)  # of a family, that the pilot is small
+    # Of a family, that the pilot is small.
+    with warnings.catch_warnings(action="ignore", category=WeightWarning):
         resampler = Resampler(
             guide,
             num_guide_samples=pilot,

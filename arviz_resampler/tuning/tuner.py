@@ -170,9 +170,8 @@ class Tuner:
                     weights = self._source.pipeline.score(model).weights
                     step = Step.of(position, weights, self.num_samples, self._reach(model))
             except Exception as error:
-                self._steps[key] = Step.failed(position, error)
-            else:
-                self._steps[key] = step
+                step = Step.failed(position, error)
+            self._steps[key] = step
         return self._steps[key]
 
     def _log(self, step: Step) -> None:

@@ -195,8 +195,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
         self._search = None
         self._fitted = self._fitted if hyper == self._fitted_at else ()
         failure = None
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with warnings.catch_warnings(record=True, action="always") as caught:
             try:
                 prior, weights = self._tuner.update(**hyper)
                 picture = self._painter.paint(prior)
@@ -238,11 +237,8 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
 
     def _find_covered(self) -> Generator[Any, None, None]:
         at = dict(self.hyper)
-        with (
-            contextlib.suppress(Exception),
-            warnings.catch_warnings(),
-        ):  # of a prior that cannot be drawn from
-            warnings.simplefilter("ignore")
+        # Of a prior that cannot be drawn from, nothing is known.
+        with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
             self._offer(self._tuner.needed(**at))
         yield
         for name, control in self.controls.items():
@@ -268,8 +264,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
     def _on_more(self, _button: Any) -> None:
         """Simulate more particles; picture, verdict and ranges are renewed."""
         self.more.description, self.more.disabled = "Simulating …", True
-        with self.progress, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with self.progress, warnings.catch_warnings(action="ignore"):
             try:
                 self._tuner.top_up(**self.hyper)
                 self.progress.clear_output()
@@ -284,8 +279,7 @@ class Explorer(widgets.VBox):  # type: ignore[misc]
     def _on_fit(self, _button: Any) -> None:
         """Move to where the targets are met."""
         self.fit.description, self.fit.disabled = "Fitting …", True
-        with self.progress, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with self.progress, warnings.catch_warnings(action="ignore"):
             try:
                 found = self._tuner.fit()
                 self.progress.clear_output()

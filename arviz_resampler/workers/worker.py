@@ -98,8 +98,7 @@ def call(payload: Payload, number: int, attempt: int, run: str) -> Reply:
     """
     del attempt, run
     value, error = None, None
-    with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with _ONE_AT_A_TIME, warnings.catch_warnings(record=True, action="always") as caught:
         try:
             value = _run(payload, number)
         except BaseException as raised:  # SystemExit would end the driver
