@@ -103,7 +103,7 @@ def _detected(laboratory: Laboratory) -> tuple[list[tuple[Names, Names]], Names]
         _check_repeats(particles.columns, before)
         order = list(before)
         for name in laboratory.names:
-            for share in (0.0, *_beside(laboratory, name, base[name]), 1.0):
+            for share in (0.0, _beside(laboratory, name, base[name]), 1.0):
                 after = _sites(laboratory, evaluate, {**base, name: share}, before, name)
                 moved[name] |= {site for site in before if not torch.equal(before[site], after[site])}
     blocks: list[tuple[Names, set[str]]] = []
@@ -138,11 +138,11 @@ def _bases(names: Sequence[str]) -> list[dict[str, float]]:
     return [dict(zip(names, point.tolist(), strict=True)) for point in (*inside, *ends, *corners)]
 
 
-def _beside(laboratory: Laboratory, name: str, share: float) -> list[float]:
+def _beside(laboratory: Laboratory, name: str, share: float) -> float:
     """A share of a range not far from another one, and not the same where it is of whole numbers."""
     range_ = laboratory.family.ranges[name]
     step = max(0.137, 1.0 / (range_.high - range_.low)) if range_.integer else 0.137
-    return [share + step if share + step <= 1 else share - step]
+    return share + step if share + step <= 1 else share - step
 
 
 def _sites(

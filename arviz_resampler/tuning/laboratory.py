@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from arviz_resampler.errors import ProgramError, ResamplerWarning
+from arviz_resampler.particles.given import site_of
 from arviz_resampler.particles.guides import Part, Single
 from arviz_resampler.particles.log_q import evaluator
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.particles.simulation import simulate
 from arviz_resampler.programs.columns import CachedSite, Columns, select
 from arviz_resampler.programs.program import HYPER, Program, with_hyper
-from arviz_resampler.sites import Site
 from arviz_resampler.tuning.family import Family
 from arviz_resampler.tuning.ranges import Number, Range
 
@@ -91,17 +91,14 @@ class Laboratory:
     def __init__(self, family: Family) -> None:
         self.family = family
         self.names = list(family.ranges)
-        self.middle = dict.fromkeys(self.names, 0.5)
         self.spreads = self._spreads()
 
-    def hyper(self, shares: Mapping[str, float]) -> dict[str, Number]:
-        """Hyper-parameters at shares of their ranges; those left out are in the middle."""
-        wanted = {**self.middle, **shares}
-        return {name: number_at(range_, wanted[name]) for name, range_ in self.family.ranges.items()}
-
     def program(self, shares: Mapping[str, float]) -> Program:
-        """The member at shares of the ranges."""
-        return Program(self.family.model(self.hyper(shares)), "family")
+        """The member at shares of the ranges; hyper-parameters that are left out are in the middle."""
+        hyper = {
+            name: number_at(range_, shares.get(name, 0.5)) for name, range_ in self.family.ranges.items()
+        }
+        return Program(self.family.model(hyper), "family")
 
     def columns(self, shares: Mapping[str, Floats]) -> dict[str, CachedSite]:
         """Hyper-parameters of their own for particles, by the names that a program is given them under."""
@@ -133,8 +130,7 @@ class Laboratory:
         few = {name: np.linspace(0.0, 1.0, _TRIED) for name in self.names}
         options = {**_OPTIONS, "vectorize": True}
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", ResamplerWarning)
+            with warnings.catch_warnings(action="error", category=ResamplerWarning):
                 drawn = simulate(Spread(self._whole, self.columns(few)), None, _TRIED, seed=0, **options)
         except (ProgramError, ResamplerWarning):
             return False
@@ -167,14 +163,5 @@ def hyper_columns(values: Mapping[str, NDArray[Any]]) -> dict[str, CachedSite]:
     for name, numbers in values.items():
         value = torch.from_numpy(numbers)
         value = value.to(torch.get_default_dtype()) if value.is_floating_point() else value
-        site = Site(
-            name=HYPER + name,
-            role="latent",
-            dims=(),
-            shape=(),
-            num_plates=0,
-            dtype=str(value.dtype).removeprefix("torch."),
-            discrete=not value.is_floating_point(),
-        )
-        columns[HYPER + name] = CachedSite(site, value)
+        columns[HYPER + name] = CachedSite(site_of(HYPER + name, "latent", value, ()), value)
     return columns
