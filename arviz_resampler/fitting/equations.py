@@ -68,7 +68,7 @@ class Equation:
     target : Target
         What is wished.
     values : ndarray
-        All scalars of the statistic by particle, shape (N, E), float64.
+        All scalars of the statistic by particle, shape (N, E), float64; 0 where a particle has none.
     sound : ndarray of bool or None
         Which particles have them; None where all do.
     """
@@ -115,7 +115,7 @@ class Equation:
             what = "no particle shows the event" if high == 0 else "every particle shows the event"
             what = what if low == high else f"by particle its fraction goes from {low:.3g} to {high:.3g}"
         elif self.is_fraction:
-            what = f"{span}"
+            what = span
         else:
             what = f"by particle {span}"
         raise ArgumentError(
@@ -209,8 +209,6 @@ class Equations:
         self._columns = np.stack(columns, axis=1)
         self._squares = {
             k: (equation.values**2).mean(axis=1)
-            if equation.sound is None
-            else np.where(equation.sound, (equation.values**2).mean(axis=1), 0.0)
             for k, equation in enumerate(self.all)
             if equation.target.kind == "sd"
         }

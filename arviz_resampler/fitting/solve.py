@@ -117,14 +117,12 @@ class Solver:
         """Where the search from the start of the family ends, or from another position that is reached."""
         problem.scales = self.problem.scales
         shares = problem.shares({**problem.family.start, **problem.fixed})
-        now: Evaluation | None = problem.at(shares)
-        assert now is not None
+        now = problem.at(shares)
         self.problem.scales = problem.scales
         if now.ess < self.floor and self._top_up(problem, now):
             now = problem.at(shares)
-        if now.ess < self.floor:
-            now = next(iter(self._positions(problem, 1)), None)
-        return None if now is None else self._search(problem, now)
+        starts = [now] if now.ess >= self.floor else self._positions(problem, 1)
+        return self._search(problem, starts[0]) if starts else None
 
     def _positions(self, problem: Problem, count: int) -> list[Evaluation]:
         """Positions that the particles reach, spread evenly over the ranges; first where all targets tell."""
