@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
-from arviz_resampler.containers.container import major_version
+from arviz_resampler.containers.installed import major_version
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "gallery.py"
 PAGE = """

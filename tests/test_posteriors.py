@@ -16,7 +16,7 @@ from pyro.infer.mcmc.rwkernel import RandomWalkKernel
 from schema import groups_of
 
 from arviz_resampler import ArgumentError, NameWarning, ProgramError, ProgramWarning, Resampler, posterior
-from arviz_resampler.containers.container import major_version
+from arviz_resampler.containers.installed import major_version
 
 OLD = major_version() == 0
 old = pytest.mark.skipif(not OLD, reason="InferenceData is ArviZ 0.x")

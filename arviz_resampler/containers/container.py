@@ -22,8 +22,6 @@ from arviz_resampler.containers.labels import SAMPLE_DIMS, Labels
 from arviz_resampler.errors import ArgumentError, DrawWarning, quoted, suggestion, warn
 from arviz_resampler.sites import Site
 
-__all__ = ["Groups", "assemble", "build", "drawn_groups", "groups_of", "major_version", "resolve"]
-
 CONTAINERS = ("auto", "inferencedata", "datatree")
 FORMAT_VERSION = 1
 

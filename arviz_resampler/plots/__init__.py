@@ -9,6 +9,6 @@ figures.py      any plot function: its figures to PNG, pinned plots
 limits.py       limits that seldom move
 lines.py        lines at values of variables
 fits.py         plots of fits
-verdicts.py     colors, markers and signs of verdicts
+verdicts.py     colors and markers of verdicts
 ==============  ======================================================================================
 """

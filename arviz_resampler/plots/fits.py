@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import chdtri
 
 from arviz_resampler.errors import from_extra
-from arviz_resampler.plots.verdicts import COLORS
+from arviz_resampler.markup import COLORS
 
 _WIDTH, _ROW, _LEAST = 9.0, 0.3, 3.2  # inches
 _MOST = 4.0  # standard errors of an axis of misses

@@ -1,12 +1,10 @@
-"""Colors, markers and signs of verdicts in plots. Knows matplotlib's names alone."""
+"""Colors and markers of verdicts in plots. Knows matplotlib's names alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from arviz_resampler.markup import COLORS, SIGNS
-
-__all__ = ["COLORS", "SIGNS", "style"]
+from arviz_resampler.markup import COLORS
 
 _MARKERS = {"good": "o", "low": "^", "unreliable": "x", "failed": "+"}
 

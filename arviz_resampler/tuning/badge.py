@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arviz_resampler.containers import drawn_groups
-from arviz_resampler.plots.verdicts import COLORS, SIGNS
+from arviz_resampler.markup import COLORS, SIGNS
 from arviz_resampler.weights.diagnostics import k_hat_text
 from arviz_resampler.weights.verdict import missed
 from arviz_resampler.weights.weights import Weights

@@ -12,7 +12,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from arviz_resampler.plots.verdicts import COLORS, SIGNS
+from arviz_resampler.markup import COLORS, SIGNS
 from arviz_resampler.tuning.coverage import Interval
 from arviz_resampler.tuning.ranges import Number, Range
 

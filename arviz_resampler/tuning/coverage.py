@@ -17,8 +17,8 @@ import torch
 
 from arviz_resampler.errors import from_extra
 from arviz_resampler.frozen import FrozenMapping
-from arviz_resampler.markup import badge, page, table
-from arviz_resampler.plots.verdicts import COLORS, style
+from arviz_resampler.markup import COLORS, badge, page, table
+from arviz_resampler.plots.verdicts import style
 from arviz_resampler.progress import counted
 from arviz_resampler.tuning.ranges import Number, Range
 from arviz_resampler.tuning.step import Step

@@ -11,7 +11,7 @@ import torch
 from arviz_resampler import ArgumentError, DrawWarning, NameWarning, Resampler, WeightError, WeightWarning
 from arviz_resampler.analysis import sensitivity
 from arviz_resampler.analysis.sensitivity import COLUMNS
-from arviz_resampler.containers.container import major_version
+from arviz_resampler.containers.installed import major_version
 
 S = 2.0
 RATE = 3.0

@@ -17,7 +17,7 @@ import xarray as xr
 from schema import check_container, groups_of
 
 from arviz_resampler import Resampler
-from arviz_resampler.containers.container import major_version
+from arviz_resampler.containers.installed import major_version
 
 OLD = major_version() == 0
 old = pytest.mark.skipif(not OLD, reason="InferenceData and plot_ppc are ArviZ 0.x")

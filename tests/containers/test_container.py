@@ -19,7 +19,7 @@ from schema import check_container, groups_of
 import arviz_resampler
 from arviz_resampler import ArgumentError, DrawWarning, NameWarning, ProgramWarning, Resampler
 from arviz_resampler.containers import arrays, labels
-from arviz_resampler.containers.container import major_version
+from arviz_resampler.containers.installed import major_version
 
 OLD = major_version() == 0
 old = pytest.mark.skipif(not OLD, reason="InferenceData and plot_ppc are ArviZ 0.x")

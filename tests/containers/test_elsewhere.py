@@ -10,8 +10,8 @@ import xarray as xr
 
 from arviz_resampler import ArgumentError
 from arviz_resampler.containers import OF_POSTERIOR, OF_PRIOR, Labels, by_draw, read_draws
-from arviz_resampler.containers.container import major_version
 from arviz_resampler.containers.inference_data import inference_data
+from arviz_resampler.containers.installed import major_version
 from arviz_resampler.sites import Site
 
 Y = np.arange(24.0).reshape(2, 4, 3)  # chain, draw, school

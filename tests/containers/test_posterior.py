@@ -9,7 +9,7 @@ from schema import groups_of
 
 from arviz_resampler import DrawWarning, NameWarning
 from arviz_resampler.containers import Labels, build_posterior
-from arviz_resampler.containers.container import major_version
+from arviz_resampler.containers.installed import major_version
 from arviz_resampler.sites import Site
 
 SITES = {

@@ -11,7 +11,7 @@ import xarray as xr
 from scipy.stats import halfcauchy, halfnorm, norm
 
 from arviz_resampler import ArgumentError, MismatchError, ProgramError, Resampler, WeightWarning
-from arviz_resampler.containers.container import major_version
+from arviz_resampler.containers.installed import major_version
 
 # Single numbers of a wider posterior rest on few draws, which is said; here it is their average that counts.
 FEW = pytest.mark.filterwarnings("ignore:.*not reliable:arviz_resampler.WeightWarning")

@@ -24,8 +24,8 @@ pytest.importorskip("ipywidgets")
 import matplotlib
 from matplotlib import pyplot as plt
 
+from arviz_resampler.markup import COLORS
 from arviz_resampler.plots.figures import Easel
-from arviz_resampler.plots.verdicts import COLORS
 from arviz_resampler.tuning import record, widget
 from arviz_resampler.tuning.widget import Explorer
 
