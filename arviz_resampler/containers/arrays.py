@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arviz_resampler.arguments import as_array
+from arviz_resampler.devices import to_host
 
 Array = NDArray[Any]
 
@@ -25,9 +26,5 @@ def plain(name: str, values: Any, discrete: bool) -> Array:
 
 def view(values: Any) -> Array:
     """A tensor as a read-only array that shares its memory, where NumPy has its dtype."""
-    values = values.detach().cpu()
-    if str(values.dtype) == "torch.bfloat16":
-        values = values.float()
-    array: Array = values.numpy().view()
-    array.flags.writeable = False
-    return array
+    values = values.detach()
+    return to_host(values.float() if str(values.dtype) == "torch.bfloat16" else values)
