@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 V = TypeVar("V")
 
 
-class FrozenMapping(Mapping[str, V], Generic[V]):
+class FrozenMapping(Mapping[str, V]):
     """Values by name, as they were when it was made."""
 
     __slots__ = ("_values",)

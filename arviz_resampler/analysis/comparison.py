@@ -329,7 +329,10 @@ class Comparison(dict[str, Any]):
     def _check(self, name: Any) -> None:
         """Refuse a variant that is not there, or has no weights to compute with."""
         if not isinstance(name, str) or name not in self.weights:
-            raise _unknown(name, self.weights)
+            raise ArgumentError(
+                f"there is no variant {name!r}; there are {quoted(self.weights)}."
+                f"{suggestion(str(name), self.weights)}"
+            )
         if not self.weights[name].ess:
             raise WeightError(f"variant {name!r} has no mean: {self.weights[name].judge(1).advice}")
 
@@ -344,9 +347,3 @@ class Comparison(dict[str, Any]):
     def _repr_html_(self) -> str:
         shown, advice = tables.short(self.diagnostics())
         return page(self._title, html_table(shown), *advice)
-
-
-def _unknown(name: object, known: Mapping[str, Any]) -> ArgumentError:
-    return ArgumentError(
-        f"there is no variant {name!r}; there are {quoted(known)}.{suggestion(str(name), known)}"
-    )

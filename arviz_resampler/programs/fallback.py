@@ -69,8 +69,8 @@ def taking(seconds: float, n: int) -> str:
 
 def duration(seconds: float) -> str:
     """A time in three digits."""
-    for unit, size in (("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("min", 60.0)):
-        if (seconds < 1000 * size and unit != "s") or (unit == "s" and seconds < 120):
+    for unit, size, end in (("µs", 1e-6, 1e-3), ("ms", 1e-3, 1.0), ("s", 1.0, 120.0), ("min", 60.0, 6e4)):
+        if seconds < end:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds / 3600:.3g} h"
 

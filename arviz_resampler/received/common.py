@@ -147,7 +147,7 @@ def pipeline_of(
         log_likelihood=_log_likelihood(found),
         **of_particles,
     )
-    told = _told(found, {**placed, **rest})
+    dims, coords = _told(found, {**placed, **rest})
     return Pipeline(
         particles,
         seed=seed,
@@ -157,8 +157,8 @@ def pipeline_of(
         progressbar=settings.progressbar,
         observed={**found.observed, **settings.observed},
         constant={**found.constant, **settings.constant},
-        coords={**told.coords, **settings.coords},
-        dims={**told.dims, **settings.dims},
+        coords={**coords, **settings.coords},
+        dims={**dims, **settings.dims},
     )
 
 
@@ -198,14 +198,8 @@ def _carried(found: Draws, placed: Mapping[str, Placed]) -> dict[str, Placed]:
     return carried
 
 
-class _Told(NamedTuple):
-    """Names and labels of axes that came with the draws."""
-
-    dims: dict[str, list[str | None]]
-    coords: dict[str, Any]
-
-
-def _told(found: Draws, placed: Mapping[str, Placed]) -> _Told:
+def _told(found: Draws, placed: Mapping[str, Placed]) -> tuple[dict[str, list[str | None]], dict[str, Any]]:
+    """Names of axes by site, and labels by dim, that came with the draws."""
     dims: dict[str, list[str | None]] = {}
     coords: dict[str, Any] = {}
     for name, one in placed.items():
@@ -221,4 +215,4 @@ def _told(found: Draws, placed: Mapping[str, Placed]) -> _Told:
         coords |= {
             new: found.coords[dim] for dim, new in zip(one.dims, named, strict=True) if dim in found.coords
         }
-    return _Told(dims, coords)
+    return dims, coords
