@@ -151,7 +151,7 @@ def fill(call: Call, path: Path, *, shard: str | None = None) -> tuple[Store, Fi
             _warn_long(record["seconds"], batch)
         missing = store.missing()
         if not missing:
-            store = store.changed(num_batches=store.num_batches)
+            store = store.changed()
     if not missing:
         with contextlib.suppress(StoreError), store.lock():  # while nobody else writes
             store.clean()

@@ -90,7 +90,7 @@ def settle(store: Store, particles: Particles, added: Mapping[str, Any]) -> Stor
     for i in range(store.num_batches):
         rows = slice(i * store.batch_size, (i + 1) * store.batch_size)
         mixture.write(i, {key: t[rows].double().contiguous().numpy() for key, t in log_q.items()}, {})
-    return store.changed(num_batches=store.num_batches, attrs=to_attrs(said))
+    return store.changed(to_attrs(said))
 
 
 def with_mixture(

@@ -307,10 +307,19 @@ class Store:
             )
         return replace(self, layout=replace(self.layout, num_batches=num_batches))
 
-    def changed(self, *, num_batches: int | None = None, attrs: Mapping[str, Any] | None = None) -> Store:
-        """The same store with more batches, or with other attributes of the caller."""
-        layout = self.layout if num_batches is None else self.with_room(num_batches).layout
-        return self._replaced(layout if attrs is None else replace(layout, attrs=dict(attrs)))
+    def changed(self, attrs: Mapping[str, Any] | None = None) -> Store:
+        """The store as others see it from now on: with its room, or with other attributes of the caller."""
+        layout = self.layout if attrs is None else replace(self.layout, attrs=dict(attrs))
+        check(layout, str(self.path))
+        contents = {node: to_json(content) for node, content in metadata(layout).items()}
+        arrays = set(layout.nodes.values())
+        try:
+            put(self.path, {f"{node}/zarr.json": contents[node] for node in arrays})
+            put(self.path, {creation.ROOT: contents[""]})  # what the root says is true, so it is the switch
+            put(self.path, {f"{node}/zarr.json": contents[node] for node in contents.keys() - arrays - {""}})
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be changed: {reason(error)}") from error
+        return Store.open(self.path)
 
     def surplus(self) -> list[int]:
         """Numbers of the batches beyond the last one that have a record: of a growth that was interrupted."""
@@ -325,16 +334,3 @@ class Store:
                     (self.path / chunks.name(batch)).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{self.path}: a batch cannot be removed: {reason(error)}") from error
-
-    def _replaced(self, layout: Layout) -> Store:
-        """The same store with other metadata. What the root's say is true, so they are the switch."""
-        check(layout, str(self.path))
-        contents = {node: to_json(content) for node, content in metadata(layout).items()}
-        arrays = set(layout.nodes.values())
-        try:
-            put(self.path, {f"{node}/zarr.json": contents[node] for node in arrays})
-            put(self.path, {creation.ROOT: contents[""]})
-            put(self.path, {f"{node}/zarr.json": contents[node] for node in contents.keys() - arrays - {""}})
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be changed: {reason(error)}") from error
-        return Store.open(self.path)

@@ -287,7 +287,7 @@ def test_a_write_that_fails_at_any_step_leaves_the_batch_missing(make, monkeypat
 
 def test_a_store_grows(make):
     store, values = make()
-    longer = store.changed(num_batches=6)
+    longer = store.with_room(6).changed()
     assert (longer.num_batches, longer.attrs, longer.done()) == (6, store.attrs, [0, 1, 2, 3])
     for number in (5, 4):
         longer.write(number, batch_of(ARRAYS, 5, number), {})
@@ -296,14 +296,14 @@ def test_a_store_grows(make):
     np.testing.assert_array_equal(longer.read(Y, range(6)), expected)
     with xr.open_zarr(store.path, group="values") as dataset:
         np.testing.assert_array_equal(dataset["y"].values, expected)
-    assert longer.changed(num_batches=6) == longer
+    assert longer.with_room(6).changed() == longer
     with pytest.raises(errors.ArgumentError, match="has 6 batches, which cannot become 5"):
-        longer.changed(num_batches=5)
+        longer.with_room(5)
 
 
 def test_a_store_that_has_grown_is_the_one_that_was_made_so(make, files_of):
     store, _ = make(done=2)
-    store.changed(num_batches=7)
+    store.with_room(7).changed()
     other, _ = make(done=2, num=7, name="other.zarr")
     assert files_of(store.path) == files_of(other.path)
 
@@ -322,14 +322,14 @@ def test_a_growth_that_is_interrupted_leaves_the_old_store_or_the_new_one(make, 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            store.changed(num_batches=6)
+            store.with_room(6).changed()
     again = Store.open(store.path)
     assert again.num_batches == num
     again.check(again.done())
     with xr.open_zarr(store.path, group="values") as dataset:
         np.testing.assert_array_equal(dataset["y"].values[:20], values[Y])
         assert dataset.sizes["particle"] == 5 * num or (step > 5 and dataset.sizes["particle"] == 20)
-    assert again.changed(num_batches=6).num_batches == 6
+    assert again.with_room(6).changed().num_batches == 6
     with xr.open_zarr(store.path, group="values") as dataset:
         assert dataset.sizes["particle"] == 30
 
@@ -346,12 +346,12 @@ def test_records_of_more_batches_than_the_store_has_do_not_count(make):
 
 def test_attributes_are_replaced(make):
     store, _ = make()
-    again = store.changed(attrs={"versions": {"torch": "3"}})
+    again = store.changed({"versions": {"torch": "3"}})
     assert again.attrs == {"versions": {"torch": "3"}}
     assert again.layout.arrays == store.layout.arrays
     assert again.done() == store.done()
     with pytest.raises(errors.StoreError, match="attributes 'num_batches' are the store's own"):
-        store.changed(attrs={"num_batches": 9})
+        store.changed({"num_batches": 9})
 
 
 def test_a_change_of_metadata_that_fails_is_said(make, monkeypatch):
@@ -362,5 +362,5 @@ def test_a_change_of_metadata_that_fails_is_said(make, monkeypatch):
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(errors.StoreError, match="cannot be changed: Read-only file system"):
-        store.changed(num_batches=9)
+        store.with_room(9).changed()
     assert list(store.path.rglob("*.partial")) == []
