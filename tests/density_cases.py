@@ -8,6 +8,7 @@ import torch
 from pyro.distributions import transforms
 
 from arviz_resampler.densities import kinds, parameters
+from arviz_resampler.mapping.functorch import OneParticle
 
 N = 64
 ZERO = torch.zeros(())
@@ -102,9 +103,9 @@ def draws(fn, n=N):
         return fn.sample((n,))
 
 
-def bad_parameter(fn, *particles):
+def bad_parameter(fn, particles=OneParticle()):  # noqa: B008 - it has no state
     """The first one, if any."""
-    checks = parameters.checks(parameters.nested(fn), *particles)
+    checks = parameters.checks(parameters.nested(fn), particles)
     return next((check.fault() for check in checks if not check.passed), None)
 
 

@@ -32,7 +32,6 @@ from arviz_resampler.devices import readable
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, to_rank
 
 _Dependent: Any = type(constraints.dependent)
-_ALONE = OneParticle()
 _OF_NUMBERS: tuple[Any, ...] = (constraints.real, constraints.positive, constraints.unit_interval)
 # Densities that broadcast their parameters, which torch has repeated to the shape of the batch. By the method
 # itself: a class made from one of these, or of the same name, may have another density.
@@ -203,7 +202,7 @@ def _with_rows(constraint: Any, particles: ParticleMap | OneParticle) -> Any:
     return constraint
 
 
-def checks(parts: list[Distribution], particles: ParticleMap | OneParticle = _ALONE) -> Iterator[Check]:
+def checks(parts: list[Distribution], particles: ParticleMap | OneParticle) -> Iterator[Check]:
     """Checks of all parameters of a distribution and of what it is made of, but of numbers that are good.
 
     Programs run with torch's own check off, because it cannot say at which site it failed.
