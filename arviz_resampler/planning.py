@@ -210,18 +210,16 @@ def of_draws(log_ratio: Floats, weights: Weights) -> Fraction:
     # The variance of the influence over particles of the guide, as an expectation over draws of the model.
     scaled = np.maximum(drawn.normalized * n, np.finfo(np.float64).tiny)
     one = math.sqrt(np.mean((2 * scaled - scaled**2 - fraction) ** 2 / scaled) / fraction)
+    fit, doubt = drawn.pareto, ""
     if -drawn.log_mean_weight > 5 * drawn.log_mean_weight_se + _ROUNDING:
         mean = math.exp(drawn.log_mean_weight)
         doubt = (
             f"the mean ratio at the model's draws is {mean:.3g}, not 1 or more: values are not drawn from "
             f"the density that they are scored with, as where they underflow."
         )
-        return Fraction(fraction, mcse, n_effective, one, doubt)
-    k, limit = drawn.pareto.k, drawn.pareto.threshold
-    if k < limit or math.isnan(k):
-        return Fraction(fraction, mcse, n_effective, one)
-    rare = f"Pareto k-hat {k:.2f} of the ratios at the model's draws is above {limit:.2g}"
-    doubt = f"{rare}: a few rare draws decide the ESS fraction. {widen}"
+    elif fit.k >= fit.threshold:  # no where there is no k-hat
+        rare = f"Pareto k-hat {fit.k:.2f} of the ratios at the model's draws is above {fit.threshold:.2g}"
+        doubt = f"{rare}: a few rare draws decide the ESS fraction. {widen}"
     return Fraction(fraction, mcse, n_effective, one, doubt)
 
 

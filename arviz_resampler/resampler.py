@@ -28,12 +28,10 @@ from arviz_resampler.calls import Call
 from arviz_resampler.errors import WeightWarning, warn
 from arviz_resampler.markup import page
 from arviz_resampler.opening import opened
-from arviz_resampler.particles.guides import untouched
 from arviz_resampler.pipeline import Model
 from arviz_resampler.simulations import SimulationReport, fill, simulated, simulated_into
 from arviz_resampler.sites import Site
 from arviz_resampler.targeting import Targeting
-from arviz_resampler.tuning.family_guide import FamilyGuide
 from arviz_resampler.tuning.tuner import Tuner
 from arviz_resampler.weights.weights import Weights
 from arviz_resampler.workers import Executors
@@ -492,11 +490,7 @@ class Resampler(Targeting):
         ArgumentError
             If ``make_model`` cannot be called with these hyper-parameters, or a range is none.
         """
-        guide = None if self._cache is None else untouched(self._cache.guide)
-        if not ranges and isinstance(guide, FamilyGuide):
-            ranges = {name: (range_.low, range_.high) for name, range_ in guide.ranges.items()}
-        count = as_count("num_samples", num_samples)
-        return Tuner(make_model, count, ranges, self)
+        return Tuner(make_model, as_count("num_samples", num_samples), ranges or self._box(), self)
 
     # ---------------------------------------------------------------- numbers, and variants side by side
 

@@ -104,14 +104,11 @@ class Targeting(Receiving):
         >>> abs(fit.hyper["sd"] - 3.0 / 1.645) < 4 * fit.mcse["sd"]
         True
         """
-        guide = None if self._cache is None else untouched(self._cache.guide)
-        if not ranges and isinstance(guide, FamilyGuide):
-            ranges = {name: (range_.low, range_.high) for name, range_ in guide.ranges.items()}
         return fit(
             self,
             make_model,
             targets,
-            ranges,
+            ranges or self._box(),
             ess=as_positive("ess", ess),
             starts=as_count("starts", starts),
             simulator=simulator,
@@ -175,6 +172,13 @@ class Targeting(Receiving):
         drawn = cache.fresh(Program(model, "model", cache.particles.params), count, workers)
         new = self.pipeline.with_particles(drawn)
         return new.dataset(new.score(model))
+
+    def _box(self) -> dict[str, Any]:
+        """Ranges of the guide, if that is of a family; else none."""
+        guide = None if self._cache is None else untouched(self._cache.guide)
+        if not isinstance(guide, FamilyGuide):
+            return {}
+        return {name: (range_.low, range_.high) for name, range_ in guide.ranges.items()}
 
     def _can_grow(self, simulator: Any) -> bool:
         """Whether more particles can be simulated."""

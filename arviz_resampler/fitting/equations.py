@@ -213,6 +213,7 @@ class Equations:
             if equation.target.kind == "sd"
         }
         self.wished = np.array([equation.wished for equation in self.all])
+        self._fractions = np.array([equation.is_fraction for equation in self.all])
 
     def sides(self, weights: Floats) -> Sides:
         """Left sides under some weights."""
@@ -243,7 +244,7 @@ class Equations:
         weight tell.
         """
         off, slope = value - self.wished, np.ones(len(value))
-        k = np.array([equation.is_fraction for equation in self.all])
+        k = self._fractions
         z, wished = ndtri(np.clip(value[k], _LEAST, 1 - _LEAST)), ndtri(self.wished[k])
         density = np.exp(-(wished**2) / 2) / math.sqrt(2 * math.pi)
         off[k], slope[k] = density * (z - wished), np.exp((z**2 - wished**2) / 2)
@@ -251,8 +252,7 @@ class Equations:
 
     def silent(self, value: Floats) -> NDArray[np.bool_]:
         """Fractions that are 0 or 1, as far as the particles tell: no direction changes them."""
-        k = np.array([equation.is_fraction for equation in self.all])
-        found: NDArray[np.bool_] = k & ((value < _LEAST) | (value > 1 - _LEAST))
+        found: NDArray[np.bool_] = self._fractions & ((value < _LEAST) | (value > 1 - _LEAST))
         return found
 
     def scales(self, weights: Floats) -> Floats:

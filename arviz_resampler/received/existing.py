@@ -145,7 +145,6 @@ def _named(found: Draws, names: list[str] | None, log_q: Any) -> list[str]:
         raise ArgumentError(
             f"it is not known which of {quoted(found.variables)} are latents: name them by latents="
         )
-    given.check_names(names, list(found.variables), "latents=")
     return names
 
 
