@@ -70,7 +70,7 @@ class Equation:
     values : ndarray
         All scalars of the statistic by particle, shape (N, E), float64; 0 where a particle has none.
     sound : ndarray of bool or None
-        Which particles have them; None where all do.
+        Which particles have them, of an event that some leave open; None where all do.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Equation:
         elif target.prob is not None:
             values = ((values < target.value).astype(float) + (values <= target.value)) / 2
         found: Floats = values[:, 0] if values.shape[1] == 1 else values.mean(axis=1)
-        return found if self.sound is None else np.where(self.sound, found, 0.0)
+        return found
 
     def check(self, column: Floats) -> None:
         """Refuse what no particle can reach."""
@@ -146,17 +146,16 @@ class Equation:
         """The number that the target is about."""
         if self.target.prob is None:
             return Reached(side, standard_error(weights * influence)[0])
-        given = weights if self.sound is None else weights * self.sound / float(weights @ self.sound)
         values, count = self.values, self.values.shape[1]
         order = np.argsort(values, axis=None)
-        sorted_values, sorted_weights = values.ravel()[order], np.repeat(given / count, count)[order]
+        sorted_values, sorted_weights = values.ravel()[order], np.repeat(weights / count, count)[order]
         q = np.array([self.target.prob])
         found = estimates.quantiles(sorted_weights, sorted_values, q)[0]
         if count == 1:
             return Reached(found.value, found.mcse)
         # Scalars of one particle depend on each other: the error of the fraction is that of particles.
         below = (values <= found.value).mean(axis=1) - q
-        error = standard_error(given * below)[0]
+        error = standard_error(weights * below)[0]
         cumulative = np.cumsum(sorted_weights)
         ends = np.searchsorted(cumulative, np.clip(q + np.array([-error, error]), 0, 1) * cumulative[-1])
         low, high = sorted_values[np.minimum(ends, len(sorted_values) - 1)]
@@ -229,12 +228,10 @@ class Equations:
         return Sides(value, influence)
 
     def _sd(self, weights: Floats, k: int, squares: Floats, mean: float) -> tuple[float, Floats]:
-        sound = self.all[k].sound
-        ok = np.ones(len(weights)) if sound is None else sound / float(weights @ sound)
-        deviations = ok * (squares - 2 * mean * self._columns[:, k] + mean**2)
+        deviations = squares - 2 * mean * self._columns[:, k] + mean**2
         variance = float(weights @ deviations)
         sd = math.sqrt(max(variance, 0.0))
-        return sd, (deviations - ok * variance) / (2 * sd or math.inf)
+        return sd, (deviations - variance) / (2 * sd or math.inf)
 
     def off(self, value: Floats) -> tuple[Floats, Floats]:
         """How far left sides are off, and by how much more than these that grows.
@@ -304,7 +301,7 @@ def _equation(name: str, target: Target, elements: Elements) -> Equation:
     found = elements.together()
     values = found.astype(np.float64)
     bad = np.asarray(np.isnan(values).any(axis=1))
-    event = found.dtype.kind == "b" or bool(bad.any() and np.isin(values[~bad], (0.0, 1.0)).all())
+    event = found.dtype.kind == "b" or bool(bad.any())  # other statistics may have no NaN
     if target.kind == "value":
         target = replace(target, kind="probability" if event else "mean")
     if target.kind == "probability":
