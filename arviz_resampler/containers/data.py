@@ -56,7 +56,7 @@ def read_data(
     ArgumentError
         If data have another shape than their site, or other names or labels.
     """
-    names = Labels(sites, None, {name: given for name, given in dims.items() if name in sites}, {})
+    names = Labels(sites, {}, {name: given for name, given in dims.items() if name in sites}, {})
     data = Data({}, {}, dict(dims), {names.final_dim(d): as_labels(d, given) for d, given in coords.items()})
     items = [(data.observed, *item) for item in observed.items()]
     items += [(data.constant, *item) for item in constant.items()]

@@ -35,9 +35,9 @@ class Labels:
     ----------
     sites : mapping of str to Site
         The sites to be labeled.
-    coords : mapping, optional
+    coords : mapping
         Labels by dim.
-    dims : mapping, optional
+    dims : mapping
         Names by site (or by name of constant or observed data), for all its axes or for those of its
         event alone; None keeps the name of an axis.
     extra : mapping of str to ndarray
@@ -53,8 +53,8 @@ class Labels:
     def __init__(
         self,
         sites: Mapping[str, Site],
-        coords: Mapping[str, Any] | None,
-        dims: Mapping[str, Sequence[str | None]] | None,
+        coords: Mapping[str, Any],
+        dims: Mapping[str, Sequence[str | None]],
         extra: Mapping[str, Array],
     ) -> None:
         shapes = {name: site.shape for name, site in sites.items()}
@@ -68,13 +68,13 @@ class Labels:
             name: sites[name].dims if name in sites else name_axes(name, [None] * len(shape))
             for name, shape in shapes.items()
         }
-        given = {name: _given(name, named, raw, shapes) for name, named in (dims or {}).items()}
+        given = {name: _given(name, named, raw, shapes) for name, named in dims.items()}
         chosen = {dim for site_dims in given.values() for dim in site_dims}
         self.renamed: dict[str, str] = {}
         self.sizes: dict[str, int] = {}
         self.dims = self._clear_dims({**raw, **given}, shapes, chosen)
         self.names = self._clear_names(shapes)
-        self.coords = self._clear_coords(coords or {})
+        self.coords = self._clear_coords(coords)
 
     def _clear_dims(
         self, raw: Mapping[str, Sequence[str]], shapes: Shapes, chosen: Container[str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,29 +13,18 @@ from xarray.core import indexing
 _MOST = 1 << 28  # bytes of rows that are read at a time, of which columns are kept
 
 
-class Rows(Protocol):
-    """Values by particle, of which some rows can be had without the others."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The particles first."""
-
-    def __getitem__(self, index: Any) -> Any:
-        """The rows of a slice, or of a list of numbers."""
-
-
 def lazy(rows: Any) -> Any:
-    """Rows as a variable of xarray holds them, read when they are used."""
+    """Values by particle as a variable of xarray holds them: some rows are read when they are used."""
     return indexing.LazilyIndexedArray(_OnDisk(rows))
 
 
 class _OnDisk(BackendArray):
     """Rows for xarray."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Any) -> None:
         self._rows = rows
         self.shape = tuple(rows.shape)
-        name = str(rows.dtype).removeprefix("torch.")  # type: ignore[attr-defined]
+        name = str(rows.dtype).removeprefix("torch.")
         self.dtype = np.dtype("float32" if name == "bfloat16" else name)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:

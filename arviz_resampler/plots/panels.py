@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,7 +103,7 @@ class Variable:
     name: str
     draws: xr.DataArray
     observed: xr.DataArray | None = None
-    given_lines: Sequence[Lines] = field(default=())
+    given_lines: Sequence[Lines] = ()
 
     @property
     def samples(self) -> Array:

@@ -457,7 +457,7 @@ def test_plates_of_two_sizes_come_back():
 
 
 def check_names(sites):
-    labels = Labels(sites, None, None, {})
+    labels = Labels(sites, {}, {}, {})
     arrays = {name: np.random.default_rng(0).normal(size=(4, *site.shape)) for name, site in sites.items()}
     tree = xr.DataTree.from_dict({"prior": labels.dataset(arrays, sampled=True)})
     tree.attrs["renamed"] = json.dumps(labels.renamed)

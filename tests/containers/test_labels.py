@@ -21,7 +21,7 @@ def site(name, *axes):
 
 
 def labels(*sites, **options):
-    given = {"coords": None, "dims": None, "extra": {}, **options}
+    given = {"coords": {}, "dims": {}, "extra": {}, **options}
     return Labels({s.name: s for s in sites}, **given)
 
 

@@ -23,7 +23,7 @@ DATA = {"y": np.array([1.0, 2.0, 3.0])}
 
 def build(samples, sites=SITES, observed=DATA, container="datatree"):
     return build_posterior(
-        Labels(sites, None, None, {**observed, "size": np.ones(3)}),
+        Labels(sites, {}, {}, {**observed, "size": np.ones(3)}),
         sites,
         samples,
         latents=(),

@@ -28,7 +28,7 @@ SITES = {
     "hidden": site("hidden", role="auxiliary"),
 }
 EXPORTED = {name: one for name, one in SITES.items() if one.role != "auxiliary"}
-LABELS = Labels(EXPORTED, {"school": ["oak", "elm", "ash"]}, None, {})
+LABELS = Labels(EXPORTED, {"school": ["oak", "elm", "ash"]}, {}, {})
 
 
 def read(samples, latents=()):

@@ -8,7 +8,7 @@ SITES = {
     name: Site(name, role, (), (), 0, "float32", False)
     for name, role in {"mu": "latent", "a/b": "deterministic", "y": "predictive", "z": "predictive"}.items()
 }
-LABELS = Labels(SITES, None, None, {})
+LABELS = Labels(SITES, {}, {}, {})
 
 
 @pytest.mark.parametrize(
