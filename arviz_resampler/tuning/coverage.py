@@ -6,7 +6,7 @@ Knows ranges and verdicts; nothing of models or how they are scored.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -129,15 +129,12 @@ def _covered(
     ]
     along: dict[str, tuple[Step, ...]] = {}
     covered: dict[str, Interval | None] = {}
-    for name, range_ in ranges.items():
-        search, seen = covered_range(look, center, range_), []
-        while True:
-            try:
-                seen.append(next(search))
-            except StopIteration as end:
-                covered[name] = end.value
-                break
-        along[name] = tuple(sorted(seen, key=lambda step: step.hyper[name]))
+
+    def seen(name: str) -> Iterator[Step]:
+        covered[name] = yield from covered_range(look, center, ranges[name])
+
+    for name in ranges:
+        along[name] = tuple(sorted(seen(name), key=lambda step: step.hyper[name]))
     return Coverage(
         FrozenMapping(ranges),
         FrozenMapping(center),
