@@ -7,6 +7,7 @@ Knows nothing of programs.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -37,6 +38,9 @@ except ImportError:  # pragma: no cover  # a torch that has renamed them: the pu
 _DEBUG_UNWRAP: Callable[[Tensor], Tensor] | None = getattr(torch.func, "debug_unwrap", None)
 if _DEBUG_UNWRAP is None:  # pragma: no cover  # an older torch imports its compiler where it is first needed
     import torch._dynamo  # which must not be in a map
+
+# Where it has another name, what a function lends a module is taken for the module's own.
+_FUNCTIONAL_CALL = getattr(getattr(torch.nn.utils.stateless, "_functional_call", None), "__code__", None)
 
 Call = Callable[[list[Tensor], list[bool]], Sequence[Tensor]]
 
@@ -102,6 +106,17 @@ def first(values: Tensor, flags: Tensor) -> Tensor | None:
     if not BY_HAND:
         raise NestedMapError("a value of one particle is needed for all")
     return get_unwrapped(values).select(maybe_get_bdim(values), int(chosen[0]))
+
+
+def lent_to_modules() -> set[int]:
+    """Tensors that calls of ``torch.func.functional_call`` have put into modules until they end, by id."""
+    found: set[int] = set()
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code is _FUNCTIONAL_CALL:
+            found |= set(map(id, frame.f_locals["parameters_and_buffers"].values()))
+    return found
 
 
 class ParticleMap:

@@ -17,13 +17,12 @@ from torch.nn import Module
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parameter import is_lazy
 
-from arviz_resampler.mapping.functorch import unmapped
+from arviz_resampler.mapping.functorch import lent_to_modules, unmapped
 
 
 class _Kept(NamedTuple):
     """A parameter or buffer, and its values."""
 
-    name: str
     tensor: Tensor
     values: Tensor
 
@@ -35,7 +34,8 @@ class _ModuleStates:
         self._thread = threading.get_ident()
         self._entered = 0
         # Weakly: a program may make a module in each run.
-        self._states: weakref.WeakKeyDictionary[Module, list[_Kept]] = weakref.WeakKeyDictionary()
+        self._states: weakref.WeakKeyDictionary[Module, dict[str, _Kept]] = weakref.WeakKeyDictionary()
+        self._whole: weakref.WeakSet[Module] = weakref.WeakSet()  # modules of which there is nothing to add
 
     def __enter__(self) -> None:
         global _states  # noqa: PLW0603  # torch's hooks belong to the process, too
@@ -55,22 +55,26 @@ class _ModuleStates:
 
     def save(self, module: Module, _: object) -> None:
         """Keep the state of a module that is about to be called, and of its parts."""
-        if threading.get_ident() != self._thread or module in self._states:
+        if threading.get_ident() != self._thread or module in self._whole:
             return
+        lent = lent_to_modules()
         with torch._C.DisableTorchFunction(), torch.no_grad():
             for part in module.modules():
-                if part not in self._states:
-                    self._states[part] = [
-                        _Kept(name, tensor, tensor.detach().clone())
-                        for name, tensor in _tensors(part)
-                        if not is_lazy(tensor) and unmapped(tensor) is tensor
-                    ]
+                if part in self._whole:
+                    continue
+                state = self._states.setdefault(part, {})
+                for name, tensor in _tensors(part):
+                    own = id(tensor) not in lent and not is_lazy(tensor) and unmapped(tensor) is tensor
+                    if own and name not in state:
+                        state[name] = _Kept(tensor, tensor.detach().clone())
+                if not lent:
+                    self._whole.add(part)
 
     def restore(self) -> None:
         """Put back what was changed or replaced since."""
         for module, state in list(self._states.items()):
             now = dict(_tensors(module)) if state else {}
-            for name, tensor, values in state:
+            for name, (tensor, values) in state.items():
                 if now.get(name) is not tensor:
                     Module.__setattr__(module, name, tensor)  # not that of PyroModule, which asks Pyro
                 if not torch.equal(tensor, values):  # BatchNorm counts no version of what it changes

@@ -67,11 +67,12 @@ def extend(
     gathered = Gathered(n, 0)
     with untouched_params() as made, generators_kept():
         runner.look(seed, select(columns, slice(0, 1)), 0)
-        simulator.params = made()
+        params = made()
+        simulator.params = params.values
     starts = range(0, n, _MOST)
     for start in shown(starts, "Simulating", total=len(starts), quiet=not options["progressbar"]):
         rows = slice(start, min(start + _MOST, n))
-        with untouched_params(simulator.params), generators_kept():
+        with untouched_params(params), generators_kept():
             drawn = runner.draw(
                 rows.stop - start, Streams(seed, start, block_of(None)), select(columns, rows)
             )

@@ -98,7 +98,7 @@ class Filling:
         gathered.failed = {}  # dtypes are those without a failure
         columns, _, joint = finished(gathered, guide, looked, predictive, options["vectorize"])
         particles = Particles(
-            columns, gathered.data, gathered.num_particles, joint=joint, params=looked.params[0]
+            columns, gathered.data, gathered.num_particles, joint=joint, params=looked.params[0].values
         )
         return cls(guide, looked, particles, predictive, options, vectorize, num_particles)
 

@@ -19,7 +19,7 @@ from arviz_resampler.particles.checks import Batch, Piece, Run
 from arviz_resampler.particles.gathering import Gathered
 from arviz_resampler.particles.guides import Part, derived_seed
 from arviz_resampler.programs.columns import CachedSite, Columns, select, to_column
-from arviz_resampler.programs.program import untouched_params
+from arviz_resampler.programs.program import Params, untouched_params
 from arviz_resampler.programs.runner import Runner
 from arviz_resampler.programs.runs import SiteRun
 
@@ -88,8 +88,8 @@ class Looked:
     ----------
     parts : list of Drawer
         Who draws which particles.
-    params : list of dict
-        Parameters that each part has made.
+    params : list of Params
+        What each part has made.
     simulator : Runner or None
         What extends the particles.
     seed, batch_size
@@ -97,7 +97,7 @@ class Looked:
     """
 
     parts: list[Drawer]
-    params: list[dict[str, Tensor]]
+    params: list[Params]
     simulator: Runner | None
     seed: int
     batch_size: int | None
@@ -107,7 +107,7 @@ class Looked:
         cls, parts: list[Drawer], simulator: Runner | None, *, seed: int, batch_size: int | None, masks: bool
     ) -> Looked:
         """Look at each part once, and at the simulator with the first."""
-        params: list[dict[str, Tensor]] = []
+        params: list[Params] = []
         for part in parts:
             # Each guide has its own parameters, whatever their names; the simulator keeps those of the first.
             with untouched_params() as made:
@@ -115,7 +115,7 @@ class Looked:
                 look(part, extended, seed, masks=masks, settle=batch_size is not None)
                 params.append(made())
         if simulator is not None:
-            simulator.program.params = params[0]
+            simulator.program.params = params[0].values
         return cls(parts, params, simulator, seed, batch_size)
 
     def at_parts(self, parts: list[Drawer], *, masks: bool) -> Looked:

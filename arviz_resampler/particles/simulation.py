@@ -81,10 +81,10 @@ def simulate(
     warn_failed(gathered.failed, num_particles, start=first)
     warn_infinite(columns, num_particles)
     ran = tuple(
-        Ran.of(part.start, gathered.singly[i], looked.params[i]) for i, part in enumerate(looked.parts)
+        Ran.of(part.start, gathered.singly[i], looked.params[i].values) for i, part in enumerate(looked.parts)
     )
     return Particles(
-        columns, gathered.data, num_particles, failed, ran, joint, looked.params[0], gathered.failed
+        columns, gathered.data, num_particles, failed, ran, joint, looked.params[0].values, gathered.failed
     )
 
 
@@ -131,7 +131,8 @@ def finished(
     failed = mark_failed(columns, gathered.failed, n)
     if isinstance(guide, Single):
         return Finished(columns, failed, ())
-    own = {id(part.runner.program): made for part, made in zip(looked.parts, looked.params, strict=True)}
+    made = zip(looked.parts, looked.params, strict=True)
+    own = {id(part.runner.program): params.values for part, params in made}
     evaluate = evaluator(columns, n, vectorize, own, failed)
     columns, joint = with_blocks(columns, guide.blocks(evaluate, n))
     return Finished(columns, failed, joint)

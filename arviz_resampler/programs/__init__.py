@@ -3,7 +3,7 @@
 Knows densities and maps; Pyro in program.py alone. Knows nothing of weights, draws or containers.
 
 =====================  ===============================================================================
-program.py             one run of a program
+program.py             one run of a program; validation.py switches torch's checks off meanwhile
 handler.py             what is asked of every site of a run
 sample_handler.py      sites of a guide or simulator: drawn
 score_handler.py       sites of a model: scored at cached values

@@ -10,15 +10,14 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import MappingProxyType
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyro
 import torch
 from pyro.distributions.distribution import COERCIONS
 from pyro.poutine.messenger import Messenger
-from torch.distributions import Distribution
 
 from arviz_resampler.errors import ArgumentError, ProgramError, source_line
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, is_mapped_around, map_particles
@@ -28,6 +27,7 @@ from arviz_resampler.mapping.random_mode import UnmappableError
 from arviz_resampler.mapping.streams import Streams, has_drawn
 from arviz_resampler.programs.handler import SiteHandler
 from arviz_resampler.programs.score_handler import EnoughError
+from arviz_resampler.programs.validation import unvalidated
 
 HYPER = "hyper-parameter "  # in front of the name of a site that holds one
 
@@ -40,10 +40,51 @@ _TRAINING = (
 _LOCK = threading.RLock()
 
 
+@dataclass(frozen=True)
+class Params:
+    """Parameters that programs have made.
+
+    Attributes
+    ----------
+    values : mapping of str to Tensor
+        Their values.
+    unconstrained : mapping of str to Tensor
+        What the param store keeps of each.
+    constraints : mapping of str to Constraint
+        Of each.
+    """
+
+    values: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    unconstrained: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    constraints: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of_store(cls, names: Collection[str]) -> Params:
+        """What the param store has under some names."""
+        store = pyro.get_param_store()
+        unconstrained = dict(store.named_parameters())
+        constraints = store._constraints  # noqa: SLF001 - get_state() changes parameters that others hold
+        return cls(
+            {name: store[name].detach() for name in names},
+            {name: unconstrained[name] for name in names},
+            {name: constraints[name] for name in names},
+        )
+
+    def put_back(self, names: Collection[str]) -> None:
+        """Give some of them to the param store, as it had them.
+
+        Those of modules are the same tensors: a PyroModule takes another one for news.
+        """
+        for name in names:
+            kept = self.unconstrained[name]
+            if not isinstance(kept, torch.nn.Parameter):
+                kept = kept.detach().clone().requires_grad_(kept.requires_grad)
+            state: Any = {"params": {name: kept}, "constraints": {name: self.constraints[name]}}
+            pyro.get_param_store().set_state(state)
+
+
 @contextmanager
-def untouched_params(
-    made: Mapping[str, torch.Tensor] = MappingProxyType({}),
-) -> Iterator[Callable[[], dict[str, torch.Tensor]]]:
+def untouched_params(made: Params = Params()) -> Iterator[Callable[[], Params]]:
     """Leave the param store and modules as they were found.
 
     What programs add to the param store goes when their work is done; gives a function that says what was
@@ -52,10 +93,9 @@ def untouched_params(
     store = pyro.get_param_store()
     with _LOCK, modules_kept():
         before = set(store.keys())
-        for name in made.keys() - before:
-            store[name] = made[name].clone()  # the store wants gradients of what it holds
+        made.put_back(made.values.keys() - before)
         try:
-            yield lambda: {name: store[name].detach() for name in set(store.keys()) - before}
+            yield lambda: Params.of_store(set(store.keys()) - before)
         finally:
             for name in set(store.keys()) - before:
                 del store[name]
@@ -119,7 +159,7 @@ class Program:
         """
         handler.begin(OneParticle(), row=row)
         try:
-            with _LOCK, modules_kept(), _unvalidated(), _Listener(handler, self.params):
+            with _LOCK, modules_kept(), unvalidated(), _Listener(handler, self.params):
                 result = self._call()
                 if handler.raised is not None:
                     raise handler.raised
@@ -190,7 +230,7 @@ class Program:
                     returned.append(self._call_mapped(handler, mode))
                 handler.end()
 
-        with _LOCK, modules_kept(), _unvalidated(), forward_alone():
+        with _LOCK, modules_kept(), unvalidated(), forward_alone():
             before = torch.get_rng_state()
             try:
                 map_particles(work, num_particles)
@@ -300,30 +340,3 @@ class _Listener(Messenger):  # type: ignore[misc]
         with particles.outside():
             msg["value"] = msg["fn"](name, *args, **msg["kwargs"])
         msg["done"] = True
-
-
-class _Unvalidated:
-    """In place of the flag of torch's distributions: off in one thread, as it was in all others."""
-
-    def __init__(self, flag: bool) -> None:
-        self.flag = flag
-        self.thread = threading.get_ident()
-
-    def __get__(self, *_: Any) -> bool:
-        return self.flag and threading.get_ident() != self.thread
-
-    def __enter__(self) -> None:
-        Distribution._validate_args = self  # type: ignore[assignment]
-
-    def __exit__(self, *_: object) -> None:
-        if vars(Distribution)["_validate_args"] is self:
-            Distribution._validate_args = self.flag
-
-
-def _unvalidated() -> AbstractContextManager[None]:
-    """Leave the check of parameters to the handlers, who know at which site they are.
-
-    A map decides it for all particles at once.
-    """
-    before = vars(Distribution)["_validate_args"]
-    return nullcontext() if isinstance(before, _Unvalidated) else _Unvalidated(before)

@@ -215,3 +215,61 @@ def test_values_are_put_back_at_the_end_of_each_context():
             assert module.num_batches_tracked == 0
     module(torch.arange(4.0)[:, None])
     assert module.num_batches_tracked == 1
+
+
+# ------------------------------------------------------------------ tensors that are lent to modules
+
+
+class Norm(nn.Module):
+    """Scales by a buffer, and counts its calls in another."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("calls", torch.zeros(()))
+        self.shift = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        self.calls.add_(1.0)
+        return x * self.scale + self.shift
+
+
+@SAID
+@pytest.mark.parametrize("vectorize", ["auto", False])
+@pytest.mark.parametrize("name", ["scale", "shift"])
+@pytest.mark.parametrize("wrap", [lambda x: x, nn.Parameter])
+def test_what_a_functional_call_lends_a_module_is_not_its_own(name, vectorize, wrap):
+    module = Norm()
+    tensors = module.state_dict(keep_vars=True)
+    before = copy.deepcopy(module.state_dict())
+
+    def simulator():
+        x = guide()
+        lent = wrap(torch.tensor(5.0)) if wrap is nn.Parameter else x
+        called = torch.func.functional_call(module, {name: lent}, (torch.tensor(1.0),))
+        pyro.deterministic("called", called)
+        pyro.sample("own", dist.Normal(module(torch.tensor(1.0)), 1e-3))
+
+    columns = build(simulator, vectorize=vectorize).pipeline.particles.columns
+    assert_same_state(module, tensors, before)
+    assert (columns["own"].value - 1.0).abs().max() < 0.01  # ten standard deviations
+    lent = torch.full((N,), 5.0) if wrap is nn.Parameter else columns["x"].value
+    torch.testing.assert_close(columns["called"].value, lent + (name == "shift"))
+
+
+def test_a_network_whose_weights_are_drawn_runs_by_a_functional_call():
+    network = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+    tensors = network.state_dict(keep_vars=True)
+    before = copy.deepcopy(network.state_dict())
+
+    def program():
+        weights = {
+            name: pyro.sample(name, dist.Normal(torch.zeros(p.shape), 1.0).to_event(p.dim()))
+            for name, p in network.named_parameters()
+        }
+        mean = torch.func.functional_call(network, weights, (torch.ones(4, 2),)).squeeze(-1)
+        pyro.sample("y", dist.Normal(mean, 0.1).to_event(1))
+
+    resampler = Resampler(program, num_guide_samples=N, random_seed=0, vectorize=True)
+    assert resampler.weigh(program).ess == pytest.approx(N)
+    assert_same_state(network, tensors, before)

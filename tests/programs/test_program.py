@@ -14,7 +14,7 @@ from pyro import poutine
 from pyro.distributions.distribution import COERCIONS
 from pyro.infer.autoguide import AutoDelta, AutoDiagonalNormal, AutoMultivariateNormal, AutoNormal
 from pyro.infer.reparam import LocScaleReparam, TransformReparam
-from pyro.nn import PyroModule, PyroParam, PyroSample
+from pyro.nn import PyroModule, PyroParam, PyroSample, pyro_method
 from torch import tensor
 from torch.distributions import constraints
 
@@ -818,6 +818,68 @@ def test_modules_with_samples_and_params_are_programs():
     draws, weights = cache.sample(Prior(1.0), 3000)["a"], cache.weigh(Prior(1.0))
     assert abs(draws.std() - 1) < 5 * math.sqrt(1 / 6000 + 1 / weights.ess)
     assert len(pyro.get_param_store()) == 0
+
+
+class Scaled(PyroModule):
+    """A parameter with a constraint, read by methods that are no call of the module."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = PyroParam(tensor(scale), constraint=dist.constraints.positive)
+
+    @pyro_method
+    def half(self):
+        return self.scale / 2
+
+    @pyro_method
+    def model(self):
+        a = pyro.sample("a", dist.Normal(0.0, self.half()))
+        pyro.sample("y", dist.Normal(a, self.scale))
+
+
+@pytest.mark.parametrize("vectorize", ["auto", False])
+def test_constrained_params_of_modules_keep_their_values_whichever_method_is_the_program(vectorize):
+    module = Scaled(3.0)
+    kept = module.scale_unconstrained
+    for _ in range(2):
+        cache = resampler(module.model, n=300, vectorize=vectorize)
+        assert module.scale_unconstrained is kept
+        assert module.scale.item() == pytest.approx(3.0)
+        assert cache.weigh(module.model).ess == pytest.approx(300)
+        columns = cache.pipeline.particles.columns
+        a, y = columns["a"].value, columns["y"].value
+        for name, expected in (("a", dist.Normal(0.0, 1.5)), ("y", dist.Normal(a, 3.0))):
+            torch.testing.assert_close(columns[name].log_q.float(), expected.log_prob({"a": a, "y": y}[name]))
+    assert len(pyro.get_param_store()) == 0
+
+
+def test_params_of_one_name_belong_to_the_module_of_each_guide():
+    modules = [Scaled(1.0), Scaled(3.0)]
+    cache = resampler([module.model for module in modules], n=600)
+    a = cache.pipeline.particles.columns["a"].value
+    wide = dist.Normal(0.0, 1.0)
+    weights = cache.weigh(lambda: pyro.sample("a", wide) + pyro.sample("y", wide))
+    y = cache.pipeline.particles.columns["y"].value
+    each = [dist.Normal(0.0, s / 2).log_prob(a) + dist.Normal(a, s).log_prob(y) for s in (1.0, 3.0)]
+    log_q = torch.logsumexp(torch.stack(each), 0) - math.log(2)
+    expected = wide.log_prob(a) + wide.log_prob(y) - log_q
+    np.testing.assert_allclose(weights.log_ratio, expected, atol=1e-4)
+    assert [round(module.scale.item(), 5) for module in modules] == [1.0, 3.0]
+
+
+def test_a_param_with_a_constraint_that_starts_at_random_is_one_value():
+    def program():
+        scale = pyro.param("scale", lambda: torch.rand(()) + 0.5, constraint=dist.constraints.positive)
+        pyro.deterministic("scale_", scale)
+        pyro.sample("x", dist.Normal(0.0, scale))
+
+    def reads():
+        pyro.deterministic("again", pyro.param("scale"))
+        pyro.sample("x", dist.Normal(0.0, 1.0))
+
+    columns = resampler(program, reads, n=50, batch_size=10).pipeline.particles.columns
+    values = torch.cat([columns["scale_"].value, columns["again"].value])
+    torch.testing.assert_close(values, values[:1].expand(100))
 
 
 def test_the_param_store_is_left_as_it_was():
