@@ -227,7 +227,7 @@ def warn_infinite(columns: Mapping[str, CachedSite], num_particles: int) -> None
 
 
 def mark_failed(columns: dict[str, CachedSite], failed: Collection[int], num_particles: int) -> Tensor | None:
-    """Make predictive values of particles whose run failed NaN.
+    """Make predictive values of particles whose run failed NaN, and the densities they were drawn with.
 
     Returns which particles they are, shape (N,), or None where none failed.
     """
@@ -244,6 +244,9 @@ def mark_failed(columns: dict[str, CachedSite], failed: Collection[int], num_par
         value[flags.to(value.device)] = torch.nan
         site = replace(column.site, dtype=str(value.dtype).removeprefix("torch."))
         columns[name] = replace(column, value=value, site=site)
+        if column.log_q is not None:
+            log_q = column.log_q.masked_fill(flags.to(column.log_q.device), torch.nan)
+            columns[name] = replace(columns[name], log_q=log_q, finite=False)
     return flags
 
 

@@ -85,10 +85,13 @@ def test_predictions_of_particles_that_failed_are_missing():
     for name in ("y", "k"):
         columns[name] = replace(columns[name], site=replace(columns[name].site, role="predictive"))
     columns["k"] = replace(columns["k"], value=torch.tensor([4, 5, 6]))
+    columns["y"] = replace(columns["y"], log_q=torch.zeros(N))
     assert mark_failed(columns, {}, N) is None
     flags = mark_failed(columns, {2: "it broke"}, N)
     assert flags.tolist() == [False, False, True]
     assert columns["y"].value.isnan().tolist() == [False, False, True]
+    assert columns["y"].log_q.isnan().tolist() == [False, False, True]
+    assert not columns["y"].finite
     assert columns["k"].value[:2].tolist() == [4.0, 5.0]
     assert columns["k"].site.dtype == "float64"  # whole numbers have no NaN
     assert columns["x"].value.tolist() == [0.0, 1.0, 2.0]

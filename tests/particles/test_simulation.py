@@ -205,6 +205,37 @@ def test_a_model_with_the_simulation_in_it_leaves_failed_particles_alone():
     np.testing.assert_allclose(weights.log_ratio, plain.log_ratio)
 
 
+@pytest.mark.filterwarnings("ignore:the run of")
+@pytest.mark.parametrize("vectorize", [True, False])
+@pytest.mark.parametrize("fn", [lambda x: dist.Normal(x, 1.0), lambda x: dist.Poisson(x.exp())])
+@pytest.mark.parametrize("first", [True, False])
+def test_particles_fail_alike_under_every_model_wherever_their_run_fails(first, fn, vectorize):
+    def simulator():
+        x = prior()()
+        if first:
+            torch.linalg.cholesky(torch.eye(2) * (0.5 - x))
+        pyro.sample("y", fn(x))
+        torch.linalg.cholesky(torch.eye(2) * (0.5 - x))
+
+    def model(sd):
+        def program():
+            x = prior(sd)()
+            pyro.sample("y", fn(x + 0.1))
+
+        return program
+
+    options = {"num_guide_samples": 500, "random_seed": 0, "on_error": "mask"}
+    cache = Resampler(prior(), simulator, vectorize=vectorize, **options)
+    columns = cache.pipeline.particles.columns
+    x, y = columns["x"].value, columns["y"].value
+    failed = x > 0.5
+    assert y.isnan().equal(failed)
+    weights = cache.weigh(model(1.0))
+    of_x = dist.Normal(0.0, 1.0).log_prob(x) - dist.Normal(0.0, 2.0).log_prob(x)
+    of_y = fn(x + 0.1).log_prob(y.nan_to_num(0.0)) - fn(x).log_prob(y.nan_to_num(0.0))
+    np.testing.assert_allclose(weights.log_ratio, of_x + of_y.masked_fill(failed, 0.0), atol=1e-4)
+
+
 @pytest.mark.parametrize("vectorize", [True, False])
 @pytest.mark.parametrize("fn", [dist.Poisson, dist.Bernoulli, lambda x: dist.Normal(0.0, x)])
 def test_draws_of_invalid_parameters_are_nan_and_counted(fn, vectorize):
