@@ -147,7 +147,13 @@ def _composed(fn: Any, value: Tensor, masks: bool) -> Tensor | None:
         weights = torch.log_softmax(fn.mixture_distribution.logits.double(), -1)
         return torch.logsumexp(each + weights, -1)
     if "MaskedMixture" in made:
-        first, second = (log_prob(part, value, masks=masks) for part in (fn.component0, fn.component1))
+        parts = fn.component0, fn.component1
+        words = sorted({kinds.kind_of(part).word for part in parts})
+        if words not in (["continuous"], ["discrete"]):
+            raise NotImplementedError(
+                f"MaskedMixture has {' and '.join(words)} components: it has no density"
+            )
+        first, second = (log_prob(part, value, masks=masks) for part in parts)
         return torch.where(fn.mask, second, first)
     if "FoldedDistribution" in made:
         sides = [log_prob(fn.base_dist, side, masks=masks) for side in (value, -value)]

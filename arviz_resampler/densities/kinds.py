@@ -128,6 +128,21 @@ class Kind(NamedTuple):
     masked: bool = False
     drawn_otherwise: str | None = None  # why the draws do not follow the density
 
+    @property
+    def word(self) -> str:
+        """The word for it in messages."""
+        return "point-mass" if self.point_mass else "continuous" if self.continuous else "discrete"
+
+    def and_others(self, other: Kind) -> Kind:
+        """The kind of what is of this kind for some particles, and of another one for others."""
+        return Kind(
+            self.discrete or other.discrete,
+            self.continuous and other.continuous,
+            self.point_mass and other.point_mass,
+            self.masked or other.masked,
+            self.drawn_otherwise or other.drawn_otherwise,
+        )
+
 
 def kind_of(fn: Distribution) -> Kind:
     """Kind of a distribution, by its support and by what it is made of."""

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from arviz_resampler.densities.density import total
+from arviz_resampler.densities.kinds import Kind
 from arviz_resampler.densities.together import Asked, log_prob_of_each
 from arviz_resampler.errors import ProgramError
+from arviz_resampler.programs.axes import describe_axes
 from arviz_resampler.programs.columns import Columns, values_of
 from arviz_resampler.programs.runs import Invalid, ScoredRun, SiteRun
 
@@ -114,6 +116,11 @@ class SampleStack:
             if site is None or i in self.failed:
                 continue
             kept.append(site)
+            if (site.kind, site.auxiliary, site.axes) != (found.kind, found.auxiliary, found.axes):
+                raise ProgramError(
+                    f"site {name!r} of the {self._role} is {_described(site)} in particle {self._first + i}, "
+                    f"{_described(found)} in another: every particle must have the same"
+                )
             alike = site.value.shape == found.value.shape and site.value.dtype == found.value.dtype
             if site.bad is None and not alike:
                 raise ProgramError(
@@ -130,28 +137,27 @@ class SampleStack:
         invalid = [site for site in each if site is not None and site.bad is not None]
         good = torch.zeros(1, dtype=torch.bool)
         bad = torch.cat([good if s is None or s.bad is None else s.bad for s in each])
+        found = _of_all(found, kept)
         return replace(
             found,
             value=torch.cat(values),
-            data=_common_data(found, kept),
-            support=_common_support(found, kept),
             bad=bad if invalid else None,
             bad_text=invalid[0].bad_text if invalid else "",
-            log_density=_log_density(found, each),
+            log_density=None if found.unscorable else _log_density(found, each),
             asked=None,
         )
 
 
 def _joined(found: SiteRun, parts: Sequence[SiteRun]) -> SiteRun:
     """One record of a site whose particles are in several, one after the other."""
+    found = _of_all(found, parts)
+    densities = [None if found.unscorable else part.log_density for part in parts]
     return replace(
         found,
         value=torch.cat([part.value for part in parts]),
-        data=_common_data(found, parts),
-        support=_common_support(found, parts),
         bad=_end_to_end(parts, [part.bad for part in parts], False),
         bad_text=next((part.bad_text for part in parts if part.bad_text), ""),
-        log_density=_end_to_end(parts, [part.log_density for part in parts], torch.nan),
+        log_density=_end_to_end(parts, densities, torch.nan),
     )
 
 
@@ -169,19 +175,32 @@ def _end_to_end(parts: Sequence[SiteRun], rows: Sequence[Tensor | None], filler:
     )
 
 
-def _common_data(found: SiteRun, sites: Sequence[SiteRun]) -> Tensor | None:
-    """The data of a site, where all have the same."""
-    data = found.data
-    if data is None or all(
+def _of_all(found: SiteRun, sites: Sequence[SiteRun]) -> SiteRun:
+    """A site with what is true of all that are given, whichever comes first."""
+    data, sites = found.data, sites or [found]
+    if data is not None and not all(
         site.data is data or (site.data is not None and _equal(site.data, data)) for site in sites
     ):
-        return data
-    return None
+        data = None
+    kinds = dict.fromkeys(site.kind_of for site in sites)
+    whole = replace(
+        found,
+        data=data,
+        support=found.support if all(site.support == found.support for site in sites) else None,
+        masked=any(site.masked for site in sites),
+        kind_of=functools.reduce(Kind.and_others, kinds),
+        unscorable=next((site.unscorable for site in sites if site.unscorable), None),
+    )
+    words = sorted({kind.word for kind in kinds})
+    if words[1:] and whole.unscorable is None:
+        whole.unscorable = f"it is {' for some particles and '.join(words)} for others: it has no density"
+    return whole
 
 
-def _common_support(found: SiteRun, sites: Sequence[SiteRun]) -> Any:
-    """The key of a support, where all have the same."""
-    return found.support if all(site.support == found.support for site in sites) else None
+def _described(site: SiteRun) -> str:
+    """Kind and axes of a site, as they are shown in messages."""
+    kind = f"auxiliary {site.kind}" if site.auxiliary else site.kind
+    return f"{kind} over {describe_axes([name for name, _ in site.axes], [size for _, size in site.axes])}"
 
 
 def _log_density(found: SiteRun, each: Sequence[SiteRun | None]) -> Tensor | None:

@@ -255,6 +255,14 @@ def test_each_side_of_a_masked_mixture_has_its_own_support():
     assert result[1, 1].item() == -1.0
 
 
+@pytest.mark.parametrize("other", [dist.Delta(torch.tensor(0.0)), dist.Poisson(2.0)])
+def test_a_masked_mixture_of_two_kinds_has_no_density(other):
+    normal = dist.Normal(0.0, 1.0)
+    for parts in ((normal, other), (other, normal)):
+        with pytest.raises(NotImplementedError, match="components: it has no density"):
+            density.log_prob(dist.MaskedMixture(torch.tensor(True), *parts), torch.zeros(3))
+
+
 def test_a_folded_distribution_counts_its_base_where_that_has_a_density():
     fn = dist.FoldedDistribution(dist.Exponential(2.0))
     assert density.log_prob(fn, torch.tensor([1.0])).item() == pytest.approx(math.log(2) - 2)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from arviz_resampler import ProgramError
+from arviz_resampler.densities.kinds import Kind
 from arviz_resampler.densities.together import asked_later
 from arviz_resampler.programs import stacking
 from arviz_resampler.programs.columns import to_column
@@ -80,6 +81,10 @@ KINDS = {
     "invalid ones among others": lambda i: sample(
         torch.nan if i % LATE == 7 else float(i), bad=f"the {i}th" if i % LATE == 7 else None
     ),
+    "masked late": lambda i: sample(float(i), masked=i == LATE),
+    "kinds that differ late": lambda i: sample(
+        float(i), kind_of=Kind(continuous=i != LATE, point_mass=i == LATE), log_density=torch.zeros(1)
+    ),
     "densities that are double late": lambda i: sample(
         float(i), log_density=torch.tensor([float(i)], dtype=torch.float64 if i == LATE else torch.float32)
     ),
@@ -100,6 +105,51 @@ def test_many_runs_give_what_they_give_at_once(kind, failed, monkeypatch):
             torch.testing.assert_close(here, there, rtol=0, atol=0, equal_nan=True)
         else:
             assert here == there, field.name
+
+
+NORMAL, DELTA, POISSON = Kind(continuous=True), Kind(point_mass=True), Kind(discrete=True)
+
+
+@pytest.mark.parametrize("kinds", [(NORMAL, DELTA), (NORMAL, POISSON), (POISSON, DELTA)])
+@pytest.mark.parametrize("late", [1, LATE])
+def test_a_site_of_several_kinds_has_no_density_whichever_comes_first(kinds, late):
+    for first, other in (kinds, kinds[::-1]):
+        runs = [
+            sample(float(i), kind_of=other if i == late else first, log_density=torch.zeros(1))
+            for i in range(NUM)
+        ]
+        site = stacked("guide", runs)["x"]
+        assert site.log_density is None
+        words = " for some particles and ".join(sorted(kind.word for kind in kinds))
+        assert site.unscorable == f"it is {words} for others: it has no density"
+        assert not site.kind_of.point_mass
+        assert not site.kind_of.continuous
+
+
+@pytest.mark.parametrize("late", [0, 1, LATE])
+def test_a_site_is_masked_if_it_is_for_any_particle(late):
+    runs = [sample(float(i), masked=i == late, kind_of=NORMAL) for i in range(NUM)]
+    assert stacked("guide", runs)["x"].masked
+    assert not stacked("guide", [sample(float(i)) for i in range(NUM)])["x"].masked
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"kind": "deterministic"},
+            r"deterministic over \(n=1\) in particle 1, latent over \(n=1\) in another",
+        ),
+        ({"auxiliary": True}, "auxiliary latent over"),
+        ({"axes": [("m", 1)]}, r"latent over \(m=1\) in particle 1, latent over \(n=1\) in another"),
+    ],
+)
+def test_a_site_is_of_one_kind_and_has_one_order_of_plates(changes, words):
+    run = sample([1.0])
+    run["x"].axes = [("n", 1)]
+    other = {"x": dataclasses.replace(run["x"], **changes)}
+    with pytest.raises(ProgramError, match=f"site 'x' of the guide is {words}"):
+        stacked("guide", [run, other])
 
 
 def test_few_runs_stay_by_themselves():
