@@ -202,6 +202,15 @@ def _with_rows(constraint: Any, particles: ParticleMap | OneParticle) -> Any:
     return constraint
 
 
+def _at(limit: Any, good: Tensor, where: tuple[Tensor, ...]) -> Any:
+    """A constraint at one value of one particle, without those of the others."""
+    tensors = {key: value for key, value in vars(limit).items() if isinstance(value, Tensor)}
+    limit = copy.copy(limit)
+    for key, value in tensors.items():
+        setattr(limit, key, round(to_rank(value, good.dim()).expand(good.shape)[where].item(), 4))
+    return limit
+
+
 def checks(parts: list[Distribution], particles: ParticleMap | OneParticle) -> Iterator[Check]:
     """Checks of all parameters of a distribution and of what it is made of, but of numbers that are good.
 
@@ -252,8 +261,13 @@ def _within(what: str, value: Tensor, constraint: Any, particles: ParticleMap | 
 
     def fault() -> BadParameter:
         good = limit.check(rows)
-        shown = "" if limit.event_dim else f"is {rows.expand(good.shape)[~good][0].item():.4g}, but "
-        return BadParameter(f"{what} {shown}must be {limit}", ~good.reshape(len(good), -1).all(-1))
+        if limit.event_dim:
+            text = f"{what} must be {limit}"
+        else:
+            where = tuple((~good).nonzero()[0])
+            shown = rows.expand(good.shape)[where].item()
+            text = f"{what} is {shown:.4g}, but must be {_at(limit, good, where)}"
+        return BadParameter(text, ~good.reshape(len(good), -1).all(-1))
 
     return Check(passed, fault)
 

@@ -5,6 +5,7 @@ Knows torch alone.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -90,7 +91,7 @@ class InPlaceMode(RandomMode):
         if not isinstance(out, Tensor) or self.particles.varies(out):
             return out
         n = self.particles.num_particles
-        with self.particles.outside():
+        with self.particles.outside(), counted():
             single = self.particles.rows(out)
             rows = single.expand(n, *single.shape[1:]).clone()
         copy = self.particles.enter(rows)
@@ -181,6 +182,12 @@ class InPlaceMode(RandomMode):
     def fill(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
         """Memory that is filled later, as that of a particle."""
         return self.individual(func(*args, **kwargs))
+
+
+def counted() -> contextlib.AbstractContextManager[Any]:
+    """No inference mode, in which tensors do not count how often they are changed."""
+    inferring = torch.is_inference_mode_enabled()
+    return torch.inference_mode(False) if inferring else contextlib.nullcontext()
 
 
 def _tensors(thing: Any) -> list[Tensor]:

@@ -42,6 +42,7 @@ class RandomMode(TorchFunctionMode):
         super().__init__()
         self.particles = particles
         self.loose = False  # whether random numbers were drawn that no site holds
+        self.unseen = False  # whether they were drawn by a way that no mode sees
         self.spared: Tensor | None = None  # particles whose parameters no sampler would take
         self._streams = streams
         self._role = role

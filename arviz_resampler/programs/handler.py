@@ -87,7 +87,12 @@ class SiteHandler:
     def drew_outside(self) -> None:
         """Note that the program has drawn random numbers outside its sites, by a way that no mode sees."""
         if self._mode is not None:
-            self._mode.loose = True
+            self._mode.loose = self._mode.unseen = True
+
+    @property
+    def unseen(self) -> bool:
+        """Whether random numbers of the program may be the same for all particles of a map."""
+        return self._mode is not None and self._mode.unseen
 
     @property
     def failed_at(self) -> str:
@@ -123,7 +128,10 @@ class SiteHandler:
         if mode is not None:
             mode.busy = True
         try:
-            if torch.is_grad_enabled() and not self.differentiable:  # the program computes gradients
+            if torch.is_inference_mode_enabled():  # in which tensors do not count how often they are changed
+                with torch.inference_mode(False), torch.no_grad():
+                    self._process_site(msg)
+            elif torch.is_grad_enabled() and not self.differentiable:  # the program computes gradients
                 with torch.no_grad():
                     self._process_site(msg)
             else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from pyro.poutine.messenger import Messenger
 
 from arviz_resampler.errors import ArgumentError, ProgramError, source_line
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, is_mapped_around, map_particles
+from arviz_resampler.mapping.in_place import counted
 from arviz_resampler.mapping.modules import modules_kept
 from arviz_resampler.mapping.particle_mode import ParticleMode, forward_alone
 from arviz_resampler.mapping.random_mode import UnmappableError
@@ -106,8 +107,7 @@ def plain_tensors() -> Iterator[None]:
     """Neither gradients nor inference mode, in which tensors do not count how often they are changed."""
     if is_mapped_around():
         raise UnmappableError("a Resampler is used in the program")
-    inferring = torch.is_inference_mode_enabled()
-    with torch.inference_mode(False) if inferring else nullcontext(), torch.no_grad():
+    with counted(), torch.no_grad():
         yield
 
 

@@ -24,6 +24,7 @@ from arviz_resampler.programs.stacking import SampleStack
 from arviz_resampler.progress import bar
 
 _TRIED = 5  # particles of a try-out, and how often one is tried
+_ALIKE = 64  # particles with the same draws: that none of them drops another number than the others is rare
 
 
 def beside(vectorize: bool | str, simulator: Program | None) -> bool | str:
@@ -145,6 +146,7 @@ class Runner:
                     f"pyro.sample, or pass vectorize=False."
                 ) from error
             # What was drawn stays: to draw again would favor draws that do not fail.
+            self._reason = fallback.reason_of(error)
             return self._one_by_one(n, streams, replay, _drawn(handler.found, n))
         found = merge_masked(handler.found)
         failed = {}
@@ -169,6 +171,21 @@ class Runner:
             self._check_loose(True)
             raise UnmappableError("random numbers of NumPy or Python would be the same for all particles")
         self._check_loose(handler.loose)
+        if handler.unseen and self._shares_numbers(handler, n):
+            raise UnmappableError("random numbers of another thread would be the same for all particles")
+
+    def _shares_numbers(self, handler: SampleHandler, n: int) -> bool:
+        """Whether particles with the same draws show no random numbers of their own, as of dropout."""
+        drawn = {**handler.replay, **_drawn(handler.found, n)}
+        one = select(drawn, torch.zeros(_ALIKE, dtype=torch.long))
+        replay, given = (
+            {name: one[name] for name in of} for of in (handler.replay, one.keys() - handler.replay)
+        )
+        again = self._handler(replay, Streams(0), given)
+        self.program.run_mapped(again, _ALIKE, Streams(0))
+        shown = [site.value for site in again.found.values() if site.kind == "deterministic"]
+        shown += _densities(again.found).values()
+        return again.unseen and all(torch.equal(rows, rows[:1].expand_as(rows)) for rows in shown)
 
     def _map_few(self, handler: SampleHandler) -> None:
         """A few particles of a map once more."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from arviz_resampler.arguments import as_array
 from arviz_resampler.densities import density, kinds, support
-from arviz_resampler.densities.parameters import any_tensor
+from arviz_resampler.densities.parameters import any_tensor, nested
 from arviz_resampler.densities.together import Asked, asked_later
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.functorch import ParticleMap, to_rank
@@ -164,12 +164,13 @@ class SampleHandler(SiteHandler):
 
     def _draw(self, name: str, fn: Any, bad: Tensor | None) -> Tensor:
         """Draws of all particles, NaN where parameters are invalid."""
-        if self._mode is None:
-            if bad is None:
-                return self.particles.rows(fn())
+        if bad is not None and bad.all():
             if kinds.is_discrete(fn) and type(fn).__name__ in _WHOLE:
                 raise self._no_nan(name)
-            return torch.full((1, *fn.shape()), torch.nan)
+            with self.particles.outside():
+                return _missing(fn, self.n)
+        if self._mode is None:
+            return self.particles.rows(fn())
         particles = self._mode.particles
         self._mode.spared = bad
         try:
@@ -335,6 +336,13 @@ def _broadcasts(shape: torch.Size, fn: Any) -> bool:
 def _differ(one: Tensor, other: Tensor) -> bool:
     """Whether two values differ; NaN is NaN."""
     return not torch.equal(one, other) and not bool(((one == other) | (one.isnan() & other.isnan())).all())
+
+
+def _missing(fn: Any, n: int) -> Tensor:
+    """NaN in place of draws, in the dtype of the parameters."""
+    tensors = [value for part in nested(fn) for value in vars(part).values() if isinstance(value, Tensor)]
+    like = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(()))
+    return torch.full((n, *fn.shape()), torch.nan, dtype=like.dtype, device=like.device)
 
 
 def _without(rows: Tensor, which: Tensor) -> Tensor:

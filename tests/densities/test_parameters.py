@@ -143,3 +143,18 @@ def test_parameters_that_are_computed_when_asked_for_are_each_checked():
     found = bad_parameter(kind(0.0, 1.0, validate_args=False))
     assert found is not None
     assert "'bad'" in found.text
+
+
+def test_a_bound_that_differs_between_particles_is_shown_for_one():
+    low, high = torch.tensor([0.0, 2.0, 3.0]), torch.tensor([1.0, 1.25, 1.0])
+
+    def work(particles):
+        fn = dist.Uniform(particles.enter(low), particles.enter(high))
+        found = [check for check in parameters.checks([fn], particles) if not check.passed]
+        said.append(found[0].fault())
+
+    said = []
+    with unchecked():
+        map_particles(work, 3)
+    assert said[0].text == "parameter 'low' of Uniform is 2, but must be LessThan(upper_bound=1.25)"
+    assert said[0].bad.tolist() == [False, True, True]

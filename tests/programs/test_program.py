@@ -2,6 +2,7 @@
 
 import functools
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -818,6 +819,83 @@ def test_modules_with_samples_and_params_are_programs():
     draws, weights = cache.sample(Prior(1.0), 3000)["a"], cache.weigh(Prior(1.0))
     assert abs(draws.std() - 1) < 5 * math.sqrt(1 / 6000 + 1 / weights.ess)
     assert len(pyro.get_param_store()) == 0
+
+
+@pytest.mark.filterwarnings("ignore:the .* draws random numbers outside its sites")
+def test_random_numbers_of_another_thread_are_those_of_each_particle():
+    with ThreadPoolExecutor(1) as pool:
+
+        def program():
+            pyro.sample("x", dist.Normal(0.0, 1.0))
+            pyro.deterministic("d", pool.submit(torch.randn, 3).result())
+
+        for guide, simulator in ((program, None), (lambda: pyro.sample("x", dist.Normal(0.0, 1.0)), program)):
+            with pytest.warns(
+                ProgramWarning, match="one particle at a time: random numbers of another thread"
+            ):
+                cache = resampler(guide, simulator, n=200)
+            values = cache.pipeline.particles.columns["d"].value
+            assert len(values.unique()) == 600
+
+
+@pytest.mark.filterwarnings("ignore:the .* draws random numbers outside its sites")
+def test_what_a_thread_computes_without_random_numbers_is_mapped():
+    with ThreadPoolExecutor(1) as pool:
+
+        def program():
+            x = pyro.sample("x", dist.Normal(0.0, 1.0))
+            y = torch.nn.functional.dropout(torch.ones(20), 0.5)  # numbers that no mode sees
+            pyro.sample("y", dist.Normal(y.sum() + pool.submit(torch.zeros, ()).result() + x, 1.0))
+
+        cache = resampler(program, n=200, vectorize=True)
+    assert cache.pipeline.particles.columns["y"].value.std() > 2.0
+
+
+@pytest.mark.parametrize("vectorize", [True, False])
+@pytest.mark.parametrize("inside", ["all", "sites"])
+def test_programs_may_be_in_inference_mode(inside, vectorize):
+    def sites():
+        loc = torch.ones(3) * 2
+        x = pyro.sample("x", dist.Normal(loc, 1.0).to_event(1))
+        loc += x
+        return pyro.sample("y", dist.Normal(loc, 1.0).to_event(1))
+
+    @torch.inference_mode(inside == "all")
+    def program():
+        with torch.inference_mode():
+            y = sites()
+        pyro.sample("z", dist.Normal(y.sum(), 1.0))
+
+    cache = resampler(program, n=100, vectorize=vectorize)
+    columns = cache.pipeline.particles.columns
+    x, y, z = (columns[name].value for name in "xyz")
+    expected = dist.Normal(2.0 + x, 1.0).to_event(1).log_prob(y)
+    torch.testing.assert_close(columns["y"].log_q.float(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(columns["z"].log_q.float(), dist.Normal(y.sum(-1), 1.0).log_prob(z))
+    assert cache.weigh(program).ess == pytest.approx(100)
+
+
+@pytest.mark.filterwarnings("ignore:site")
+@pytest.mark.parametrize("batch_size", [None, 1])
+@pytest.mark.parametrize("vectorize", ["auto", False])
+def test_what_is_missing_has_the_dtype_of_the_parameters(vectorize, batch_size):
+    zero = torch.zeros((), dtype=torch.float64)
+
+    def guide():
+        return pyro.sample("a", dist.Normal(zero, 1.0))
+
+    def simulator():
+        b = pyro.sample("b", dist.Normal(zero, 1.0 - guide()))
+        pyro.deterministic("c", torch.eye(2, dtype=torch.float64) @ torch.stack([b, b]))
+        pyro.sample("n", dist.Independent(dist.Poisson(b.exp().expand(2)), 1))
+
+    cache = resampler(guide, simulator, n=60, vectorize=vectorize, batch_size=batch_size)
+    columns = cache.pipeline.particles.columns
+    invalid = columns["a"].value > 1
+    assert invalid.any()
+    for name in "bcn":
+        assert columns[name].value.dtype == torch.float64
+        assert columns[name].value.isnan().reshape(60, -1).all(-1).equal(invalid)
 
 
 class Scaled(PyroModule):
