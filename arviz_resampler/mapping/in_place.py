@@ -24,7 +24,8 @@ class _Row(NamedTuple):
     alive: weakref.ref[Tensor]
     base: Tensor
     key: Any
-    row: Tensor | None  # for a view: the row, which may be gone
+    memory: int  # its address, which a view shares
+    row: Tensor | None = None  # for a view: the row, which may be gone
 
 
 class InPlaceMode(RandomMode):
@@ -123,7 +124,7 @@ class InPlaceMode(RandomMode):
         differs = self.varies(key)
         out = self.call(_look_up if differs and _has_number(key) else func, (base, key), kwargs)
         if differs and _is_place(key) and isinstance(out, Tensor):
-            self.looked_up.append(_Row(weakref.ref(out), base, key, None))
+            self._note(out, base, key)
         return out
 
     def reshape(self, func: Any, args: Args, kwargs: Kwargs) -> Any:
@@ -131,30 +132,47 @@ class InPlaceMode(RandomMode):
         out = self.call(func, args, kwargs)
         certain = func is Tensor.contiguous and _is_expanded(args[0])  # a copy for a particle, too
         if self.varies(out) and not certain and memory_of(out) != memory_of(args[0]):
-            self.looked_up.append(_Row(weakref.ref(out), args[0], _UNKNOWN, None))
+            self._note(out, args[0], _UNKNOWN)
         return out
+
+    def _note(self, row: Tensor, base: Tensor, key: Any) -> None:
+        """Remember a row that was looked up, and forget those that are gone."""
+        self.looked_up = [entry for entry in self.looked_up if entry.alive() is not None]
+        self.looked_up.append(_Row(weakref.ref(row), base, key, memory_of(row)))
 
     def follow(self, func: Any, args: Args, kwargs: Kwargs, out: Any) -> None:
         """Write a row that was looked up back where a call has changed it; notice views of it."""
-        changes = _changes(func, kwargs)
-        touched = {memory_of(args[0])} if changes else set()
+        if not _changes(func, kwargs):
+            self._notice_views(_tensors(out))
+            return
+        touched = memory_of(args[0])
         for entry in list(self.looked_up):
             alive = entry.alive()
             if alive is None:
                 self.looked_up.remove(entry)
                 continue
             row = alive if entry.row is None else entry.row
-            if entry.key is _UNKNOWN and changes and {memory_of(row), memory_of(entry.base)} & touched:
+            of_base = memory_of(entry.base) == touched
+            if entry.key is _UNKNOWN and (of_base or entry.memory == touched):
                 raise UnmappableError(
                     "whether a change in place reaches another tensor depends on the layout"
                 )
-            if not changes:
-                views = [t for t in _tensors(out) if t is not alive and memory_of(t) == memory_of(row)]
-                self.looked_up += [_Row(weakref.ref(t), entry.base, entry.key, row) for t in views]
-            elif memory_of(row) in touched:
+            if entry.memory == touched:
                 self.assign(Tensor.__setitem__, (entry.base, entry.key, row), {})
-            elif memory_of(entry.base) in touched and args[-1] is not row:
+            elif of_base and args[-1] is not row:
                 raise UnmappableError("a tensor is changed while a row is in use that was looked up in it")
+
+    def _notice_views(self, made: Sequence[Tensor]) -> None:
+        """Remember which of the tensors that a call has made are views of rows."""
+        memories = list(map(memory_of, made))
+        for entry in list(self.looked_up):
+            alive = entry.alive() if entry.memory in memories else None
+            if alive is not None:
+                row = alive if entry.row is None else entry.row
+                views = [
+                    t for t, at in zip(made, memories, strict=True) if at == entry.memory and t is not alive
+                ]
+                self.looked_up += [entry._replace(alive=weakref.ref(view), row=row) for view in views]
 
     def assign(self, func: Any, args: Args, _kwargs: Kwargs) -> Any:
         """``x[key] = value`` where vmap refuses the key, or silently mistakes its place."""
