@@ -50,7 +50,7 @@ class Targeting(Receiving):
             :func:`probability` and :func:`pooled`. Statistics are functions of the particle dataset that keep
             the dim ``particle``; all scalars that they have of a particle are taken together.
         ess : float, default 1000
-            Effective sample size that the answer is to have.
+            Effective sample size that the answer is to have, of particles that have a value of each target.
         starts : int, default 4
             How many positions to begin at.
         simulator : callable, optional

@@ -26,10 +26,10 @@ from scipy.special import ndtri
 from arviz_resampler.analysis import estimates
 from arviz_resampler.analysis.elements import Elements
 from arviz_resampler.analysis.quantities import evaluate
-from arviz_resampler.errors import ArgumentError, DrawWarning, warn
+from arviz_resampler.errors import ArgumentError, DrawWarning, WeightError, warn
 from arviz_resampler.fitting.targets import Target
 from arviz_resampler.weights.averages import standard_error
-from arviz_resampler.weights.normalize import Floats
+from arviz_resampler.weights.normalize import Floats, dot
 
 _LEAST = 1e-15  # fraction that is told from 0
 _REPEATED = 16  # particles whose statistics are asked for again
@@ -215,17 +215,32 @@ class Equations:
         self._fractions = np.array([equation.is_fraction for equation in self.all])
 
     def sides(self, weights: Floats) -> Sides:
-        """Left sides under some weights."""
+        """Left sides under some weights.
+
+        Raises
+        ------
+        WeightError
+            If no particle with weight has a value of a target.
+        """
         value = weights @ self._columns
         influence = self._columns - value
         for k, equation in enumerate(self.all):
             if equation.sound is not None:
                 mass = float(weights @ equation.sound)
+                if not mass:
+                    raise WeightError(
+                        f"no particle with weight has a value of target {equation.name!r}: their runs failed"
+                    )
                 value[k] /= mass
                 influence[:, k] = equation.sound * (self._columns[:, k] - value[k]) / mass
         for k, squares in self._squares.items():
             value[k], influence[:, k] = self._sd(weights, k, squares, value[k])
         return Sides(value, influence)
+
+    def effective(self, weights: Floats) -> list[float]:
+        """Effective particles that have a value, of each target that some have none of."""
+        own = [weights[equation.sound] for equation in self.all if equation.sound is not None]
+        return [float(w.sum()) ** 2 / dot(w, w) for w in own]
 
     def _sd(self, weights: Floats, k: int, squares: Floats, mean: float) -> tuple[float, Floats]:
         deviations = squares - 2 * mean * self._columns[:, k] + mean**2

@@ -76,6 +76,8 @@ class Evaluation:
         Of each particle on each residual, times its weight, shape (N, K).
     weights : Weights
         Of the particles.
+    ess : float
+        Effective sample size: of the particles that have a value of each target, where some runs failed.
     tells : bool
         Whether each target has a slope there.
     """
@@ -87,6 +89,7 @@ class Evaluation:
     tolerated: Floats
     influence: Floats
     weights: Weights
+    ess: float
     tells: bool
     derive: Callable[[Evaluation], Floats]
 
@@ -94,11 +97,6 @@ class Evaluation:
     def loss(self) -> float:
         """Sum of the squares of the residuals."""
         return float(self.residual @ self.residual)
-
-    @property
-    def ess(self) -> float:
-        """Effective sample size."""
-        return self.weights.ess
 
     @property
     def noise(self) -> Floats:
@@ -194,10 +192,10 @@ class Problem:
         self.count += 1
         hyper = self.hyper(shares)
         scored = self._scored(hyper)
+        equations = self.equations(scored)  # first: what is wrong with targets is so at every position
         if not scored.weights.ess:
             raise WeightError(f"no particle is in the support of {self.family.call(hyper)}")
         weights = scored.weights.normalized
-        equations = self.equations(scored)
         value, influence = equations.sides(weights)
         if self.scales is None:
             self.scales = equations.scales(weights)
@@ -213,6 +211,7 @@ class Problem:
             np.array(tolerated),
             influence,
             scored.weights,
+            min([scored.weights.ess, *equations.effective(weights)]),
             not equations.silent(value).any(),
             self._jacobian,
         )

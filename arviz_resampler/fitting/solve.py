@@ -22,6 +22,7 @@ from arviz_resampler.weights.verdict import FEW
 
 _MOST = 100  # combinations of whole numbers
 _TRIED = 8  # positions that are looked at for each start
+_LOST = 0.9  # of the effective particles, the most failures that a top-up makes up for
 _ROOM = 1.2  # times the effective sample size that is asked for, so that small steps need no other top-up
 _DISTINCT = 0.1  # of a range, between optima that are two
 _RESCALED = 0.1  # relative change of a unit from which targets are weighed anew
@@ -98,8 +99,8 @@ class Solver:
             call = self.problem.family.call(self.problem.family.start)
             raise WeightError(
                 f"the particles reach no position that the fit could start from: at {call} fewer than "
-                f"{self.floor:g} of them are effective. Take a family guide over these ranges, or simulate "
-                f"more particles there by top_up"
+                f"{self.floor:g} of them are effective, not counting those whose runs failed. Take a family "
+                f"guide over these ranges, or simulate more particles there by top_up"
             )
         best = min(found, key=lambda one: one.at.loss)
         if best.problem.free:
@@ -117,11 +118,11 @@ class Solver:
         """Where the search from the start of the family ends, or from another position that is reached."""
         problem.scales = self.problem.scales
         shares = problem.shares({**problem.family.start, **problem.fixed})
-        now = problem.at(shares)
-        self.problem.scales = problem.scales
-        if now.ess < self.floor and self._top_up(problem, now):
+        now = self._at(problem, shares, WeightError)
+        if now is not None and now.ess < self.floor and self._top_up(problem, now):
             now = problem.at(shares)
-        starts = [now] if now.ess >= self.floor else self._positions(problem, 1)
+        starts = self._positions(problem, 1) if now is None or now.ess < self.floor else [now]
+        self.problem.scales = problem.scales
         return self._search(problem, starts[0]) if starts else None
 
     def _positions(self, problem: Problem, count: int) -> list[Evaluation]:
@@ -133,16 +134,20 @@ class Solver:
 
         points = qmc.Sobol(len(problem.free), seed=3).random(1 << (_TRIED * count - 1).bit_length())
         for shares in points[: _TRIED * count]:
-            try:
-                now = problem.at(shares)
-            except ResamplerError as error:
-                self.entries.append(Entry.failed(problem, self._next, shares, error))
-                continue
-            if now.ess >= self.floor:
+            now = self._at(problem, shares, ResamplerError)
+            if now is not None and now.ess >= self.floor:
                 found.append(now)
             if sum(one.tells for one in found) == count:
                 break
         return sorted(found, key=lambda one: not one.tells)[:count]
+
+    def _at(self, problem: Problem, shares: Floats, failing: type[ResamplerError]) -> Evaluation | None:
+        """The misfit at a position; None where it fails in some way, which is noted."""
+        try:
+            return problem.at(shares)
+        except failing as error:
+            self.entries.append(Entry.failed(problem, self._next, shares, error))
+            return None
 
     @property
     def _next(self) -> int:
@@ -199,8 +204,9 @@ class Solver:
             return False
         left = None if self.at_most is None else self.at_most - self.num_added
         model = problem.family.model(at.hyper)
+        wanted = _ROOM * self.ess / max(at.ess / at.weights.ess, 1 - _LOST)
         try:
-            done = problem.source.top_up(model, _ROOM * self.ess, at_most=left, simulator=self.simulator)
+            done = problem.source.top_up(model, wanted, at_most=left, simulator=self.simulator)
         except ResamplerError as error:
             warn(f"no particles could be added at a position of the fit: {error}", WeightWarning)
             self.grows = False

@@ -10,6 +10,7 @@ from scipy.stats import norm
 from arviz_resampler import (
     ArgumentError,
     DrawWarning,
+    WeightError,
     between,
     mean,
     probability,
@@ -25,6 +26,7 @@ N = 400
 Y = RNG.normal(3.0, 2.0, (N, 5))
 DATASET = xr.Dataset({"y": (("particle", "k"), Y), "n": ("particle", RNG.poisson(3.0, N))})
 WEIGHTS = RNG.dirichlet(np.ones(N))
+LOST = xr.Dataset({"y": (("particle", "k"), np.where(np.arange(N)[:, None] < 40, np.nan, Y))})
 TARGETS = {
     "event": probability(lambda ds: ds.y > 4, 0.3),
     "median": quantile(lambda ds: ds.y, 0.5, 3.0),
@@ -166,11 +168,8 @@ def test_a_target_just_within_reach_is_taken():
 
 
 def test_particles_whose_runs_failed_are_left_out_and_counted():
-    lost = Y.copy()
-    lost[:40] = np.nan
-    dataset = xr.Dataset({"y": (("particle", "k"), lost)})
     with pytest.warns(DrawWarning, match="40 of 400 particles have no value of target 'e'"):
-        made = equations({"e": (lambda ds: ds.y > 4, 0.3)}, dataset)
+        made = equations({"e": (lambda ds: ds.y > 4, 0.3)}, LOST)
     value, influence = made.sides(WEIGHTS)
     left = WEIGHTS[40:] / WEIGHTS[40:].sum()
     assert value[0] == pytest.approx((left[:, None] * (Y[40:] > 4) / 5).sum())
@@ -198,3 +197,16 @@ def test_a_statistic_that_takes_particles_together_is_asked_for_all():
     before = equations(targets, DATASET.isel(particle=slice(350)))
     more = equations(targets, DATASET, before=before)
     assert np.array_equal(more.all[0].values, equations(targets).all[0].values)
+
+
+def test_targets_without_a_value_where_there_is_weight_are_refused_by_name():
+    made = equations({"e": (lambda ds: ds.y > 4, 0.3)}, LOST, quiet=True)
+    weights = np.where(np.arange(N) < 40, 1 / 40, 0.0)
+    with pytest.raises(WeightError, match="no particle with weight has a value of target 'e'"):
+        made.sides(weights)
+
+
+def test_effective_particles_are_counted_among_those_with_a_value():
+    made = equations({"e": (lambda ds: ds.y > 4, 0.3)}, LOST, quiet=True)
+    assert made.effective(np.full(400, 1 / 400)) == pytest.approx([360.0])
+    assert equations({"e": (lambda ds: ds.y > 4, 0.3)}).effective(WEIGHTS) == []

@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from arviz_resampler import (
     ArgumentError,
+    DrawWarning,
     ProgramError,
     Resampler,
     WeightError,
@@ -129,6 +130,47 @@ def test_a_family_that_fails_at_other_positions_is_searched_around_them():
     fit = shared().fit(failing, exact(**TRUTH), **RANGES)
     assert abs(fit.hyper["mean"] - 2.0) < 4 * fit.mcse["mean"]
     assert fit.history["action"].str.contains("ValueError: no such prior").any()
+
+
+@pytest.mark.parametrize("start", [-7.5, 0.0, 7.5])
+def test_positions_whose_runs_all_failed_are_positions_that_particles_do_not_reach(start):
+    # Runs fail above 4. Of a box of width 2 around 1.4, 0.3 is above 1.8.
+    def box(mean=start):
+        return lambda: pyro.sample("x", dist.Uniform(mean - 1.0, mean + 1.0))
+
+    values = np.random.default_rng(0).uniform(-10.0, 10.0, 5000)
+    there = {"x": values, "y": np.where(values > 4, np.nan, values)}
+
+    def wide():
+        pyro.sample("x", dist.Uniform(-10.0, 10.0))
+
+    with pytest.warns(DrawWarning, match="of 5000 particles failed"):
+        resampler = Resampler.from_simulations(there, latents="x", guide=wide)
+    targets = {"above": (lambda ds: ds.y > 1.8, 0.3)}
+    with pytest.warns(DrawWarning, match="of 5000 particles have no value of target 'above'"):
+        fit = resampler.fit(box, targets, ess=200, at_most=0, mean=(-8.9, 8.9))
+    assert abs(fit.hyper["mean"] - 1.4) < 4 * fit.mcse["mean"]
+    assert np.isfinite(fit.optima["loss"]).all()
+    failed = fit.history["action"].str.contains("no particle with weight has a value of target 'above'")
+    assert failed.any()
+    assert fit.history["action"][0] == "start" or start == 7.5
+
+
+def test_an_answer_has_as_many_particles_with_a_value_as_are_wanted():
+    # Half of the runs fail, whatever the value.
+    def failing():
+        value = normal()()
+        if pyro.sample("coin", dist.Uniform(0.0, 1.0)) < 0.5:
+            raise OverflowError
+        pyro.sample("y", dist.Normal(value, 1.0))
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        resampler = build(failing, n=1000, vectorize=False, on_error="mask")
+        fit = resampler.fit(normal, {"above": (lambda ds: ds.y > 2.0, 0.5)}, ess=400, mean=RANGES["mean"])
+    assert fit.num_added > 0
+    assert fit.weights.ess > 700
+    assert not any("the fit has an effective" in str(warning.message) for warning in caught)
 
 
 def test_a_model_that_cannot_be_drawn_from_is_fitted_without_new_particles():
