@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from arviz_resampler.errors import ArgumentError, ProgramWarning, ResamplerError, quoted, warn
+from arviz_resampler.errors import ArgumentError, ProgramWarning, quoted, warn
 from arviz_resampler.fitting import words
 from arviz_resampler.fitting.equations import Equations, Reached
 from arviz_resampler.fitting.fit import About, Fit, open_directions
@@ -154,11 +154,12 @@ def _fresh(solver: Solver, problem: Problem, hyper: Mapping[str, Number]) -> lis
     count = max(int(solver.ess), 2)
     try:
         drawn = problem.source.fresh(problem.family.model(hyper), count, simulator=solver.simulator)
-    except ResamplerError as error:
-        warn(f"the fit could not be checked by a fresh simulation: {error}", ProgramWarning)
+        equations = Equations(drawn, problem.targets, quiet=True, check=False)
+        return equations.reached(np.full(count, 1 / count))
+    except Exception as error:  # whatever it is, the fit is found
+        what = f"{type(error).__name__}: {error}"
+        warn(f"the fit could not be checked by a fresh simulation: {what}", ProgramWarning)
         return None
-    equations = Equations(drawn, problem.targets, quiet=True, check=False)
-    return equations.reached(np.full(count, 1 / count))
 
 
 def _rounded(problem: Problem, name: str, value: Number, error: float) -> Number:

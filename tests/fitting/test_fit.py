@@ -4,7 +4,7 @@ import pyro
 import pytest
 from fit_cases import RANGES, build, exact, noisy, normal, shared
 
-from arviz_resampler import quantiles
+from arviz_resampler import ProgramWarning, mean, quantiles
 
 TRUTH = {"mean": 2.0, "sd": 1.5}
 
@@ -60,6 +60,22 @@ def test_fresh_draws_are_of_the_model_and_not_added():
     assert abs(float(drawn.x.mean()) - 3.0) < 4 / 4000**0.5
     assert abs(float(drawn.y.std()) - 2.0**0.5) < 4 * 1 / 4000**0.5
     assert resampler.pipeline.particles.num_particles == 2000
+
+
+def test_a_fit_is_not_lost_to_the_statistics_of_its_check():
+    def unusable(ds):
+        return ds.x.where(ds.sizes["particle"] != 100)
+
+    def failing(ds):
+        if ds.sizes["particle"] == 100:
+            raise KeyError("no such particle")
+        return ds.x
+
+    for statistic, what in ((unusable, "ArgumentError: the statistic"), (failing, "KeyError: 'no such")):
+        with pytest.warns(ProgramWarning, match=f"could not be checked by a fresh simulation: {what}"):
+            fit = build(n=4000).fit(normal, {"x": mean(statistic, 2.0)}, ess=100, mean=RANGES["mean"])
+        assert abs(fit.hyper["mean"] - 2.0) < 4 * fit.mcse["mean"]
+        assert fit.table["fresh"].isna().all()
 
 
 def test_particles_from_elsewhere_need_a_simulator_for_fresh_ones():
