@@ -311,9 +311,10 @@ class Pipeline:
 
     # ---------------------------------------------------------------- all particles
 
-    def labels(self, scored: ScoredModel) -> containers.Labels:
-        """Names, dims and coords for the sites that a scored model has."""
-        sites = {name: column.site for name, column in scored.columns.items()}
+    def labels(self, scored: ScoredModel | None = None) -> containers.Labels:
+        """Names, dims and coords for the sites of the particles, and of a scored model."""
+        columns = self.particles.columns if scored is None else scored.columns
+        sites = {name: column.site for name, column in columns.items()}
         return self._labels if sites == self.particles.sites else self._make_labels(sites)
 
     def dataset(self, scored: ScoredModel, views: dict[str, containers.Array] | None = None) -> xr.Dataset:

@@ -330,8 +330,9 @@ class Tuner:
             where its axis has numbers for ``coords``; the prior where nothing is predicted. What goes by name
             is shown first; the widget has choices of the group, the variable and the kind of plot.
         references : mapping of str to array_like, optional
-            Values of variables, as those that are thought extreme: lines in the plots that go by name, with
-            the fraction of draws above each. Targets of a variable itself have lines, too.
+            Values of variables, under their names in the container, as those that are thought extreme: lines
+            in the plots that go by name, with the fraction of draws above each. Targets of a variable itself
+            have lines, too.
 
         Returns
         -------
@@ -341,7 +342,7 @@ class Tuner:
         Raises
         ------
         ArgumentError
-            If there is no such plot, or references are no numbers.
+            If there is no such plot, or references are no numbers or of no variable.
         ExtraError
             If ipywidgets or matplotlib is not installed.
         """
@@ -351,5 +352,14 @@ class Tuner:
             from arviz_resampler.tuning.widget import Explorer
         from arviz_resampler.plots.views import resolve
 
-        known = [name.replace("/", ".") for name in self._source.pipeline.particles.sites]
+        known = self._variables() if references else []
         return Explorer(self, resolve(plot, (as_references(references, known), self.lines)))
+
+    def _variables(self) -> list[str]:
+        """Variables of a container; without those that a prior computes itself, where it fails."""
+        pipeline, scored = self._source.pipeline, None
+        with contextlib.suppress(Exception):  # the widget says what it is
+            scored = pipeline.score(self._family.model(self.current))
+        columns = pipeline.particles.columns if scored is None else scored.columns
+        names = pipeline.labels(scored).names
+        return [names[name] for name in columns]

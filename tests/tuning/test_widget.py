@@ -15,7 +15,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 
-from arviz_resampler import ExtraError, Resampler, WeightError, WeightWarning
+from arviz_resampler import ArgumentError, ExtraError, NameWarning, Resampler, WeightError, WeightWarning
 from arviz_resampler.tuning.ranges import Range
 from arviz_resampler.tuning.step import Step
 from arviz_resampler.weights.weights import Weights
@@ -621,6 +621,39 @@ def test_group_variable_and_kind_of_plot_can_be_chosen_where_there_are_several(t
     assert offered(explorer) == {"group": ["prior", "predictive", "prior"], "variable": ["", "", "mu", "tau"]}
     assert explorer.picture.value not in pictures
     assert "good" in words(explorer.badge)
+
+
+def test_references_go_by_the_names_of_the_container_and_have_a_line_each():
+    def make(scale=2.0):
+        return lambda: pyro.deterministic("a/b", pyro.sample("mu", dist.Normal(0.0, scale)))
+
+    def guide():
+        return pyro.sample("mu", dist.Normal(0.0, 2.0))
+
+    def simulator():
+        pyro.sample("variable", dist.Normal(guide(), 1.0))
+
+    resampler = Resampler(guide, simulator, num_guide_samples=2000, random_seed=0)
+    tuner = resampler.tune(make, 100, scale=(1.0, 2.0))
+    plots = {"mu": "prior", "a.b": "prior", "variable_site": "predictive"}
+    with pytest.warns(NameWarning, match="'variable' is 'variable_site', 'a/b' is 'a.b'"):
+        prior = tuner.update().prior
+    assert plots.keys() == {*prior["prior"].data_vars, *prior["prior_predictive"].data_vars}
+    for name, plot in plots.items():
+        lined = tuner.widget(plot, references={name: 0.5}).picture.value
+        assert lined != tuner.widget(plot).picture.value
+    with pytest.raises(ArgumentError, match=r"'variable', which .* Did you mean 'variable_site'\?"):
+        tuner.widget(references={"variable": 0.5})
+
+
+def test_references_of_a_prior_that_fails_are_those_of_the_particles():
+    def make(scale=2.0):
+        raise ValueError("not at the start")
+
+    tuner = Resampler(family(), num_guide_samples=2000, random_seed=0).tune(make, 100, scale=(1.0, 2.0))
+    assert "not at the start" in words(tuner.widget(references={"mu": 0.5}).badge)
+    with pytest.raises(ArgumentError, match=r"there are 'mu', 'tau'"):
+        tuner.widget(references={"nu": 0.5})
 
 
 def test_a_choice_stays_while_sliders_move_and_holds_for_a_pinned_prior(tuner):
