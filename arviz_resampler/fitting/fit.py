@@ -79,7 +79,8 @@ class Fit:
         Where the searches ended on the cache: hyper-parameters, ``loss``, ``ess``, ``starts`` and
         ``evaluations``, the best first.
     history : DataFrame
-        Each position that a search has come to, and why it went no further.
+        Each position that a search has come to, and why it went no further. Here, in ``optima`` and in the
+        grid of the region a hyper-parameter with the name of another column has an underscore at its end.
     weights : Weights
         Of the particles under the fitted prior.
     num_evaluations : int

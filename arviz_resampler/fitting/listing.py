@@ -13,7 +13,7 @@ from arviz_resampler.fitting.problem import Evaluation, Problem
 from arviz_resampler.fitting.search import Entry
 from arviz_resampler.fitting.solve import Optimum
 from arviz_resampler.printed import with_error
-from arviz_resampler.tuning.ranges import Number
+from arviz_resampler.tuning.ranges import Number, in_columns
 
 
 def reached_table(problem: Problem, at: Evaluation, fresh: Sequence[Reached] | None) -> pd.DataFrame:
@@ -42,28 +42,25 @@ def with_errors(table: pd.DataFrame) -> pd.DataFrame:
 
 def optima_table(optima: Sequence[Optimum]) -> pd.DataFrame:
     """Where searches ended."""
-    return pd.DataFrame(
-        [
-            {
-                **optimum.at.hyper,
-                "loss": optimum.at.loss,
-                "ess": optimum.at.ess,
-                "starts": len(optimum.starts),
-                "evaluations": optimum.evaluations,
-            }
-            for optimum in optima
-        ]
-    )
+    rows = []
+    for optimum in optima:
+        rest = {
+            "loss": optimum.at.loss,
+            "ess": optimum.at.ess,
+            "starts": len(optimum.starts),
+            "evaluations": optimum.evaluations,
+        }
+        rows.append({**in_columns(optimum.at.hyper, rest), **rest})
+    return pd.DataFrame(rows)
 
 
 def history_table(entries: Sequence[Entry]) -> pd.DataFrame:
     """Positions of searches, one after the other."""
-    rows = [{"start": entry.start, **entry.hyper, **_rest(entry)} for entry in entries]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_line(**entry._asdict()) for entry in entries])
 
 
-def _rest(entry: Entry) -> dict[str, Any]:
-    return {name: value for name, value in entry._asdict().items() if name not in ("start", "hyper")}
+def _line(start: int, hyper: Mapping[str, Number], **rest: Any) -> dict[str, Any]:
+    return {"start": start, **in_columns(hyper, ["start", *rest]), **rest}
 
 
 def short(hyper: Mapping[str, Number]) -> dict[str, Number]:

@@ -29,6 +29,7 @@ from arviz_resampler.fitting.problem import Evaluation, Problem
 from arviz_resampler.fitting.search import covariance, standard_errors
 from arviz_resampler.markup import page
 from arviz_resampler.printed import html_table
+from arviz_resampler.tuning.ranges import in_columns
 from arviz_resampler.weights.normalize import Floats
 
 Flags = NDArray[np.bool_]
@@ -199,11 +200,10 @@ def _grid(
     axes = [_with(np.linspace(a, b, _FINE), known) for a, b, known in zip(low, high, centers.T, strict=True)]
     inside, distance = _inside(reach, axes)
     rows = [_ends(reach, axis, axes, inside, distance) for axis in range(d)]
-    positions = pd.DataFrame(
-        [[reach.value(axis, u) for axis, u in enumerate(point)] for point in itertools.product(*axes)],
-        columns=names,
-    )
-    return rows, positions.assign(distance=distance.ravel(), inside=inside.ravel())
+    found = {"distance": distance.ravel(), "inside": inside.ravel()}
+    points = np.array(list(itertools.product(*axes))).T
+    each = {names[axis]: [reach.value(axis, u) for u in points[axis]] for axis in range(d)}
+    return rows, pd.DataFrame({**in_columns(each, found), **found})
 
 
 def _with(points: Floats, known: Floats) -> Floats:

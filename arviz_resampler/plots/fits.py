@@ -28,7 +28,8 @@ def plot_fit(
     limits : DataFrame
         ``low`` and ``high`` by hyper-parameter.
     grid : DataFrame
-        Positions of one or two hyper-parameters with their ``distance``; empty for more.
+        Positions of one or two hyper-parameters, in the order of ``limits``, with their ``distance``; empty
+        for more.
     hyper : mapping of str to number
         The fit.
 
@@ -70,7 +71,8 @@ def _misses(axes: Any, table: pd.DataFrame) -> None:
 def _plane(axes: Any, grid: pd.DataFrame, names: Sequence[str], hyper: Mapping[str, float]) -> None:
     """The region of two hyper-parameters."""
     x, y = names
-    plane = grid.pivot(index=y, columns=x, values="distance").sort_index().sort_index(axis=1)
+    first, second = grid.columns[:2]
+    plane = grid.pivot(index=second, columns=first, values="distance").sort_index().sort_index(axis=1)
     levels = [0.0, float(chdtri(2, 0.05))]
     axes.contourf(plane.columns, plane.index, plane, levels=levels, colors=["C0"], alpha=0.3)
     axes.plot(hyper[x], hyper[y], "x", color=COLORS["unreliable"], label="fit")

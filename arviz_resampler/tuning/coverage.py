@@ -20,7 +20,7 @@ from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.markup import COLORS, badge, page, table
 from arviz_resampler.plots.verdicts import style
 from arviz_resampler.progress import counted
-from arviz_resampler.tuning.ranges import Number, Range
+from arviz_resampler.tuning.ranges import Number, Range, in_columns
 from arviz_resampler.tuning.step import Step
 from arviz_resampler.weights.diagnostics import Diagnostics
 
@@ -201,7 +201,7 @@ class Coverage:
         return pd.DataFrame(
             {
                 "along": name,
-                **{f"{key}_" if key in others else key: value for key, value in step.hyper.items()},
+                **in_columns(step.hyper, others),
                 **({} if step.diagnostics is None else step.diagnostics._asdict()),
                 "verdict": step.verdict,
                 "advice": step.advice,

@@ -6,13 +6,15 @@ Knows numbers; nothing of models, weights or sliders.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 from arviz_resampler.errors import ArgumentError
 
 Number = float | int
+Value = TypeVar("Value")
 
 _DECADES = 100.0  # from this ratio of its ends on, a range is divided by ratios
 
@@ -129,3 +131,15 @@ def _is_finite(number: Any) -> bool:
         return math.isfinite(float(number))
     except OverflowError:
         return False
+
+
+def in_columns(hyper: Mapping[str, Value], others: Collection[str]) -> dict[str, Value]:
+    """Hyper-parameters by column of a table, with an underscore at the end where another has the name."""
+
+    def column(name: str) -> str:
+        found = name
+        while found in others or (found in hyper and found != name):
+            found += "_"
+        return found
+
+    return {column(name): value for name, value in hyper.items()}

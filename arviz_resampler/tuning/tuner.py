@@ -252,7 +252,7 @@ class Tuner:
         """
         self.targets = self.targets if targets is None else targets
         ranges = {name: (range_.low, range_.high) for name, range_ in self.ranges.items()}
-        found = self._source.fit(self._family.make_model, self.targets, **options, **ranges)
+        found = self._source.fit(self._family.make_model, self.targets, ranges, **options)
         self.lines.clear()
         self.lines.update(found.lines)
         self._current = self._family.position(found.hyper)

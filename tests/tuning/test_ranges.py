@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from arviz_resampler import ArgumentError
-from arviz_resampler.tuning.ranges import Range
+from arviz_resampler.tuning.ranges import Range, in_columns
 
 
 def test_two_whole_numbers_give_whole_numbers_only():
@@ -73,3 +73,8 @@ def test_a_range_as_wide_as_a_float_can_span_is_one():
     own = Range.checked("s", (-8e307, 8e307))
     assert own.at(0.5) == 0.0
     assert own.share(own.at(0.75)) == pytest.approx(0.75)
+
+
+def test_a_column_has_underscores_where_another_one_has_its_name():
+    assert in_columns({"scale": 1, "ess": 2}, ["ess", "loss"]) == {"scale": 1, "ess_": 2}
+    assert in_columns({"ess": 1, "ess_": 2}, ["ess"]) == {"ess__": 1, "ess_": 2}

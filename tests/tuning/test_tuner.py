@@ -11,7 +11,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from arviz_resampler import ArgumentError, ProgramError, Resampler, WeightError, WeightWarning
+from arviz_resampler import ArgumentError, ProgramError, Resampler, WeightError, WeightWarning, mean, sd
 
 
 def make_model(scale, shift=0.0):
@@ -137,6 +137,45 @@ def test_names_of_the_packages_own_arguments_are_free_for_hyper_parameters(resam
     ends = (1.0, 2.0)
     tuner = resampler.tune(make, self=ends, make_model=ends, num_samples=ends, hyper=ends)
     assert tuner.update(self=1.0, make_model=1.0, num_samples=1.0, hyper=1.0).weights.ess > 100
+
+
+# Arguments of tune and fit, and columns of their tables.
+TAKEN = ["self make_model", "targets box", "starts ess", "simulator at_most", "num_samples verdict"]
+TAKEN += ["start loss", "evaluations num_particles", "action distance", "inside along"]
+
+
+@pytest.mark.parametrize("names", TAKEN)
+def test_hyper_parameters_of_any_names_are_tuned_and_fitted_and_have_their_columns(resampler, names):
+    shift, scale = names.split()
+
+    def make(**hyper):
+        return make_model(hyper[scale], hyper[shift])
+
+    ranges = {shift: (-4.0, -0.5), scale: (1.0, 3.0)}
+    targets = {"mean": mean(lambda ds: ds.mu, -1.0), "sd": sd(lambda ds: ds.mu, 2.0)}
+    tuner = resampler.tune(make, 400, **ranges)
+    fit = tuner.fit(targets, ess=200, starts=2, at_most=0)
+    assert abs(fit.hyper[shift] + 1.0) < 4 * fit.mcse[shift]
+    assert tuner.current == fit.hyper
+    for table in (fit.optima, fit.history, fit.region.grid, tuner.coverage(2).table):
+        for name, ends in ranges.items():
+            column = table[f"{name}_" if f"{name}_" in table else name]
+            assert column.between(*ends).all()
+    assert (fit.optima["ess"] > 200).all()
+    assert fit.region.grid["distance"].min() == 0.0
+    assert fit.plot().axes[1].get_xlabel() == shift
+    assert resampler.fit(make, targets, ranges, ess=200, starts=2, at_most=0).hyper == fit.hyper
+
+
+@pytest.mark.parametrize("name", ["ess", "starts", "simulator", "at_most"])
+def test_a_range_in_the_place_of_an_option_is_refused_in_words(resampler, name):
+    with pytest.raises(ArgumentError, match=rf"'{name}' is an option of fit, got a range, \(1.0, 2.0\)"):
+        resampler.fit(lambda **hyper: None, {}, **{name: (1.0, 2.0)})
+
+
+def test_a_hyper_parameter_has_one_range(tuner):
+    with pytest.raises(ArgumentError, match="there are two ranges for 'scale', by place and by name"):
+        tuner.fit({"mean": mean(lambda ds: ds.mu, 1.0)}, scale=(1.0, 2.0))
 
 
 def test_history_keeps_what_became_of_each_update_but_no_draws(tuner):
