@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from arviz_resampler.arguments import as_array
 from arviz_resampler.devices import together
 from arviz_resampler.errors import WeightError, WeightWarning, warn
 from arviz_resampler.weights.chains import Chains
@@ -70,7 +71,8 @@ def mean(weights: Floats, values: Floats, chains: Chains | None = None) -> tuple
 
 def means(weights: Floats, values: ArrayLike, chains: Chains | None = None) -> tuple[Floats, Floats, Floats]:
     """Weighted means, their standard errors and effective particles, of values of shape (N, ...)."""
-    if getattr(values, "nbytes", 0) > MOST and weights.any() and chains is None:
+    by_rows = not hasattr(values, "iloc")  # a slice of pandas may go by labels
+    if getattr(values, "nbytes", 0) > MOST and by_rows and weights.any() and chains is None:
         return _means_by_parts(weights, values)
     array = particle_values(values, weights)
     columns = np.reshape(array, (len(array), -1)).T
@@ -103,18 +105,18 @@ def _means_by_parts(weights: Floats, values: Any) -> tuple[Floats, Floats, Float
     The influences are summed by powers of the distance from the first particle: values that are all equal
     have a distance of exactly zero.
     """
-    n, shape = len(weights), np.shape(values)[1:]
-    of_particles("values", np.broadcast_to(np.zeros((), values.dtype), np.shape(values)), n)
+    n, shape = len(weights), tuple(np.shape(values)[1:])
+    of_particles("values", np.broadcast_to(as_array("values", values[:1]), (len(values), *shape)), n)
     top, width = float(weights.max()), max(1, math.prod(shape))
     sums = np.zeros((4, 3, width))  # by power of the distance, and of the weight
     powers = np.stack([weights / top, (weights / top) ** 2, (weights / top) ** 4])
     first, length = int(np.argmax(weights > 0)), max(1, n * _PART // max(1, values.nbytes))
-    center = np.array(values[first : first + 1], np.float64).reshape(-1)
+    center = as_array("values", values[first : first + 1]).astype(np.float64).reshape(-1)
     for start in range(0, n, length):
         w = weights[start : start + length]
         if w.any():
             without = not w.all()
-            array = np.asarray(values[start : start + length]).reshape(len(w), -1)
+            array = as_array("values", values[start : start + length]).reshape(len(w), -1)
             for i in range(0, len(w), _ROWS):
                 distance = array[i : i + _ROWS] - center
                 u = powers[:, start + i : start + i + len(distance)]

@@ -402,7 +402,7 @@ class Weights:
         Parameters
         ----------
         values : array_like
-            Shape (N, ...).
+            Shape (N, ...). What is masked is missing, as NaN is: a mean of it is NaN, where it has weight.
 
         Returns
         -------

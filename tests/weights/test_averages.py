@@ -1,5 +1,7 @@
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from arviz_resampler import ArgumentError, WeightError
 from arviz_resampler.weights import averages
@@ -23,10 +25,45 @@ def test_means_by_parts_are_those_of_all_at_once(monkeypatch, part):
         np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+VALUES = np.random.default_rng(1).normal(3.0, 2.0, size=(500, 3)).astype(np.float32)
+MISSING = np.zeros(VALUES.shape, bool)
+MISSING[3, 1], MISSING[0, 2] = True, True
+KINDS = {
+    "masked": np.ma.array(VALUES, mask=MISSING),
+    "masked nowhere": np.ma.array(VALUES),
+    "tensor": torch.from_numpy(VALUES),
+    "tensor of a short type": torch.from_numpy(VALUES).bfloat16(),
+    "tensor with a gradient": torch.tensor(VALUES, requires_grad=True),
+    "truth values": torch.from_numpy(VALUES > 3),
+    "objects": np.array([[v or None for v in row] for row in np.where(MISSING, 0.0, VALUES)]),
+    "by labels": pd.Series(VALUES[:, 0], index=np.linspace(5.0, 0.0, 500)),
+    "with NA": pd.Series(np.arange(500)).astype("Int64").where(np.arange(500) != 7),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_of_any_kind_have_by_parts_the_means_that_they_have_at_once(monkeypatch, kind):
+    weights = np.full(500, 1 / 500)
+    whole = averages.means(weights, KINDS[kind])
+    if kind in ("masked", "objects"):
+        assert np.isnan(whole[0]).tolist() == [False, True, True]
+    monkeypatch.setattr(averages, "MOST", 1)
+    monkeypatch.setattr(averages, "_PART", 700)
+    for found, expected in zip(averages.means(weights, KINDS[kind]), whole, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+    for unweighted in (0, 3):  # what has no weight may be missing
+        weights[unweighted] = 0.0
+    weights /= weights.sum()
+    if kind in ("masked", "objects"):
+        assert np.isfinite(averages.means(weights, KINDS[kind])[0]).all()
+
+
 def test_what_is_no_value_of_each_particle_is_refused_by_parts_too(monkeypatch):
     monkeypatch.setattr(averages, "MOST", 1)
     with pytest.raises(ArgumentError, match=r"the 4 particles as the first axis, got shape \(3, 2\)"):
         averages.means(np.full(4, 0.25), np.zeros((3, 2)))
+    with pytest.raises(ArgumentError, match=r"the 4 particles as the first axis, got shape \(3, 2\)"):
+        averages.means(np.full(4, 0.25), torch.zeros(3, 2))
     with pytest.raises(ArgumentError, match="dtype"):
         averages.means(np.full(2, 0.5), np.array([["a"], ["b"]]))
     with pytest.raises(WeightError, match="nothing to average"):
