@@ -8,8 +8,8 @@ from typing import Any
 
 import xarray as xr
 
-from arviz_resampler.arguments import as_count, as_mapping, as_positive
-from arviz_resampler.errors import ArgumentError, quoted
+from arviz_resampler.arguments import as_count, as_positive
+from arviz_resampler.errors import ArgumentError
 from arviz_resampler.fitting.answer import fit
 from arviz_resampler.fitting.fit import Fit
 from arviz_resampler.particles.guides import untouched
@@ -27,8 +27,6 @@ class Targeting(Receiving):
         self,
         make_model: Callable[..., Any],
         targets: Mapping[str, Any],
-        box: Mapping[str, Any] | None = None,
-        /,
         *,
         ess: float = 1000,
         starts: int = 4,
@@ -51,9 +49,6 @@ class Targeting(Receiving):
             are made by :func:`quantile`, :func:`quantiles`, :func:`sd`, :func:`between`, :func:`mean`,
             :func:`probability` and :func:`pooled`. Statistics are functions of the particle dataset that keep
             the dim ``particle``; all scalars that they have of a particle are taken together.
-        box : mapping of str to tuple of number, optional
-            Ranges, as of ``**ranges``, of hyper-parameters that are called like an option. The first three
-            arguments are given by place, so that no other name of a hyper-parameter is taken.
         ess : float, default 1000
             Effective sample size that the answer is to have, of particles that have a value of each target.
         starts : int, default 4
@@ -109,12 +104,12 @@ class Targeting(Receiving):
         >>> abs(fit.hyper["sd"] - 3.0 / 1.645) < 4 * fit.mcse["sd"]
         True
         """
-        together = _together(box, ranges, ess=ess, starts=starts, simulator=simulator, at_most=at_most)
+        _refuse_ranges(ess=ess, starts=starts, simulator=simulator, at_most=at_most)
         return fit(
             self,
             make_model,
             targets,
-            together or self._box(),
+            ranges or self._box(),
             ess=as_positive("ess", ess),
             starts=as_count("starts", starts),
             simulator=simulator,
@@ -191,17 +186,10 @@ class Targeting(Receiving):
         return self._cache is not None and (simulator is not None or not self._cache.lacks_simulator)
 
 
-def _together(box: Any, ranges: Mapping[str, Any], **options: Any) -> dict[str, Any]:
-    """Ranges that are given by place and by name, of which none may be that of an option or given twice."""
-    found = as_mapping("box", box)
+def _refuse_ranges(**options: Any) -> None:
+    """Refuse the range of a hyper-parameter that is called like an option."""
     for name, value in options.items():
         if isinstance(value, tuple | list):
             raise ArgumentError(
-                f"{name!r} is an option of fit, got a range, {value!r}: rename the hyper-parameter, or give "
-                f"its range by place, as in fit(make_model, targets, {{{name!r}: {value!r}}})"
+                f"{name!r} is an option of fit, got a range, {value!r}: rename the hyper-parameter"
             )
-    if twice := found.keys() & ranges:
-        raise ArgumentError(
-            f"there are two ranges for {quoted(twice)}, by place and by name: give one of them"
-        )
-    return {**found, **ranges}

@@ -6,6 +6,7 @@ Knows the pipeline and ranges; nothing of sliders or plots.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from arviz_resampler.arguments import as_count
-from arviz_resampler.errors import ResamplerError, ResamplerWarning, from_extra
+from arviz_resampler.errors import ArgumentError, ResamplerError, ResamplerWarning, from_extra, quoted
 from arviz_resampler.markup import page, table
 from arviz_resampler.particles.reach import Reach, TopUp
 from arviz_resampler.pipeline import Model
@@ -248,11 +249,15 @@ class Tuner:
         Raises
         ------
         ArgumentError
-            If there are no targets, one of them cannot be used or is out of reach of the particles.
+            If one of the targets cannot be used, or a hyper-parameter has the name of an argument of fit.
         """
+        arguments = inspect.signature(type(self._source).fit).parameters.values()
+        taken = {argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD}
+        if names := [name for name in self.ranges if name in taken]:
+            raise ArgumentError(f"{quoted(names)} is an argument of fit: rename the hyper-parameter")
         self.targets = self.targets if targets is None else targets
         ranges = {name: (range_.low, range_.high) for name, range_ in self.ranges.items()}
-        found = self._source.fit(self._family.make_model, self.targets, ranges, **options)
+        found = self._source.fit(self._family.make_model, self.targets, **ranges, **options)
         self.lines.clear()
         self.lines.update(found.lines)
         self._current = self._family.position(found.hyper)

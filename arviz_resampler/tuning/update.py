@@ -36,5 +36,5 @@ class Source(Protocol):
     def top_up(self, model: Model, ess: float) -> TopUp:
         """Simulate them."""
 
-    def fit(self, make_model: Callable[..., Model], targets: Any, box: Any, /, **options: Any) -> Any:
+    def fit(self, make_model: Callable[..., Model], targets: Any, **options: Any) -> Any:
         """Hyper-parameters at which a family meets targets."""

@@ -139,9 +139,9 @@ def test_names_of_the_packages_own_arguments_are_free_for_hyper_parameters(resam
     assert tuner.update(self=1.0, make_model=1.0, num_samples=1.0, hyper=1.0).weights.ess > 100
 
 
-# Arguments of tune and fit, and columns of their tables.
-TAKEN = ["self make_model", "targets box", "starts ess", "simulator at_most", "num_samples verdict"]
-TAKEN += ["start loss", "evaluations num_particles", "action distance", "inside along"]
+# Arguments of tune, and columns of tables.
+TAKEN = ["ranges options", "num_samples verdict", "start loss", "evaluations num_particles"]
+TAKEN += ["action distance", "inside along"]
 
 
 @pytest.mark.parametrize("names", TAKEN)
@@ -164,7 +164,7 @@ def test_hyper_parameters_of_any_names_are_tuned_and_fitted_and_have_their_colum
     assert (fit.optima["ess"] > 200).all()
     assert fit.region.grid["distance"].min() == 0.0
     assert fit.plot().axes[1].get_xlabel() == shift
-    assert resampler.fit(make, targets, ranges, ess=200, starts=2, at_most=0).hyper == fit.hyper
+    assert resampler.fit(make, targets, **ranges, ess=200, starts=2, at_most=0).hyper == fit.hyper
 
 
 @pytest.mark.parametrize("name", ["ess", "starts", "simulator", "at_most"])
@@ -173,9 +173,12 @@ def test_a_range_in_the_place_of_an_option_is_refused_in_words(resampler, name):
         resampler.fit(lambda **hyper: None, {}, **{name: (1.0, 2.0)})
 
 
-def test_a_hyper_parameter_has_one_range(tuner):
-    with pytest.raises(ArgumentError, match="there are two ranges for 'scale', by place and by name"):
-        tuner.fit({"mean": mean(lambda ds: ds.mu, 1.0)}, scale=(1.0, 2.0))
+@pytest.mark.parametrize("name", ["ess", "starts", "simulator", "at_most", "make_model", "targets", "self"])
+def test_a_tuner_says_which_hyper_parameter_cannot_be_fitted(resampler, name):
+    tuner = resampler.tune(lambda **hyper: make_model(hyper[name]), **{name: (1.0, 3.0)})
+    assert tuner.update(**{name: 2.0}).weights.ess > 100
+    with pytest.raises(ArgumentError, match=f"'{name}' is an argument of fit: rename the hyper-parameter"):
+        tuner.fit({"mean": mean(lambda ds: ds.mu, 0.5)})
 
 
 def test_history_keeps_what_became_of_each_update_but_no_draws(tuner):
