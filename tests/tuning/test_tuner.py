@@ -4,6 +4,7 @@ import math
 import pickle
 
 import fit_cases
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pyro
@@ -163,7 +164,9 @@ def test_hyper_parameters_of_any_names_are_tuned_and_fitted_and_have_their_colum
             assert column.between(*ends).all()
     assert (fit.optima["ess"] > 200).all()
     assert fit.region.grid["distance"].min() == 0.0
-    assert fit.plot().axes[1].get_xlabel() == shift
+    figure = fit.plot()
+    assert figure.axes[1].get_xlabel() == shift
+    plt.close(figure)
     assert resampler.fit(make, targets, **ranges, ess=200, starts=2, at_most=0).hyper == fit.hyper
 
 
