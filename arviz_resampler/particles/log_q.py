@@ -15,6 +15,7 @@ from arviz_resampler.devices import all_finite
 from arviz_resampler.errors import ProgramError
 from arviz_resampler.particles.guides import Blocks, Evaluate, Sites
 from arviz_resampler.particles.particles import chunks, widths
+from arviz_resampler.programs.alike import check_sites, numbered
 from arviz_resampler.programs.columns import CachedSite, Columns, example, select
 from arviz_resampler.programs.model_runner import run_model
 from arviz_resampler.programs.program import Program, untouched_params
@@ -43,10 +44,12 @@ def evaluator(
     @untouched_params()
     def evaluate(program: Program) -> dict[str, Tensor]:
         own = Program(program.fn, program.role, (params or {}).get(id(program), program.params))
-        parts = []
+        whose = program.role if " " in program.role else f"the {program.role}"
+        parts: list[dict[str, Tensor]] = []
         for rows in rows_of:
-            few = select(drawn, rows)
-            parts.append(run_model(own, few, rows.stop - rows.start, vectorize, drawn=from_guide).log_p)
+            few, n = select(drawn, rows), rows.stop - rows.start
+            parts.append(run_model(own, few, n, vectorize, drawn=from_guide, first=rows.start).log_p)
+            check_sites(whose, parts[-1], parts[0], (numbered(rows), numbered(rows_of[0])))
         found = {name: torch.cat([part[name] for part in parts]) for name in from_guide if name in parts[0]}
         nowhere = torch.stack([log_p == -torch.inf for log_p in found.values()]).any(0)
         nowhere = nowhere if undefined is None else nowhere | undefined
@@ -56,9 +59,8 @@ def evaluator(
             found[name] = torch.where(bad & nowhere, -torch.inf, log_p) if bad.any() else log_p
             bad &= ~nowhere if lost is None else ~(nowhere | lost.to(nowhere.device))
             if bad.any():
-                of = program.role if " " in program.role else f"the {program.role}"
                 raise ProgramError(
-                    f"the density of {of} is NaN at site {name!r} for {int(bad.sum())} of "
+                    f"the density of {whose} is NaN at site {name!r} for {int(bad.sum())} of "
                     f"{num_particles} particles, {example(columns[name].value, bad)}"
                 )
         return found

@@ -10,7 +10,7 @@ score_handler.py       sites of a model: scored at cached values
 runner.py              a guide or simulator over a batch of particles
 model_runner.py        a model over cached particles
 fallback.py            programs that cannot be mapped
-stacking.py            runs of one particle, put together
+stacking.py            runs of one particle, put together; alike.py what they must have in common
 runs.py, columns.py    records of a run; cached sites
 axes.py                plates and events: names, sizes and order
 plates.py              plates that take some of their rows

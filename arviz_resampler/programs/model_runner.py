@@ -89,12 +89,14 @@ def run_model(
     lost: Tensor | None = None,
     drawn: Collection[str] = (),
     progressbar: bool = False,
+    first: int = 0,
 ) -> ScoredRun:
     """A model at cached particles, by site; one at a time where it cannot be mapped.
 
     With ``check``, random numbers of NumPy and Python are noticed too, which takes a while.
     Sites that are ``drawn`` are scored, also if they carry ``obs=``.
     ``lost`` are particles whose simulation failed: where the model fails for them too, they have no density.
+    ``first`` is the number of the first particle.
     """
     handler = ScoreHandler(columns, wanted=early.sites if early else (), drawn=drawn)
     reason = ""
@@ -106,7 +108,7 @@ def run_model(
         if vectorize is True:
             raise unmappable("model", reason) from error
     with bar(range(n), "Scoring the model", "particle", total=n, quiet=not progressbar) as particles:
-        stack = ScoreStack(columns, lost)
+        stack = ScoreStack(columns, lost, first)
         seconds = _run_singly(program, handler, particles, stack)
     whole = _ended(stack.whole(), early)
     took = taking(seconds, n)

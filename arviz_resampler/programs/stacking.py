@@ -17,6 +17,7 @@ from arviz_resampler.densities.density import total
 from arviz_resampler.densities.kinds import Kind
 from arviz_resampler.densities.together import Asked, log_prob_of_each
 from arviz_resampler.errors import ProgramError
+from arviz_resampler.programs.alike import Found, check_sites
 from arviz_resampler.programs.axes import describe_axes
 from arviz_resampler.programs.columns import Columns, values_of
 from arviz_resampler.programs.runs import Invalid, ScoredRun, SiteRun
@@ -85,14 +86,9 @@ class SampleStack:
 
     def _meet(self, run: dict[str, SiteRun], i: int) -> None:
         """Compare a run that did not fail with those before."""
-        odd = () if self._example is None else self._example.keys() ^ run.keys()
-        if odd:
-            name = next(iter(odd))
-            has, lacks = (i, self._number) if name in run else (self._number, i)
-            raise ProgramError(
-                f"site {name!r} of the {self._role} is in particle {self._first + has} and not in particle "
-                f"{self._first + lacks}: every particle must have the same sites"
-            )
+        if self._example is not None:
+            where = f"particle {self._first + i}", f"particle {self._first + self._number}"
+            check_sites(f"the {self._role}", run, self._example, where)
         if not self._sound:
             sound = all(site.bad is None for site in run.values())
             if sound or self._example is None:
@@ -236,11 +232,14 @@ class ScoreStack:
         The particles.
     lost : Tensor, optional
         Those whose score may fail, as their simulation did.
+    first : int
+        Number of the first particle.
     """
 
-    def __init__(self, columns: Columns, lost: Tensor | None) -> None:
-        self._columns, self._lost = columns, lost
-        self._example: ScoredRun | None = None  # the first that did not fail
+    def __init__(self, columns: Columns, lost: Tensor | None, first: int = 0) -> None:
+        self._columns, self._lost, self._first = columns, lost, first
+        self._example: ScoredRun | None = None  # the first that did not fail, and its number
+        self._number = 0
         self._failed: dict[int, ProgramError] = {}  # until there is one
         self._runs: list[ScoredRun] = []
         self._parts: list[ScoredRun] = []
@@ -252,7 +251,8 @@ class ScoreStack:
         Raises
         ------
         ProgramError
-            If its sites are others than those of the runs before, or a failure left some out.
+            If its sites, or the shapes of computed ones, are others than those of the runs before, or a
+            failure left some out.
         """
         i = self._start + len(self._runs)
         self._runs.append(score)
@@ -261,7 +261,7 @@ class ScoreStack:
         elif failure is not None:
             self._failed[i] = failure
         else:
-            self._example = score
+            self._example, self._number = score, i
             for number, why in self._failed.items():
                 self._check(number, self._runs[number], score, why)
             self._failed = {}
@@ -282,14 +282,13 @@ class ScoreStack:
         return _stacked(self._example, [*self._parts, *self._runs])
 
     def _check(self, i: int, score: ScoredRun, like: ScoredRun, failure: ProgramError | None) -> None:
-        odd = like.log_p.keys() ^ score.log_p.keys()
-        if odd and failure is None:
+        if failure is None:
+            where = f"particle {self._first + i}", f"particle {self._first + self._number}"
+            Found.of(score).check(Found.of(like), where)
+        elif like.log_p.keys() != score.log_p.keys() and (self._lost is None or not self._lost[i]):
             raise ProgramError(
-                f"site {next(iter(odd))!r} of the model is in one of particles 0 and {i} and not in the "
-                f"other: every particle must have the same sites"
-            )
-        if odd and (self._lost is None or not self._lost[i]):
-            raise ProgramError(f"particle {i}, at {values_of(self._columns, i)}: {failure}") from failure
+                f"particle {self._first + i}, at {values_of(self._columns, i)}: {failure}"
+            ) from failure
 
 
 def _stacked(like: ScoredRun, scores: Sequence[ScoredRun]) -> ScoredRun:
@@ -314,9 +313,9 @@ def _stacked(like: ScoredRun, scores: Sequence[ScoredRun]) -> ScoredRun:
 
 
 def _computed(score: ScoredRun, found: SiteRun) -> Tensor:
-    """A computed value of one particle; NaN where the run did not come to it."""
+    """A computed value of one particle; NaN where the run failed before it, or has it in another shape."""
     computed = score.deterministic.get(found.name)
-    if computed is not None:
+    if computed is not None and computed.value.shape[1:] == found.value.shape[1:]:
         return computed.value
     dtype = found.value.dtype if found.value.is_floating_point() else torch.float64  # whole numbers have none
     return torch.full_like(found.value, torch.nan, dtype=dtype)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from arviz_resampler.particles.particles import Particles, chunks
+from arviz_resampler.programs.alike import Found, numbered
 from arviz_resampler.programs.columns import CachedSite, select, to_column
 from arviz_resampler.programs.model_runner import look, run_model
 from arviz_resampler.programs.program import Program, plain_tensors, untouched_params
@@ -92,6 +93,7 @@ def score_model(
                 check=new and sums is None,
                 lost=None if particles.failed is None else particles.failed[rows],
                 progressbar=progressbar,
+                first=rows.start,
             )
             if sums is None:
                 sums = _Sums(particles, run, single=length == n, partial=partial, scratch=scratch)
@@ -125,6 +127,7 @@ class _Sums:
             check_mentioned(particles, run.log_p.keys() | set(run.observed))
         check_joint(particles, run.log_p)
         self._particles, self._single = particles, single
+        self._found: tuple[Found, slice] | None = None  # the sites of the first chunk
         self._unchanged = unchanged = unchanged_targets(particles, run.log_p.keys())
         sites = frozenset(run.log_p)
         self._offset = scratch.offset(sites, lambda: offset(particles, sites, unchanged))
@@ -144,7 +147,16 @@ class _Sums:
         self._notes: dict[str, Invalid] = {}
 
     def add(self, run: ScoredRun, rows: slice) -> None:
-        """Take what a chunk has come to."""
+        """Take what a chunk has come to.
+
+        Raises
+        ------
+        ProgramError
+            If it has other sites than the first.
+        """
+        found = Found.of(run)
+        like, others = self._found = self._found or (found, rows)
+        found.check(like, (numbered(rows), numbered(others)))
         total, offset = self._total, self._offset
         log_p = {name: values.to(offset.device) for name, values in run.log_p.items()}
         if self._single:

@@ -18,9 +18,11 @@ from arviz_resampler import (
     Resampler,
     ResamplerWarning,
 )
+from arviz_resampler.particles import particles
 from arviz_resampler.particles.guides import add, apportioned, as_guide, mixed, regrouped
 from arviz_resampler.particles.log_q import evaluator
 from arviz_resampler.planning import of_weights
+from arviz_resampler.programs.program import Program
 
 N = 4000
 
@@ -104,6 +106,25 @@ def test_the_order_of_components_changes_no_density():
     evaluate = evaluator(columns(cache), N, "auto")
     found = [Mixture(order).blocks(evaluate, 3000)["x",] for order in (programs, programs[::-1])]
     torch.testing.assert_close(*found, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_site_that_some_chunks_of_particles_have_alone_is_refused(monkeypatch, turned):
+    def program():
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        if (x > 0) != turned:
+            pyro.sample("y", dist.Normal(0.0, 1.0))
+
+    def both():
+        pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(0.0, 1.0))
+
+    known = columns(build(both, n=8))
+    known["x"].value[:] = torch.linspace(-1.0, 1.0, 8)
+    monkeypatch.setattr(particles, "_MAX_PARTICLES", 4)
+    has, lacks = [f"particles {rows}" for rows in ("4 to 7", "0 to 3")][:: -1 if turned else 1]
+    with pytest.raises(ProgramError, match=f"site 'y' of the guide is in {has} and not in {lacks}: every"):
+        evaluator(known, 8, False)(Program(program, "guide"))
 
 
 def test_what_components_share_and_a_model_leaves_cancels_to_the_bit():

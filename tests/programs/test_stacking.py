@@ -1,6 +1,7 @@
 """Runs of one particle each, stacked."""
 
 import dataclasses
+import re
 import weakref
 
 import pyro.distributions as dist
@@ -168,8 +169,12 @@ def score(log_p, **more):
     return ScoredRun(log_p={"x": torch.tensor([log_p])}, **more)
 
 
-def stacked_scores(runs, columns=None, failed=None, lost=None):
-    stack = ScoreStack(columns or {}, lost)
+def computed(value):
+    return {"d": SiteRun("d", "deterministic", torch.as_tensor(value)[None], [])}
+
+
+def stacked_scores(runs, columns=None, failed=None, lost=None, first=0):
+    stack = ScoreStack(columns or {}, lost, first)
     for i, run in enumerate(runs):
         stack.add(run, (failed or {}).get(i))
     return stack.whole()
@@ -196,7 +201,7 @@ def test_a_score_that_is_missing_is_nan_for_a_lost_particle_and_an_error_for_ano
     assert whole.log_p["x"].isnan().tolist() == [False, True]
     with pytest.raises(ProgramError, match="particle 1, at x = 2: it broke"):
         stacked_scores(runs, columns, failed)
-    with pytest.raises(ProgramError, match="site 'x' of the model is in one of particles 0 and 1"):
+    with pytest.raises(ProgramError, match="site 'x' of the model is in particle 0 and not in particle 1"):
         stacked_scores(runs, columns)
 
 
@@ -207,12 +212,49 @@ def test_failures_before_the_first_score_are_compared_with_it():
     assert whole.log_p["x"].isnan().tolist() == [True, False]
     with pytest.raises(ProgramError, match="particle 0, at x = 1: it broke"):
         stacked_scores(runs, columns, failed)
+    with pytest.raises(ProgramError, match="particle 100, at x = 1: it broke"):
+        stacked_scores(runs, columns, failed, first=100)
     with pytest.raises(ProgramError, match="every particle failed: it broke"):
         stacked_scores(runs[:1], columns, failed)
 
 
-def computed(value):
-    return {"d": SiteRun("d", "deterministic", torch.as_tensor(value)[None], [])}
+@pytest.mark.parametrize("sites", ["log_p", "deterministic"])
+@pytest.mark.parametrize("first", [0, 100])
+def test_scores_must_have_the_same_sites_whichever_comes_first(sites, first):
+    without = ScoredRun(log_p={"y": torch.zeros(1)})
+    found = {"log_p": without.log_p | {"d": torch.zeros(1)}, "deterministic": computed(1.0)}[sites]
+    runs = [without, dataclasses.replace(without, **{sites: found})]
+    has, lacks = f"particle {first + 1}", f"particle {first}"
+    for order in (runs, runs[::-1]):
+        with pytest.raises(ProgramError, match=f"site 'd' of the model is in {has} and not in {lacks}:"):
+            stacked_scores(order, first=first)
+        has, lacks = lacks, has
+
+
+@pytest.mark.parametrize("other", [[1.0, 2.0], 1])
+def test_computed_values_must_have_the_same_shape_and_dtype_whichever_comes_first(other):
+    runs = [score(0.0, deterministic=computed(1.0)), score(0.0, deterministic=computed(other))]
+    shapes = [str(tuple(run.deterministic["d"].value.shape[1:])) for run in runs]
+    dtypes = [run.deterministic["d"].value.dtype for run in runs]
+    for order in ((0, 1), (1, 0)):
+        (one, last), (dtype, last_dtype) = ([of[i] for i in order] for of in (shapes, dtypes))
+        message = (
+            f"site 'd' of the model has shape {last} and dtype {last_dtype} in particle 1, {one} and {dtype} "
+            f"in another: every particle must have the same"
+        )
+        with pytest.raises(ProgramError, match=re.escape(message)):
+            stacked_scores([runs[i] for i in order])
+
+
+def test_a_particle_that_fails_may_lack_computed_values_or_have_others():
+    runs = [
+        score(0.0, deterministic=computed([1.0])),
+        score(0.0),
+        score(0.0, deterministic=computed([1.0, 2.0])),
+    ]
+    failed = dict.fromkeys((1, 2), ProgramError("it broke"))
+    whole = stacked_scores(runs, failed=failed)
+    assert whole.deterministic["d"].value.isnan().tolist() == [[False], [True], [True]]
 
 
 SCORES = {

@@ -516,7 +516,7 @@ def test_a_branch_that_few_particles_take_is_not_passed_over_where_models_end_ea
     cache = build(make(5.0, False))
     with pytest.warns(ProgramWarning, match="'y' of the model carries obs="):
         cache.weigh(make(2.0, False))
-    with pytest.raises(ProgramError, match="site 'f' of the model is in one of particles"):
+    with pytest.raises(ProgramError, match="site 'f' of the model is in particle"):
         cache.weigh(make(2.0, True))
 
 
@@ -862,3 +862,35 @@ def test_a_generator_that_goes_on_gives_each_particle_other_numbers(role, option
     with pytest.warns(ProgramWarning, match="keeps a state, or draws from a generator of its own"):
         found = values(build(*programs, n=20, **options))
     assert len(found["y"].unique()) == 20
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_computed_value_of_some_particles_is_refused_of_a_model_as_of_a_guide(turned):
+    """Whichever of them comes first."""
+
+    def program():
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        if (x > 0) != turned:
+            pyro.deterministic("y", x)
+
+    message = r"site 'y' of the {} is in particle \d+ and not in particle \d+: every particle"
+    with pytest.raises(ProgramError, match=message.format("guide")):
+        build(program, n=20, vectorize=False)
+    cache = build(lambda: pyro.sample("x", dist.Normal(0.0, 1.0)), n=20, vectorize=False)
+    with pytest.raises(ProgramError, match=message.format("model")):
+        cache.weigh(program)
+
+
+def test_a_computed_value_whose_shape_depends_on_a_draw_is_refused_of_a_model_as_of_a_guide():
+    def guide():
+        return pyro.sample("x", dist.Normal(torch.zeros(5), 1.0).to_event(1))
+
+    def program():
+        x = guide()
+        pyro.deterministic("y", x[x > 0])
+
+    message = r"site 'y' of the {} has shape \(\d,\) and dtype torch.float32 in particle \d+, .* in another"
+    with pytest.raises(ProgramError, match=message.format("guide")):
+        build(program, n=20, vectorize=False)
+    with pytest.raises(ProgramError, match=message.format("model")):
+        build(guide, n=20, vectorize=False).weigh(program)

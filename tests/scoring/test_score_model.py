@@ -9,7 +9,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from arviz_resampler import DrawWarning, MismatchError, ProgramWarning, Resampler, WeightError
+from arviz_resampler import DrawWarning, MismatchError, ProgramError, ProgramWarning, Resampler, WeightError
 from arviz_resampler.particles import particles
 from arviz_resampler.particles.particles import chunks
 from arviz_resampler.scoring import score_model
@@ -100,6 +100,61 @@ def test_infinite_densities_are_counted_over_all_chunks(short):
     with pytest.warns(DrawWarning, match=f"infinite for {N // 200} of {N} particles"):
         weights = cache.weigh(lambda: pyro.sample("rate", dist.Beta(0.5, 1.0)))
     assert weights.num_supported == N - N // 200
+
+
+def scalar():
+    return pyro.sample("x", dist.Normal(0.0, 1.0))
+
+
+def with_factor(late):
+    if late:
+        pyro.factor("f", torch.tensor(1.0))
+
+
+def with_computed(late):
+    if late:
+        pyro.deterministic("f", torch.tensor(1.0))
+
+
+def with_shape(late):
+    pyro.deterministic("f", torch.zeros(2 if late else 3))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("then", "message"),
+    [
+        (with_factor, "site 'f' of the model is in {0} and not in {1}: every particle must"),
+        (with_computed, "site 'f' of the model is in {0} and not in {1}: every particle must"),
+        (with_shape, r"site 'f' of the model has shape \({0},\) and .* in particles 8 to 15, \({1},\) and"),
+    ],
+)
+def test_a_site_that_comes_or_goes_from_one_chunk_to_the_next_is_refused(short, turned, then, message):
+    """Memory that nothing was written to would be taken for its values."""
+    cache = Resampler(scalar, num_guide_samples=24, random_seed=0, vectorize=False)
+    values = cache.pipeline.particles.columns["x"].value
+    values[:8], values[8:] = -1.0, 1.0
+
+    def model():
+        then((scalar() > 0) != turned)
+
+    short(8)
+    words = [2, 3] if then is with_shape else ["particles 8 to 15", "particles 0 to 7"]
+    with pytest.raises(ProgramError, match=message.format(*(words[::-1] if turned else words))):
+        cache.weigh(model)
+
+
+def test_particles_of_later_chunks_have_their_own_numbers_in_messages(short):
+    cache = Resampler(scalar, num_guide_samples=24, random_seed=0, vectorize=False)
+    cache.pipeline.particles.columns["x"].value[:] = torch.arange(24.0)
+
+    def model():
+        if scalar() == 19:
+            pyro.factor("f", torch.tensor(1.0))
+
+    short(8)
+    with pytest.raises(ProgramError, match="'f' of the model is in particle 19 and not in particle 16"):
+        cache.weigh(model)
 
 
 def whole(scale, met, then=lambda: None):
