@@ -19,7 +19,7 @@ from torch import Tensor
 from arviz_resampler.analysis.failures import failures
 from arviz_resampler.arguments import as_count, as_integer, as_positive, integer_or_none
 from arviz_resampler.calls import Call
-from arviz_resampler.errors import ArgumentError
+from arviz_resampler.errors import ArgumentError, MismatchError, quoted
 from arviz_resampler.particles.given import Described
 from arviz_resampler.particles.guides import untouched
 from arviz_resampler.particles.reach import Reach, TopUp
@@ -226,7 +226,7 @@ class Growing:
         ProgramError
             If the model cannot be drawn from.
         MismatchError
-            If it does not draw what the particles have, or changes the simulator.
+            If it does not draw what the particles have, or has a density at what is simulated.
 
         Examples
         --------
@@ -249,7 +249,14 @@ class Growing:
             )
         cache = self._programs()
         program = Program(model, "model", cache.particles.params)
-        latents = self.pipeline.new_latents(cache.latents(program, count))
+        new = cache.latents(program, count)
+        unknown = self.pipeline.score(model).scored.keys() & set(cache.missing(new))
+        if unknown:
+            raise MismatchError(
+                f"the model has a density at {quoted(unknown)}, but results of a simulation elsewhere have "
+                f"none: leave it out of the model"
+            )
+        latents = self.pipeline.new_latents(new)
         self._wanted = program, latents
         return latents.copy(deep=True)
 

@@ -158,7 +158,7 @@ def test_no_files_import_each_other_in_a_circle():
 # Public classes, most of whose lines are their documentation.
 LONGER = {
     "analysis/comparison.py": 360,
-    "growing.py": 380,
+    "growing.py": 390,
     "resampler.py": 680,
     "tuning/tuner.py": 370,
     "weights/weights.py": 510,

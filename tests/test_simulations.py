@@ -20,6 +20,7 @@ import xarray as xr
 from arviz_resampler import (
     ArgumentError,
     DrawWarning,
+    MismatchError,
     Mixture,
     ProgramError,
     ProgramWarning,
@@ -979,6 +980,35 @@ def test_a_top_up_of_a_store_takes_at_least_a_batch(whole, tmp_path):
     with pytest.raises(ArgumentError, match="at_most=99 is less than a batch of the store"):
         stored.top_up(far(12.0), at_most=99)
     assert stored.top_up(far(12.0), at_most=199).num_added == 100
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("how", ["extend", "top_up"])
+def test_a_site_whose_density_new_particles_lack_is_scored_no_more(tmp_path, stored, how):
+    """Whether they were simulated elsewhere, or from a distribution without a density."""
+
+    def simulated(law):
+        def program():
+            pyro.sample("z", law(prior(5.0)()[0]))
+
+        return program
+
+    normal = simulated(lambda mu: dist.Normal(mu, 0.1))
+    samples = simulated(lambda mu: dist.Empirical(torch.arange(3.0), torch.zeros(3)))
+    grown = build(sim=normal, store=tmp_path / "s" if stored else None)
+    assert grown.weigh(normal).ess == pytest.approx(1000)
+    if how == "extend":
+        with pytest.raises(MismatchError, match="the model has a density at 'z', but results of"):
+            grown.wanted(normal)
+        wanted = grown.wanted(far(12.0), ess=300)
+        grown.extend({"z": wanted["mu"]})
+    else:
+        grown.top_up(far(12.0), ess=300, simulator=samples)
+    reason = {"extend": "simulated elsewhere, with no density", "top_up": "Empirical has its mass"}[how]
+    for each in (grown, *([Resampler.open(tmp_path / "s")] if stored else [])):
+        assert each.weigh(far(12.0)).ess > 290
+        with pytest.raises(MismatchError, match=f"site 'z' cannot be scored: .*{reason}"):
+            each.weigh(normal)
 
 
 def test_results_of_simulations_elsewhere_are_added_to_a_store(whole, tmp_path):

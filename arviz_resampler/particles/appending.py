@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from arviz_resampler.devices import all_finite
 from arviz_resampler.errors import StoreError
@@ -23,13 +21,14 @@ from arviz_resampler.particles.stored import (
     about,
     added_to,
     as_data,
+    as_in,
     notes_of,
     signature,
     tensors,
     to_arrays,
     to_attrs,
 )
-from arviz_resampler.storage import ArraySpec, Key, Store
+from arviz_resampler.storage import ArraySpec, Store
 
 _FOLDER = "mixtures"
 
@@ -44,25 +43,11 @@ def append(store: Store, new: Particles, *, masks: bool) -> Store:
     for i in range(new.num_particles // size):
         part, number = some_of(new, slice(i * size, (i + 1) * size)), (first + i) * size
         singly = [any(number in each for each in ranges) for ranges in (ran.guide, ran.simulator)]
-        arrays = to_arrays(part.columns, masks=masks)
-        # The guide of the store may be a mixture, whose densities are float64, and those of some sites joint.
-        arrays = {key: _as_in(store, key, array) for key, array in arrays.items() if key in store.arrays}
         # What was simulated elsewhere has values alone.
-        lacks = [key for key in store.arrays if key[0] != "values" and key not in arrays]
-        arrays |= {key: np.full(size, np.nan, store.arrays[key].dtype) for key in lacks}
-        notes = {
-            **notes_of(part.columns, part.failures),
-            **common,
-            "parts": [[size, *singly]],
-            "lacks": lacks,
-        }
+        arrays, lacks = as_in(store, to_arrays(part.columns, masks=masks))
+        notes = {**notes_of(part.columns, part.failures), **common, "parts": [[size, *singly]], **lacks}
         more.write(first + i, arrays, notes)
     return more
-
-
-def _as_in(store: Store, key: Key, array: NDArray[Any]) -> NDArray[Any]:
-    """Values as they are, and densities in the dtype that a store has for them."""
-    return array if key[0] == "values" else array.astype(store.arrays[key].dtype)
 
 
 def settle(store: Store, particles: Particles, added: Mapping[str, Any]) -> Store:

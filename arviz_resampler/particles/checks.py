@@ -126,7 +126,7 @@ def unpredicted(run: Run, chosen: frozenset[str], data_names: frozenset[str]) ->
     return frozenset()
 
 
-def check_structure(run: Run, predictive: frozenset[str]) -> None:  # noqa: C901 - a list of checks
+def check_structure(run: Run, predictive: frozenset[str]) -> None:
     """Refuse programs without latents, densities or the named sites; warn of what does not act."""
     check_factors(run.columns, {n for n, f in run.guide.items() if f.kind == "factor"})
     if not any(f.kind == "latent" for f in run.guide.values()):
@@ -134,10 +134,7 @@ def check_structure(run: Run, predictive: frozenset[str]) -> None:  # noqa: C901
             "the guide has no latent sample site: there is nothing to resample. Draw in it what the "
             "models are priors of."
         )
-    for name, column in run.columns.items():
-        observed = run.found[name].kind == "observed"
-        if column.from_guide and column.reason not in (None, "deterministic") and not observed:
-            raise ProgramError(f"site {name!r} of the guide: {column.reason}, so it has no weights")
+    check_densities(run.columns, {name for name, found in run.found.items() if found.kind == "observed"})
     if run.simulator is not None:
         _check_shared(run)
         factors = [n for n, f in run.simulator.items() if f.kind == "factor"]
@@ -164,6 +161,13 @@ def check_structure(run: Run, predictive: frozenset[str]) -> None:  # noqa: C901
                 f"predictive or observed names {name!r}, which is no site of the programs; they have "
                 f"{quoted(run.columns)}.{suggestion(name, run.columns)}"
             )
+
+
+def check_densities(columns: Mapping[str, CachedSite], observed: Collection[str]) -> None:
+    """Refuse a guide that draws some particles without a density."""
+    for name, column in columns.items():
+        if column.from_guide and column.reason not in (None, "deterministic") and name not in observed:
+            raise ProgramError(f"site {name!r} of the guide: {column.reason}, so it has no weights")
 
 
 def _warn_of_obs(name: str, found: SiteRun) -> None:

@@ -24,6 +24,7 @@ from arviz_resampler.particles.simulation import finished, structured
 from arviz_resampler.particles.stored import (
     about,
     as_data,
+    as_in,
     notes_of,
     signature,
     specs_of,
@@ -147,8 +148,9 @@ class Filling:
         """Draw a batch and write it; its record."""
         start = time.perf_counter()
         columns, notes = self.draw(number)
-        notes |= {"seconds": time.perf_counter() - start, **signature()}
-        return store.write(number, to_arrays(columns, masks=self.masks), notes)
+        arrays, lacks = as_in(store, to_arrays(columns, masks=self.masks))
+        notes |= {"seconds": time.perf_counter() - start, **lacks, **signature()}
+        return store.write(number, arrays, notes)
 
     # ---------------------------------------------------------------- what must agree
 

@@ -101,12 +101,25 @@ def _store(into: dict[str, CachedSite], columns: dict[str, CachedSite], start: i
         same = _constant(kept) and torch.equal(kept.value[0], column.value[0])
         if _constant(kept) and not (same and (n == 1 or _constant(column))):
             kept = into[name] = replace(kept, value=kept.value.contiguous())
-        pairs = [(kept.log_q, column.log_q), (kept.log_conditional, column.log_conditional)]
+        rows = slice(start, start + n)
         if not _constant(kept):
-            pairs.append((kept.value, column.value))
-        for here, new in pairs:
-            if here is not None and new is not None:
-                here[start : start + n] = new
+            kept.value[rows] = column.value
+        reason = kept.reason or column.reason
+        into[name] = replace(
+            kept,
+            log_q=None if reason else _with_rows(kept.log_q, column.log_q, rows, len(kept.value)),
+            log_conditional=_with_rows(kept.log_conditional, column.log_conditional, rows, len(kept.value)),
+            reason=reason,
+        )
+
+
+def _with_rows(known: Tensor | None, new: Tensor | None, rows: slice, n: int) -> Tensor | None:
+    """Log densities of n particles with those of a batch; NaN where one has none, None where none has."""
+    if known is None:
+        known = None if new is None else new.new_full((n,), torch.nan)
+    if known is not None:
+        known[rows] = torch.nan if new is None else new
+    return known
 
 
 def check_same(known: Mapping[str, Site], sites: Mapping[str, Site], where: str = "one batch") -> None:

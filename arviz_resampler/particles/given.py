@@ -26,6 +26,7 @@ from arviz_resampler.sites import Role, Site
 
 Array = NDArray[Any]
 
+_ELSEWHERE = "simulated elsewhere, with no density"  # why there is none of what came along
 _ROUNDED = 1e-3  # of a standard deviation, by which values may be rounded
 
 
@@ -132,8 +133,14 @@ def latent(known: CachedSite, values: Array, dims: tuple[str, ...], whose: str) 
 def carried(name: str, role: Role, values: Array, dims: tuple[str, ...]) -> Placed:
     """What comes along with the latents: predictions, and computed values."""
     value = torch.from_numpy(np.array(values, order="C"))
-    reason = "deterministic" if role == "deterministic" else "simulated elsewhere, with no density"
+    reason = "deterministic" if role == "deterministic" else _ELSEWHERE
     return Placed(CachedSite(site_of(name, role, value, dims), value, reason=reason), dims)
+
+
+def simulated_elsewhere(known: CachedSite, value: Tensor) -> CachedSite:
+    """Values of a site whose other particles a program has drawn: their density is not known."""
+    reason = known.reason or _ELSEWHERE
+    return replace(known, value=value, log_q=None, log_conditional=None, from_guide=False, reason=reason)
 
 
 def site_of(name: str, role: Role, value: Tensor, dims: tuple[str, ...]) -> Site:

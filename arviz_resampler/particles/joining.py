@@ -39,6 +39,7 @@ def joined(name: str, old: CachedSite, new: Columns, store: Store | None) -> Cac
         log_conditional=both(old.log_conditional, other.log_conditional),
         support=old.support if old.support == other.support else None,
         finite=old.finite and other.finite,
+        reason=old.reason or other.reason,
     )
 
 

@@ -244,6 +244,9 @@ def _joined(guide: Columns, simulator: Mapping[str, SiteRun], n: int) -> dict[st
                 f"site {name!r} is deterministic in the guide, but drawn in the simulator, which would "
                 f"cut it off from what the guide draws. Write it in both in the same way."
             )
+        of_guide = found.replayed and name in columns and columns[name].reason is None
+        if of_guide and found.unscorable is not None:  # the weights correct the guide by this density
+            raise ProgramError(f"site {name!r} of the simulator: {found.unscorable}, so it has no weights")
         if found.replayed and name in columns:
             columns[name] = replace(columns[name], log_conditional=found.log_density)
         elif found.kind != "factor":

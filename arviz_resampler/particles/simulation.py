@@ -18,6 +18,7 @@ from arviz_resampler.mapping.streams import generators_kept
 from arviz_resampler.particles.checks import (
     Batch,
     Run,
+    check_densities,
     check_factors,
     check_structure,
     mark_failed,
@@ -127,6 +128,7 @@ def finished(
     """What there is to do once all particles of a guide are drawn."""
     n = gathered.num_particles
     check_factors(gathered.columns, gathered.factors)
+    check_densities(gathered.columns, gathered.observed)
     columns = with_roles(gathered.columns, gathered.observed, predictive, looked.simulator is not None)
     failed = mark_failed(columns, gathered.failed, n)
     if isinstance(guide, Single):

@@ -126,7 +126,27 @@ def notes_of(columns: Columns, failed: Mapping[int, str]) -> dict[str, Any]:
         for name, column in columns.items()
         if column.log_q is not None and not column.finite
     }
-    return {"failed": {str(i): what for i, what in failed.items()}, "infinite": infinite}
+    reasons = {name: c.reason for name, c in columns.items() if c.reason not in (None, "deterministic")}
+    return {
+        "failed": {str(i): what for i, what in failed.items()},
+        "infinite": infinite,
+        "reasons": reasons,
+    }
+
+
+def as_in(
+    store: Store, arrays: Mapping[Key, NDArray[Any]]
+) -> tuple[dict[Key, NDArray[Any]], dict[str, list[Key]]]:
+    """Arrays of a batch as a store has them; what it has that they lack is NaN, which a note says."""
+    # The guide of the store may be a mixture, whose densities are float64, and those of some sites joint.
+    known = {
+        key: array if key[0] == "values" else array.astype(store.arrays[key].dtype)
+        for key, array in arrays.items()
+        if key in store.arrays
+    }
+    lacks = [key for key in store.arrays if key[0] != "values" and key not in known]
+    nans = {key: np.full(store.batch_size, np.nan, store.arrays[key].dtype) for key in lacks}
+    return known | nans, {"lacks": lacks}
 
 
 def read_particles(store: Store, batches: Sequence[int], records: Mapping[int, Record]) -> Particles:
@@ -197,8 +217,13 @@ class _Kept(NamedTuple):
             support=_as_tuple(said["support"]),
             rows=said.get("rows", {}),  # stores that are older do not say it
             finite=all(name not in self.records[batch]["infinite"] for batch in self.batches),
-            **{flag: said[flag] for flag in _FLAGS},
+            **{**{flag: said[flag] for flag in _FLAGS}, "reason": said["reason"] or self._reason(name)},
         )
+
+    def _reason(self, name: str) -> str | None:
+        """Why a site has no density in some batches."""
+        reasons = (self.records[batch].get("reasons", {}).get(name) for batch in self.batches)
+        return next(filter(None, reasons), None)
 
     def _dtype(self, name: str, said: Mapping[str, Any]) -> torch.dtype:
         # Whole numbers have room for NaN where runs may fail; if none did, they are whole numbers.

@@ -17,7 +17,7 @@ from torch import Tensor
 from arviz_resampler.errors import ArgumentError, MismatchError, ProgramError, StoreError, quoted
 from arviz_resampler.mapping.streams import BLOCK
 from arviz_resampler.particles.appending import append, settle
-from arviz_resampler.particles.given import Described
+from arviz_resampler.particles.given import Described, simulated_elsewhere
 from arviz_resampler.particles.guides import (
     Blocks,
     Evaluate,
@@ -178,7 +178,7 @@ class Cache:
         columns, lost = dict(new.columns), torch.zeros(count, dtype=torch.bool, device="cpu")
         for name, value in values.items():
             own = self.particles.columns[name]
-            columns[name] = replace(own, value=value, log_q=None, log_conditional=None, from_guide=False)
+            columns[name] = simulated_elsewhere(own, value)
             if own.site.role == "predictive" and value.is_floating_point():
                 lost |= value.isnan().reshape(count, -1).any(1)
         failures = dict.fromkeys(
@@ -327,7 +327,7 @@ class Cache:
                 "model does not draw. Build a new Resampler whose guide is wider."
             )
         for name, new in drawn.columns.items():
-            if name in columns and new.reason is None:
+            if name in columns and new.reason != "deterministic":
                 check_axes(name, columns[name].site, new.site)
         unknown = [n for n, c in drawn.columns.items() if n not in columns and c.reason != "deterministic"]
         if unknown:

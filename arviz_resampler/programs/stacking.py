@@ -49,6 +49,7 @@ class SampleStack:
         # The first run that went as it should says what sites and dtypes there are.
         self._example: dict[str, SiteRun] | None = None
         self._number, self._sound = 0, False
+        self._unscorable: dict[str, str] = {}  # why a site has no density, in any run
         self._runs: list[dict[str, SiteRun]] = []
         self._parts: list[dict[str, SiteRun]] = []
         self._start = 0  # number of the first of the runs that are still by themselves
@@ -63,6 +64,9 @@ class SampleStack:
         """
         i = self._start + len(self._runs)
         self._runs.append(run)
+        for name, site in run.items():
+            if site.unscorable is not None:
+                self._unscorable.setdefault(name, site.unscorable)
         if failure is None:
             self._meet(run, i)
         else:
@@ -71,7 +75,7 @@ class SampleStack:
             self._fold()
 
     def whole(self) -> dict[str, SiteRun]:
-        """One record for each site of all runs.
+        """One record for each site of all runs; no density where a run had none.
 
         Raises
         ------
@@ -79,10 +83,13 @@ class SampleStack:
             If shapes or dtypes differ, or if every run failed and nothing says what sites there are.
         """
         self._fold()
-        first = self._parts[0]
-        if len(self._parts) == 1:
-            return first
-        return {name: _joined(found, [part[name] for part in self._parts]) for name, found in first.items()}
+        whole = first = self._parts[0]
+        if len(self._parts) > 1:
+            whole = {n: _joined(found, [part[n] for part in self._parts]) for n, found in first.items()}
+        without = {name: why for name, why in self._unscorable.items() if name in whole}
+        return whole | {
+            name: replace(whole[name], unscorable=why, log_density=None) for name, why in without.items()
+        }
 
     def _meet(self, run: dict[str, SiteRun], i: int) -> None:
         """Compare a run that did not fail with those before."""

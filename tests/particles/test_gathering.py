@@ -67,6 +67,73 @@ def test_sites_that_differ_between_batches_of_one_guide_are_refused():
         gathered.add(batch(2, {"x": column(torch.zeros(2, 3))}))
 
 
+@pytest.mark.parametrize("field", ["log_q", "log_conditional"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_density_that_a_batch_does_not_know_is_nan_there(field, order):
+    known = torch.tensor([3.0, 4.0])
+    gathered = Gathered(4, 0)
+    for i, density in enumerate([known, None][::order]):
+        gathered.add(batch(2 * i, {"x": column([1.0, 2.0], **{"log_q": None, field: density})}))
+    parts = getattr(gathered.columns["x"], field).split(2)[::order]
+    assert torch.equal(parts[0], known)
+    assert parts[1].isnan().all()
+
+
+@pytest.mark.parametrize("reasons", [("none", None, None), (None, "none", None), (None, None, "none")])
+def test_a_site_without_a_density_in_one_batch_has_none(reasons):
+    gathered = Gathered(6, 0)
+    for i, reason in enumerate(reasons):
+        more = {} if reason is None else {"log_q": None, "reason": reason}
+        gathered.add(batch(2 * i, {"x": column([1.0, 2.0], **more)}))
+    assert (gathered.columns["x"].log_q, gathered.columns["x"].reason) == (None, "none")
+
+
+def latent():
+    return pyro.sample("mu", dist.Normal(0.0, 1.0))
+
+
+def sometimes_dense(turned):
+    """A site with a density in some particles, at samples alone in the others."""
+
+    def program():
+        mu = latent()
+        samples = dist.Empirical(torch.arange(3.0), torch.zeros(3))
+        pyro.sample("y", dist.Normal(mu, 1.0) if (mu > 0) != turned else samples)
+
+    return program
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 12])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_density_that_some_particles_lack_has_one_outcome_in_batches_of_any_size(
+    batch_size, turned, stored, tmp_path
+):
+    """Refused where it is needed, and no matter elsewhere."""
+    program = sometimes_dense(turned)
+    options = {"num_guide_samples": 12, "random_seed": 0, "vectorize": False, "progressbar": False}
+    options |= {"batch_size": batch_size, "store": tmp_path / "a.zarr" if stored else None}
+    cache = Resampler(latent, program, **options)
+    opened = [Resampler.open(tmp_path / "a.zarr")] if stored else []
+    for each in (cache, *opened):
+        assert each.weigh(latent).ess == pytest.approx(12)
+        with pytest.raises(MismatchError, match=r"'y' cannot be scored: .*Empirical has its mass"):
+            each.weigh(program)
+    options["store"] = tmp_path / "b.zarr" if stored else None
+    with pytest.raises(ProgramError, match="site 'y' of the guide: Empirical has its mass at its samples"):
+        Resampler(program, **options)
+
+
+def test_a_simulator_without_a_density_where_the_guide_has_drawn_a_prediction_is_refused():
+    def guide():
+        pyro.sample("y", dist.Normal(latent(), 1.0))
+
+    options = {"num_guide_samples": 20, "random_seed": 0, "vectorize": False}
+    assert Resampler(guide, guide, predictive=["y"], **options).weigh(latent).ess > 19
+    with pytest.raises(ProgramError, match="site 'y' of the simulator: Empirical has its mass"):
+        Resampler(guide, sometimes_dense(False), predictive=["y"], **options)
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [

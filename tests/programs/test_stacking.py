@@ -45,6 +45,16 @@ def test_a_run_that_failed_leaves_nan_where_it_did_not_come_to_a_site():
     assert site.value.isnan().tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize("failed", [{}, {0: "it broke"}, {1: "it broke"}])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_site_has_no_density_where_any_run_has_none_whichever_comes_first(order, failed):
+    runs = [sample(1.0, log_density=torch.zeros(1)), sample(2.0, unscorable="it has its mass at its samples")]
+    site = stacked("simulator", runs[::order], failed)["x"]
+    assert site.log_density is None
+    assert site.unscorable == "it has its mass at its samples"
+    assert sorted(site.value.tolist()) == [1.0, 2.0]
+
+
 def test_invalid_particles_are_flagged_with_the_first_reason():
     site = stacked("simulator", [sample(1.0), sample(torch.nan, bad="scale is -1")])["x"]
     assert site.bad.tolist() == [False, True]
@@ -85,6 +95,11 @@ KINDS = {
     "masked late": lambda i: sample(float(i), masked=i == LATE),
     "kinds that differ late": lambda i: sample(
         float(i), kind_of=Kind(continuous=i != LATE, point_mass=i == LATE), log_density=torch.zeros(1)
+    ),
+    "no density in one": lambda i: (
+        sample(float(i), unscorable="it has none")
+        if i == LATE
+        else sample(float(i), log_density=torch.tensor([1.0]))
     ),
     "densities that are double late": lambda i: sample(
         float(i), log_density=torch.tensor([float(i)], dtype=torch.float64 if i == LATE else torch.float32)
