@@ -230,7 +230,13 @@ def _added(store: Store) -> int:
 def _completed(call: Call, known: Store | None) -> Call:
     """A call with the seed and the batch size of the store that there is, if it has none."""
     if known is not None:
-        seed = about(known)["random_seed"] if call.seed is None else call.seed
+        said = about(known)
+        if not said["first_draws"]:
+            raise StoreError(
+                f"{known.path} has particles from elsewhere, which no program here has drawn: open it by "
+                f"Resampler.open, or pass another path for those of these programs"
+            )
+        seed = said["random_seed"] if call.seed is None else call.seed
         call = replace(call, seed=seed, batch_size=call.batch_size or known.batch_size)
         if call.batch_size != known.batch_size:
             raise StoreError(

@@ -533,6 +533,14 @@ def test_what_is_no_store_is_not_opened(tmp_path):
             Resampler.open(path)
 
 
+def test_what_is_a_store_of_something_else_has_no_particles(tmp_path):
+    build(store=tmp_path / "s").top_up(far(12.0), ess=300)
+    densities = tmp_path / "s" / "mixtures" / "1"
+    for call in (Resampler.open, fill, lambda path: build(store=path)):
+        with pytest.raises(StoreError, match="1 has no particles of this package, or is damaged: KeyError"):
+            call(densities)
+
+
 @pytest.mark.parametrize("path", [b"bytes", 5, [], "", "x\0y"])
 def test_what_is_no_path_is_no_place_for_a_store(path):
     for call in (Resampler.open, fill, lambda path: build(store=path)):

@@ -92,7 +92,7 @@ def with_mixture(
         for group, name in mixture.arrays:
             log_q = torch.from_numpy(mixture.read((group, name), batches))
             columns[name] = replace(columns[name], log_q=log_q, finite=all_finite(log_q))
-        joint, params = about(mixture)["joint"], tensors(mixture, "params")
+        joint, params = about(mixture, ["joint"])["joint"], tensors(mixture, "params")
     except StoreError as error:
         raise StoreError(
             f"{store.path} was topped up, and the densities of its mixture cannot be read, which nothing "

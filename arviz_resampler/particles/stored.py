@@ -86,10 +86,15 @@ def to_attrs(said: Mapping[str, Any]) -> dict[str, str]:
     return {"about": json.dumps(said)}
 
 
-def about(store: Store) -> dict[str, Any]:
-    """What a store says beside its arrays."""
+def about(
+    store: Store, needs: Sequence[str] = ("random_seed", "first_draws", "sites", "settings")
+) -> dict[str, Any]:
+    """What a store says beside its arrays, which has some names."""
     try:
-        return dict(json.loads(store.attrs["about"]))
+        said = dict(json.loads(store.attrs["about"]))
+        if missing := [name for name in needs if name not in said]:
+            raise KeyError(*missing)
+        return said
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{store.path} has no particles of this package, or is damaged: {error!r}"

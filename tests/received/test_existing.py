@@ -1,5 +1,7 @@
 """Simulations that exist, as particles: any container, any density of their latents."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pyro
@@ -364,6 +366,34 @@ def test_a_store_that_is_there_is_refused(tmp_path):
     of(columns(box(100)), **options)
     with pytest.raises(StoreError, match="is a store already"):
         of(columns(box(100)), **options)
+
+
+def added():
+    a, b = (pyro.sample(name, dist.Normal(0.5, 1.0)) for name in ("a", "b"))
+    pyro.sample("y", dist.Normal(a + b, 1.0))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"batch_size": 50}, {"random_seed": 5}, {"num_guide_samples": 200}])
+def test_no_program_goes_on_with_a_store_of_particles_from_elsewhere(tmp_path, dtype, options):
+    from arviz_resampler import StoreError
+
+    path, options = tmp_path / "s.zarr", {"num_guide_samples": 100, "random_seed": 0, **options}
+    draws = {name: values.astype(dtype) for name, values in columns(box(100)).items()}
+    for names in (["a", "b"], ["a", "b", "y"]):
+        few = {name: draws[name] for name in names}
+        of(few, box={"a": (-4, 4), "b": (-4, 4)}, store=path)
+        for call in (
+            lambda: Resampler(two(), store=path, **options),
+            lambda: Resampler(two(), added, store=path, **options),
+            lambda: Resampler.simulate(two(), added, store=path, **options),
+            lambda: Resampler.simulate(two(), added, store=path, shard="0/2", **options),
+            lambda: Resampler([two(), two(2.0)], store=path, **options),
+        ):
+            with pytest.raises(StoreError, match="has particles from elsewhere, which no program here"):
+                call()
+        assert Resampler.open(path).pipeline.particles.num_particles == 100
+        shutil.rmtree(path)
 
 
 # ---------------------------------------------------------------- bad input
