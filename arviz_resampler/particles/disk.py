@@ -21,8 +21,11 @@ _ABOUT = {
 }
 
 
-class ReadOnlyError(TypeError):
-    """Values in a store were to be changed."""
+class ReadOnlyError(RuntimeError):
+    """Values in a store were to be changed.
+
+    No TypeError: for one, torch takes ``t += 1`` back and does ``t = t + 1``.
+    """
 
 
 class StoredArray(NamedTuple):
@@ -71,7 +74,8 @@ class StoredTensor(Tensor):
             return args[0].part(args[1])
         if func is Tensor.index_select and len(args) == 3 and isinstance(args[0], cls) and args[1] == 0:
             return args[0].rows(args[2].reshape(-1))
-        if isinstance(kwargs.get("out", args and args[0]), cls) and (_changes(func) or "out" in kwargs):
+        changes = "out" in kwargs or kwargs.get("inplace") or _changes(func)
+        if changes and _is_stored(kwargs.get("out", args and args[0])):
             raise ReadOnlyError("values in a store are read-only: change a clone() of them")
         return func(*_loaded(args), **{name: _loaded(value) for name, value in kwargs.items()})
 
@@ -137,7 +141,17 @@ def _is_of_rows(index: Any) -> bool:
 def _changes(func: Callable[..., Any]) -> bool:
     """Whether a function of torch changes its first argument."""
     name = getattr(func, "__name__", "")
-    return name in ("__set__", "__setitem__") or (name[-1:] == "_" and name[-2:] != "__")
+    if name[-2:] != "__":
+        return bool(name[-1:] == "_")
+    augmented = name[:3] == "__i" and hasattr(Tensor, f"__{name[3:]}")  # as __ior__ of __or__; not __int__
+    return augmented or name in ("__set__", "__setitem__")
+
+
+def _is_stored(value: Any) -> bool:
+    """Whether a value, or one in a list, is on disk."""
+    if isinstance(value, list | tuple):
+        return any(map(_is_stored, value))
+    return isinstance(value, StoredTensor)
 
 
 def _loaded(value: Any) -> Any:

@@ -1,13 +1,14 @@
 """Values that stay on disk: what is read, and when."""
 
 import copy
+import operator
 import pickle
 
 import numpy as np
 import pytest
 import torch
 
-from arviz_resampler.particles.disk import StoredArray, StoredTensor
+from arviz_resampler.particles.disk import ReadOnlyError, StoredArray, StoredTensor
 from arviz_resampler.storage import ArraySpec, Store
 
 KEY = ("values", "y")
@@ -177,7 +178,31 @@ def test_nothing_changes_what_is_in_a_store(pair):
         lambda: torch.add(memory, 1, out=stored),
         lambda: setattr(stored, "data", memory),
         stored.requires_grad_,
+        lambda: torch.aminmax(memory, dim=0, out=(memory[0], stored)),
+        lambda: torch._foreach_add_([memory, stored], 1),
+        lambda: torch.nn.functional.relu(stored, inplace=True),
     ):
-        with pytest.raises(TypeError, match="values in a store are read-only"):
+        with pytest.raises(ReadOnlyError, match="values in a store are read-only"):
             change()
     assert torch.equal(stored.clone(), memory)
+
+
+AUGMENTED = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow")
+ON_BITS = ("iand", "ior", "ixor", "ilshift", "irshift")
+
+
+@pytest.mark.parametrize("name", [*AUGMENTED, *ON_BITS])
+def test_an_augmented_assignment_to_what_is_in_a_store_is_refused(store, values, name):
+    dtype = torch.int64 if name in ON_BITS else torch.float32
+    tensor, assign = stored(store, dtype=dtype), getattr(operator, name)
+    with pytest.raises(ReadOnlyError, match="values in a store are read-only"):
+        assign(tensor, 2)
+    other = torch.ones(tensor.shape, dtype=dtype)
+    assert assign(other, tensor) is other
+    assert np.array_equal(tensor.numpy(), values)
+
+
+def test_a_stored_number_is_turned_into_others(store, values):
+    tensor = stored(store, dtype=torch.int64)
+    assert torch.equal(~tensor, ~torch.from_numpy(values).long())
+    assert (int(tensor[2, 0, 1]), range(50)[tensor[2, 0, 1]]) == (13, 13)
