@@ -242,22 +242,23 @@ class Growing:
         >>> resampler.extend(results).num_added
         200
         """
-        count = self._count(model, ess, at_most)
-        if not count:
-            raise ArgumentError(
-                f"the model has an effective sample size of {ess:g} or more: nothing is wanted"
-            )
-        cache = self._programs()
-        program = Program(model, "model", cache.particles.params)
-        new = cache.latents(program, count)
-        unknown = self.pipeline.score(model).scored.keys() & set(cache.missing(new))
-        if unknown:
-            raise MismatchError(
-                f"the model has a density at {quoted(unknown)}, but results of a simulation elsewhere have "
-                f"none: leave it out of the model"
-            )
-        latents = self.pipeline.new_latents(new)
-        self._wanted = program, latents
+        with _ONE_AT_A_TIME:
+            count = self._count(model, ess, at_most)
+            if not count:
+                raise ArgumentError(
+                    f"the model has an effective sample size of {ess:g} or more: nothing is wanted"
+                )
+            cache = self._programs()
+            program = Program(model, "model", cache.particles.params)
+            new = cache.latents(program, count)
+            unknown = self.pipeline.score(model).scored.keys() & set(cache.missing(new))
+            if unknown:
+                raise MismatchError(
+                    f"the model has a density at {quoted(unknown)}, but results of a simulation elsewhere "
+                    f"have none: leave it out of the model"
+                )
+            latents = self.pipeline.new_latents(new)
+            self._wanted = program, latents
         return latents.copy(deep=True)
 
     @overload
@@ -332,10 +333,10 @@ class Growing:
     def _extend_by(self, results: Any) -> TopUp:
         """Add the particles that were wanted."""
         start = time.perf_counter()
-        if self._wanted is None:
-            raise ArgumentError("nothing is wanted: call wanted first, and simulate what it returns")
-        program, latents = self._wanted
         with _ONE_AT_A_TIME:
+            if self._wanted is None:
+                raise ArgumentError("nothing is wanted: call wanted first, and simulate what it returns")
+            program, latents = self._wanted
             cache, count = self._programs(), latents.sizes["particle"]
             drawn = cache.latents(program, count)
             if not self.pipeline.new_latents(drawn).equals(latents):

@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from pyro.poutine import runtime
 
-from arviz_resampler import ProgramError, Resampler
+from arviz_resampler import ProgramError, Resampler, growing
 
 
 def normal(scale):
@@ -196,3 +197,24 @@ def test_a_model_may_use_a_resampler_of_its_own():
         for weights in pool.map(lambda _: outer.weigh(model), range(8)):
             assert np.array_equal(weights.log_ratio, expected.log_ratio)
     assert {key for key, value in before.items() if state()[key] != value} == set()
+
+
+def held_up(*calls):
+    """What calls in threads come to, all of which wait for their turn at first."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        with growing._ONE_AT_A_TIME:
+            found = [pool.submit(call) for call in calls]
+            time.sleep(0.3)
+        return [each.exception() or each.result() for each in found]
+
+
+def test_results_that_two_threads_hand_in_are_taken_once():
+    shared = build(None, simulator)
+    wanted = shared.wanted(normal(1.0), ess=100)
+    results = wanted.assign(y=wanted["mu"].expand_dims(school=4, axis=1))
+    found = held_up(*[lambda: shared.extend(results)] * 2)
+    done = [each for each in found if not isinstance(each, Exception)]
+    assert [each.num_added for each in done] == [wanted.sizes["particle"]]
+    assert shared.pipeline.particles.num_particles == 100 + wanted.sizes["particle"]
+    (error,) = (each for each in found if isinstance(each, Exception))
+    assert str(error).startswith("nothing is wanted: call wanted first")
