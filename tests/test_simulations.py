@@ -494,6 +494,17 @@ def test_tasks_fill_a_store_in_any_order_and_go_on_where_they_stopped(whole, tmp
     assert content(path) == content(whole)
 
 
+def test_a_shard_is_the_same_however_it_is_written(whole, tmp_path):
+    path = fill(tmp_path / "s", shard="1/2").path
+    with (
+        Store.open(path).lock("1/2"),
+        pytest.raises(StoreError, match=r"^shard 1/2 of .* is being written by process"),
+    ):
+        fill(path, shard="01/02")
+    assert fill(path, shard="00/02").done == 10
+    assert content(tmp_path / "s") == content(whole)
+
+
 @pytest.mark.parametrize("shard", ["0/0", "5/3", "3/3", "a/b", "1", "-1/3", "1/2/3", 3, ""])
 def test_a_shard_that_is_none_is_refused(tmp_path, shard):
     with pytest.raises(ArgumentError, match='shard must be "i/n"'):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ _PAUSE = 0.02  # seconds
 _PATIENCE = 1.0  # seconds: who has written the last batch cleans up, which takes less
 # 524 is what Lustre and NFS servers without locks let through: ENOTSUPP, which is no errno of programs.
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, 524}
+_SHARD = re.compile(r"\.lock-(\d+)-of-(\d+)")  # a file that locks a shard
 
 
 @contextlib.contextmanager
@@ -55,6 +58,41 @@ def lock(path: Path, what: str, *, shared: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def lock_shard(folder: Path, shard: tuple[int, int], what: str) -> Iterator[None]:
+    """The lock of the batches i, i + n, i + 2 n … of a shard (i, n), for as long as the block runs.
+
+    Two that write one batch may leave the values of one under the checksums of the other, which differ where
+    their processors round differently. So it is held beside no other shard that has some of these batches.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the locks of all shards.
+    shard : tuple of int
+        Its number, and how many there are.
+    what : str
+        What has the shards, in messages.
+
+    Raises
+    ------
+    StoreError
+        If another process holds it, or a shard with some of its batches, for longer than a second.
+    """
+
+    def of(i: int, n: int, *, shared: bool = False) -> contextlib.AbstractContextManager[None]:
+        return lock(folder / f".lock-{i}-of-{n}", f"shard {i}/{n} of {what}", shared=shared)
+
+    i, n = shard
+    with of(i, n):
+        names = (_SHARD.fullmatch(path.name) for path in folder.glob(".lock-*"))
+        for j, m in sorted((int(name[1]), int(name[2])) for name in names if name):
+            if m != n and (i - j) % math.gcd(n, m) == 0:
+                with of(j, m, shared=True):  # nobody has it; who takes it from here on sees this one
+                    pass
+        yield
 
 
 def _take(descriptor: int, what: str, shared: bool) -> None:

@@ -23,7 +23,6 @@ from arviz_resampler.storage.chunks import Array, Chunks, as_index
 from arviz_resampler.storage.compressed import decompress
 from arviz_resampler.storage.files import WORKSHOP, put, read, reason, remove_unfinished, to_json
 from arviz_resampler.storage.layout import ArraySpec, Key, Layout, check, metadata, named
-from arviz_resampler.storage.names import escape
 
 _RECORD = ("batch", "rows", "crc32")
 
@@ -283,13 +282,13 @@ class Store:
 
     @contextlib.contextmanager
     def lock(self, shard: str = "all") -> Iterator[None]:
-        """The right to write a shard, or all of it alone, for as long as a block runs."""
+        """The right to write a shard, as "3/100", or all of it alone, for as long as a block runs."""
         folder = self.path / WORKSHOP
         with contextlib.ExitStack() as held:
             held.enter_context(locks.lock(folder / ".lock-all", f"{self.path}", shared=shard != "all"))
             if shard != "all":
-                file = folder / f".lock-{escape(shard)}"
-                held.enter_context(locks.lock(file, f"shard {shard} of {self.path}"))
+                i, n = map(int, shard.split("/"))
+                held.enter_context(locks.lock_shard(folder, (i, n), f"{self.path}"))
             yield
 
     def clean(self) -> int:

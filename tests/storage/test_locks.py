@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from arviz_resampler import errors
+from arviz_resampler.storage import locks
 
 HOLD = """
 store = Store.open(sys.argv[1])
@@ -24,6 +25,12 @@ def holder(start, store, *shard):
     process = start(HOLD, store.path, *shard)
     assert process.stdout.readline() == "held\n"
     return process
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A lock that is held is not waited for long."""
+    monkeypatch.setattr(locks, "_PATIENCE", 0.05)
 
 
 def test_a_second_process_is_refused_and_told_who_the_first_is(make, start):
@@ -87,6 +94,37 @@ def test_shards_are_locked_one_by_one_and_all_of_a_store_alone(make, start):
     holder(start, store)
     with pytest.raises(errors.StoreError, match="is being written"), store.lock("4/100"):
         pass
+
+
+@pytest.mark.parametrize("held", ["0/2", "2/4", "1/3", "3/6", "0/1"])
+@pytest.mark.parametrize("shard", ["0/2", "00/02", "0/4", "1/4", "2/3", "1/6", "5/12"])
+def test_shards_that_have_batches_in_common_are_not_written_at_a_time(make, impatient, held, shard):
+    store, _ = make()
+    (i, n), (j, m) = (map(int, text.split("/")) for text in (held, shard))
+    common = set(range(i, 12, n)) & set(range(j, 12, m))
+    with store.lock(held), contextlib.ExitStack() as second:
+        if common:
+            with pytest.raises(errors.StoreError, match=f"^shard {held} of {store.path} is being written by"):
+                second.enter_context(store.lock(shard))
+        else:
+            second.enter_context(store.lock(shard))
+    with store.lock(shard):  # what was locked before is in nobody's way
+        pass
+
+
+def test_of_those_that_take_overlapping_shards_at_a_time_one_at_most_has_its_own(make, impatient):
+    store, _ = make()
+    has = []
+
+    def take(shard):
+        with contextlib.suppress(errors.StoreError), store.lock(shard):
+            has.append(shard)
+            assert len(has) == 1
+            time.sleep(0.01)
+            has.remove(shard)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(take, ["0/2", "0/4", "0/3", "00/2"] * 5))
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, 524])
