@@ -101,7 +101,7 @@ def score_model(
     assert sums is not None
     if run.early and not drawn:
         seen.expect_data(model)
-    seen.warn_once(model, run.singly)
+    seen.warn_once(model, sums.singly)
     return sums.scored_model(run, chains)
 
 
@@ -145,6 +145,8 @@ class _Sums:
         self._tops: list[Tensor] = []
         self._computed: dict[str, list[CachedSite]] = {}
         self._notes: dict[str, Invalid] = {}
+        self._unnormalized: set[str] = set()
+        self.singly = ""  # what is to be said of chunks that ran one particle at a time
 
     def add(self, run: ScoredRun, rows: slice) -> None:
         """Take what a chunk has come to.
@@ -174,6 +176,8 @@ class _Sums:
                 self._computed.setdefault(name, []).append(to_column(site, rows.stop - rows.start))
         for name, note in run.notes.items():
             self._notes[name] = note.plus(self._notes.get(name))
+        self._unnormalized |= run.unnormalized
+        self.singly = self.singly or run.singly
 
     def scored_model(self, run: ScoredRun, chains: Chains | None) -> ScoredModel:
         """The whole; ``run`` is that of any chunk."""
@@ -191,7 +195,7 @@ class _Sums:
             ratios,
             self._total,
             top,
-            unnormalized=ratios.labels_of(run.unnormalized),
+            unnormalized=ratios.labels_of(self._unnormalized),
             failed=None if particles.failed is None else particles.failed.numpy(),
             densities_normalized=particles.normalized,
             chains=chains,

@@ -1,5 +1,6 @@
 """Scoring in chunks gives what scoring at once gives."""
 
+import contextlib
 import warnings
 import weakref
 
@@ -106,6 +107,11 @@ def scalar():
     return pyro.sample("x", dist.Normal(0.0, 1.0))
 
 
+def signs(cache, *values):
+    """Values of all particles of each chunk of eight."""
+    cache.pipeline.particles.columns["x"].value[:] = torch.tensor(values).repeat_interleave(8)
+
+
 def with_factor(late):
     if late:
         pyro.factor("f", torch.tensor(1.0))
@@ -132,8 +138,7 @@ def with_shape(late):
 def test_a_site_that_comes_or_goes_from_one_chunk_to_the_next_is_refused(short, turned, then, message):
     """Memory that nothing was written to would be taken for its values."""
     cache = Resampler(scalar, num_guide_samples=24, random_seed=0, vectorize=False)
-    values = cache.pipeline.particles.columns["x"].value
-    values[:8], values[8:] = -1.0, 1.0
+    signs(cache, -1.0, 1.0, 1.0)
 
     def model():
         then((scalar() > 0) != turned)
@@ -141,6 +146,35 @@ def test_a_site_that_comes_or_goes_from_one_chunk_to_the_next_is_refused(short, 
     short(8)
     words = [2, 3] if then is with_shape else ["particles 8 to 15", "particles 0 to 7"]
     with pytest.raises(ProgramError, match=message.format(*(words[::-1] if turned else words))):
+        cache.weigh(model)
+
+
+@pytest.mark.parametrize("values", [(-1.0, 1.0, 1.0), (1.0, 1.0, -1.0)])
+def test_a_scale_in_one_chunk_leaves_the_density_of_a_model_without_its_constant(short, values):
+    def pair(scale=1.0):
+        x = scalar()
+        with pyro.poutine.scale(scale=scale if x < 0 else 1.0):
+            pyro.sample("z", dist.Normal(0.0, 1.0))
+
+    cache = Resampler(pair, num_guide_samples=24, random_seed=0, vectorize=False)
+    signs(cache, *values)
+    short(8)
+    weights = cache.weigh(lambda: pair(2.0))
+    assert weights.unnormalized == ("z",)
+    assert not weights.densities_normalized
+
+
+@pytest.mark.parametrize("values", [(-1.0, 1.0, 1.0), (1.0, 1.0, -1.0)])
+def test_a_chunk_that_cannot_be_mapped_is_said(short, values):
+    def model():
+        x = scalar()
+        with contextlib.suppress(RuntimeError):
+            torch.linalg.cholesky(x.reshape(1, 1))
+
+    cache = Resampler(scalar, num_guide_samples=24, random_seed=0)
+    signs(cache, *values)
+    short(8)
+    with pytest.warns(ProgramWarning, match="the model runs one particle at a time: linear algebra fails"):
         cache.weigh(model)
 
 
