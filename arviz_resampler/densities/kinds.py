@@ -144,6 +144,14 @@ class Kind(NamedTuple):
         )
 
 
+def mixed(*kinds: Kind) -> str | None:
+    """Reason why a site of these kinds has no density; None where they are the same."""
+    words = sorted({kind.word for kind in kinds})
+    if len(words) == 1:
+        return None
+    return f"it is {' for some particles and '.join(words)} for others: it has no density"
+
+
 def kind_of(fn: Distribution) -> Kind:
     """Kind of a distribution, by its support and by what it is made of."""
     parts = nested(fn)

@@ -134,6 +134,9 @@ class Filling:
             {n: replace(c.site, dtype=dtypes.get(n, c.site.dtype)) for n, c in columns.items()},
             f"batch {number}",
         )
+        for name, column in columns.items():
+            if reason := known[name].unlike(column):
+                columns[name] = replace(column, log_q=None, reason=column.reason or reason)
         singly = [[len(rows), *flags] for i in sorted(gathered.singly) for rows, flags in gathered.singly[i]]
         notes = notes_of(columns, gathered.failed)
         notes |= {"bad": gathered.bad, "parts": singly, "joint": [list(sites) for sites in joint]}

@@ -14,6 +14,7 @@ from torch import Tensor
 from arviz_resampler.devices import all_finite
 from arviz_resampler.errors import DrawWarning, MismatchError, ProgramError, quoted, warn
 from arviz_resampler.particles.checks import Batch, Piece
+from arviz_resampler.programs.axes import describe_axes
 from arviz_resampler.programs.columns import CachedSite
 from arviz_resampler.sites import Site
 
@@ -104,9 +105,13 @@ def _store(into: dict[str, CachedSite], columns: dict[str, CachedSite], start: i
         rows = slice(start, start + n)
         if not _constant(kept):
             kept.value[rows] = column.value
-        reason = kept.reason or column.reason
+        reason = kept.reason or column.reason or kept.unlike(column)
         into[name] = replace(
             kept,
+            site=replace(kept.site, discrete=kept.site.discrete or column.site.discrete),
+            continuous=kept.continuous and column.continuous,
+            point_mass=kept.point_mass and column.point_mass,
+            masked=kept.masked or column.masked,
             log_q=None if reason else _with_rows(kept.log_q, column.log_q, rows, len(kept.value)),
             log_conditional=_with_rows(kept.log_conditional, column.log_conditional, rows, len(kept.value)),
             reason=reason,
@@ -130,10 +135,17 @@ def check_same(known: Mapping[str, Site], sites: Mapping[str, Site], where: str 
             f"particle must have the same sites"
         )
     for name, site in sites.items():
-        if site != known[name]:
+        like = known[name]
+        if (site.shape, site.dtype) != (like.shape, like.dtype):
             raise ProgramError(
                 f"site {name!r} has shape {site.shape} and dtype {site.dtype} in {where}, "
-                f"{known[name].shape} and {known[name].dtype} in another: every particle must have the same"
+                f"{like.shape} and {like.dtype} in another: every particle must have the same"
+            )
+        if (site.role, site.dims) != (like.role, like.dims):
+            raise ProgramError(
+                f"site {name!r} is {site.role} over {describe_axes(site.dims, site.shape)} in {where}, "
+                f"{like.role} over {describe_axes(like.dims, like.shape)} in another: every particle must "
+                f"have the same"
             )
 
 
@@ -154,8 +166,7 @@ def _check_alike(
             there.continuous,
         ):
             what = [
-                f"{c.site.dtype} of shape {c.site.shape} over {c.site.dims}, "
-                f"{'a point mass' if c.point_mass else 'continuous' if c.continuous else 'discrete'}"
+                f"{c.site.dtype} of shape {c.site.shape} over {c.site.dims}, {c.kind.word}"
                 for c in (there, here)
             ]
             raise MismatchError(

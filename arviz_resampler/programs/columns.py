@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from arviz_resampler.densities.kinds import Kind, mixed
 from arviz_resampler.devices import PicklesFromDevices
 from arviz_resampler.programs.runs import SiteRun
 from arviz_resampler.sites import Role, Site, name_axes
@@ -36,6 +37,15 @@ class CachedSite(PicklesFromDevices):
     finite: bool = True  # whether all of log_q is
     reason: str | None = None  # why there is no log density
     rows: dict[str, list[int]] = field(default_factory=dict)  # that plates take, where they name them
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of the distribution that it was drawn from."""
+        return Kind(self.site.discrete, self.continuous, self.point_mass, self.masked)
+
+    def unlike(self, other: CachedSite) -> str | None:
+        """Reason why there is no density of particles of which some were drawn as others of another kind."""
+        return mixed(self.kind, other.kind)
 
 
 Columns = Mapping[str, CachedSite]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from arviz_resampler.densities.density import total
-from arviz_resampler.densities.kinds import Kind
+from arviz_resampler.densities.kinds import Kind, mixed
 from arviz_resampler.densities.together import Asked, log_prob_of_each
 from arviz_resampler.errors import ProgramError
 from arviz_resampler.programs.alike import Found, check_sites
@@ -194,9 +194,7 @@ def _of_all(found: SiteRun, sites: Sequence[SiteRun]) -> SiteRun:
         kind_of=functools.reduce(Kind.and_others, kinds),
         unscorable=next((site.unscorable for site in sites if site.unscorable), None),
     )
-    words = sorted({kind.word for kind in kinds})
-    if words[1:] and whole.unscorable is None:
-        whole.unscorable = f"it is {' for some particles and '.join(words)} for others: it has no density"
+    whole.unscorable = whole.unscorable or mixed(*kinds)
     return whole
 
 

@@ -143,7 +143,7 @@ def test_a_simulator_without_a_density_where_the_guide_has_drawn_a_prediction_is
             "site 'z' is in guide 2 and not in guide 0",
         ),
         ({"x": column(torch.zeros(2, 3))}, r"'x' is float32 of shape \(\) .*guide 0, .* \(3,\) .* guide 2"),
-        ({"x": column([1.0, 2.0], point_mass=True)}, "discrete in guide 0, but .* a point mass in guide 2"),
+        ({"x": column([1.0, 2.0], point_mass=True)}, "discrete in guide 0, but .* point-mass in guide 2"),
         ({"x": column([1.0, 2.0], continuous=True)}, "discrete in guide 0, but .* continuous in guide 2"),
     ],
 )
@@ -201,3 +201,24 @@ def test_a_density_that_is_not_finite_is_known():
     columns = {"x": column([1.0, 2.0], log_q=torch.tensor([0.0, -torch.inf])), "z": column([1.0], "z")}
     settled = with_roles(columns, set(), frozenset(), False)
     assert [settled[name].finite for name in "xz"] == [False, True]
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_site_of_several_kinds_has_no_density_whichever_batch_comes_first(late):
+    gathered = Gathered(4, 0)
+    for i in (0, 1):
+        kind = {"point_mass": True, "masked": True} if i == late else {"continuous": True}
+        gathered.add(batch(2 * i, {"x": column([1.0, 2.0], **kind)}))
+    found = gathered.columns["x"]
+    assert found.log_q is None
+    assert found.reason == "it is continuous for some particles and point-mass for others: it has no density"
+    assert found.masked
+    assert not found.continuous
+    assert not found.point_mass
+
+
+def test_a_site_that_is_computed_in_another_batch_is_refused():
+    gathered = Gathered(4, 0)
+    gathered.add(batch(0, {"x": column([1.0, 2.0])}))
+    with pytest.raises(ProgramError, match=r"is deterministic over \(\) in one batch, latent over \(\) in"):
+        gathered.add(batch(2, {"x": column([1.0, 2.0], role="deterministic")}))

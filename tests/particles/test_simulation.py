@@ -10,7 +10,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from arviz_resampler import DrawWarning, ProgramError, ProgramWarning, Resampler
+from arviz_resampler import DrawWarning, MismatchError, ProgramError, ProgramWarning, Resampler
 from arviz_resampler.mapping.streams import BLOCK
 
 
@@ -385,3 +385,32 @@ def test_a_vector_that_happens_to_be_as_long_as_there_are_particles_is_no_fault(
 
     sites = Resampler(program, num_guide_samples=n, random_seed=0).sites
     assert (sites["x"].shape, sites["z"].shape) == ((8,), (3,))
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 3])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_spike_by_a_branch_is_refused_whatever_the_batches_and_the_first_particle(batch_size, seed):
+    def guide():
+        spike = pyro.sample("spike", dist.Bernoulli(0.5)).item()
+        pyro.sample("x", dist.Delta(torch.tensor(0.0)) if spike else dist.Normal(0.0, 1.0))
+
+    options = {"vectorize": False, "batch_size": batch_size, "random_seed": seed, "progressbar": False}
+    with pytest.raises(ProgramError, match=r"'x' of the guide: it is continuous .* so it has no weights"):
+        Resampler(guide, num_guide_samples=30, **options)
+    prior = lambda: pyro.sample("spike", dist.Bernoulli(0.5))  # noqa: E731
+    cache = Resampler(prior, guide, num_guide_samples=30, **options)
+    assert cache.weigh(prior).ess == pytest.approx(30)
+    with pytest.raises(MismatchError, match=r"'x' cannot be scored: .*point-mass for others"):
+        cache.weigh(guide)
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 3])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_mask_by_a_branch_counts_whatever_the_batches_and_the_first_particle(batch_size, seed):
+    def program():
+        seen = pyro.sample("seen", dist.Bernoulli(0.5)).item()
+        with pyro.poutine.mask(mask=bool(seen)):
+            pyro.sample("x", dist.Normal(0.0, 1.0))
+
+    options = {"vectorize": False, "batch_size": batch_size, "random_seed": seed, "progressbar": False}
+    assert Resampler(program, num_guide_samples=30, **options).weigh(program).ess == pytest.approx(30)
