@@ -144,12 +144,11 @@ class Kind(NamedTuple):
         )
 
 
-def mixed(*kinds: Kind) -> str | None:
-    """Reason why a site of these kinds has no density; None where they are the same."""
+def unlike(kinds: Iterable[Kind]) -> str | None:
+    """Why what is of these kinds, each for some particles, has no density; None where they go together."""
     words = sorted({kind.word for kind in kinds})
-    if len(words) == 1:
-        return None
-    return f"it is {' for some particles and '.join(words)} for others: it has no density"
+    listed = " for some particles and ".join(words)
+    return f"it is {listed} for others: it has no density" if words[1:] else None
 
 
 def kind_of(fn: Distribution) -> Kind:

@@ -16,6 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from arviz_resampler.errors import StoreError, StoreWarning, quoted, warn
+from arviz_resampler.particles.checks import check_densities
 from arviz_resampler.particles.gathering import Gathered, check_same
 from arviz_resampler.particles.guides import Guide, Repeated, Single
 from arviz_resampler.particles.looking import Looked, drawers, shown
@@ -32,7 +33,7 @@ from arviz_resampler.particles.stored import (
     to_json,
     versions,
 )
-from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.programs.columns import CachedSite, as_one
 from arviz_resampler.programs.program import Program, plain_tensors
 from arviz_resampler.programs.runner import Runner, beside
 from arviz_resampler.storage import Store
@@ -134,9 +135,8 @@ class Filling:
             {n: replace(c.site, dtype=dtypes.get(n, c.site.dtype)) for n, c in columns.items()},
             f"batch {number}",
         )
-        for name, column in columns.items():
-            if reason := known[name].unlike(column):
-                columns[name] = replace(column, log_q=None, reason=column.reason or reason)
+        columns = {name: as_one(column, known[name]) for name, column in columns.items()}
+        check_densities(columns, gathered.observed)
         singly = [[len(rows), *flags] for i in sorted(gathered.singly) for rows, flags in gathered.singly[i]]
         notes = notes_of(columns, gathered.failed)
         notes |= {"bad": gathered.bad, "parts": singly, "joint": [list(sites) for sites in joint]}

@@ -15,7 +15,7 @@ from arviz_resampler.devices import all_finite
 from arviz_resampler.errors import DrawWarning, MismatchError, ProgramError, quoted, warn
 from arviz_resampler.particles.checks import Batch, Piece
 from arviz_resampler.programs.axes import describe_axes
-from arviz_resampler.programs.columns import CachedSite
+from arviz_resampler.programs.columns import CachedSite, as_one
 from arviz_resampler.sites import Site
 
 
@@ -96,25 +96,18 @@ def _constant(column: CachedSite) -> bool:
 def _store(into: dict[str, CachedSite], columns: dict[str, CachedSite], start: int, n: int) -> None:
     check_same({name: c.site for name, c in into.items()}, {name: c.site for name, c in columns.items()})
     for name, column in columns.items():
-        kept = into[name]
-        if kept.support != column.support:  # what one guide draws another one may not
-            kept = into[name] = replace(kept, support=None)
+        kept = as_one(into[name], column)
         same = _constant(kept) and torch.equal(kept.value[0], column.value[0])
         if _constant(kept) and not (same and (n == 1 or _constant(column))):
-            kept = into[name] = replace(kept, value=kept.value.contiguous())
+            kept = replace(kept, value=kept.value.contiguous())
         rows = slice(start, start + n)
         if not _constant(kept):
             kept.value[rows] = column.value
-        reason = kept.reason or column.reason or kept.unlike(column)
+        log_q = None if kept.reason else column.log_q
         into[name] = replace(
             kept,
-            site=replace(kept.site, discrete=kept.site.discrete or column.site.discrete),
-            continuous=kept.continuous and column.continuous,
-            point_mass=kept.point_mass and column.point_mass,
-            masked=kept.masked or column.masked,
-            log_q=None if reason else _with_rows(kept.log_q, column.log_q, rows, len(kept.value)),
+            log_q=_with_rows(kept.log_q, log_q, rows, len(kept.value)),
             log_conditional=_with_rows(kept.log_conditional, column.log_conditional, rows, len(kept.value)),
-            reason=reason,
         )
 
 
@@ -141,7 +134,7 @@ def check_same(known: Mapping[str, Site], sites: Mapping[str, Site], where: str 
                 f"site {name!r} has shape {site.shape} and dtype {site.dtype} in {where}, "
                 f"{like.shape} and {like.dtype} in another: every particle must have the same"
             )
-        if (site.role, site.dims) != (like.role, like.dims):
+        if site != replace(like, discrete=site.discrete):  # of unlike kinds it has no density
             raise ProgramError(
                 f"site {name!r} is {site.role} over {describe_axes(site.dims, site.shape)} in {where}, "
                 f"{like.role} over {describe_axes(like.dims, like.shape)} in another: every particle must "
@@ -166,7 +159,8 @@ def _check_alike(
             there.continuous,
         ):
             what = [
-                f"{c.site.dtype} of shape {c.site.shape} over {c.site.dims}, {c.kind.word}"
+                f"{c.site.dtype} of shape {c.site.shape} over {c.site.dims}, "
+                f"{'a point mass' if c.point_mass else 'continuous' if c.continuous else 'discrete'}"
                 for c in (there, here)
             ]
             raise MismatchError(

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from arviz_resampler.densities.kinds import Kind, mixed
+from arviz_resampler.densities.kinds import Kind, unlike
 from arviz_resampler.devices import PicklesFromDevices
 from arviz_resampler.programs.runs import SiteRun
 from arviz_resampler.sites import Role, Site, name_axes
@@ -37,15 +37,6 @@ class CachedSite(PicklesFromDevices):
     finite: bool = True  # whether all of log_q is
     reason: str | None = None  # why there is no log density
     rows: dict[str, list[int]] = field(default_factory=dict)  # that plates take, where they name them
-
-    @property
-    def kind(self) -> Kind:
-        """Kind of the distribution that it was drawn from."""
-        return Kind(self.site.discrete, self.continuous, self.point_mass, self.masked)
-
-    def unlike(self, other: CachedSite) -> str | None:
-        """Reason why there is no density of particles of which some were drawn as others of another kind."""
-        return mixed(self.kind, other.kind)
 
 
 Columns = Mapping[str, CachedSite]
@@ -91,6 +82,23 @@ def _stored_axes(found: SiteRun, n: int) -> tuple[list[str | None], Tensor]:
     names = [name for name, _ in kept] + [None] * len(event)
     value = found.value.reshape(len(found.value), *(size for _, size in kept), *event)
     return names, value.expand(n, *value.shape[1:])
+
+
+def as_one(one: CachedSite, other: CachedSite) -> CachedSite:
+    """The first of two columns with what is true of the site in both, whichever comes first."""
+    kinds = [Kind(c.site.discrete, c.continuous, c.point_mass) for c in (one, other)]
+    kind = kinds[0].and_others(kinds[1])
+    reason = one.reason or other.reason or unlike(kinds)
+    return replace(
+        one,
+        site=replace(one.site, discrete=kind.discrete),
+        continuous=kind.continuous,
+        point_mass=kind.point_mass,
+        support=one.support if one.support == other.support else None,
+        masked=one.masked or other.masked,
+        reason=reason,
+        log_q=None if reason else one.log_q,
+    )
 
 
 def select(columns: Columns, index: slice | Tensor) -> dict[str, CachedSite]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from arviz_resampler.densities.density import total
-from arviz_resampler.densities.kinds import Kind, mixed
+from arviz_resampler.densities.kinds import Kind, unlike
 from arviz_resampler.densities.together import Asked, log_prob_of_each
 from arviz_resampler.errors import ProgramError
 from arviz_resampler.programs.alike import Found, check_sites
@@ -49,7 +49,6 @@ class SampleStack:
         # The first run that went as it should says what sites and dtypes there are.
         self._example: dict[str, SiteRun] | None = None
         self._number, self._sound = 0, False
-        self._unscorable: dict[str, str] = {}  # why a site has no density, in any run
         self._runs: list[dict[str, SiteRun]] = []
         self._parts: list[dict[str, SiteRun]] = []
         self._start = 0  # number of the first of the runs that are still by themselves
@@ -64,9 +63,6 @@ class SampleStack:
         """
         i = self._start + len(self._runs)
         self._runs.append(run)
-        for name, site in run.items():
-            if site.unscorable is not None:
-                self._unscorable.setdefault(name, site.unscorable)
         if failure is None:
             self._meet(run, i)
         else:
@@ -83,13 +79,10 @@ class SampleStack:
             If shapes or dtypes differ, or if every run failed and nothing says what sites there are.
         """
         self._fold()
-        whole = first = self._parts[0]
-        if len(self._parts) > 1:
-            whole = {n: _joined(found, [part[n] for part in self._parts]) for n, found in first.items()}
-        without = {name: why for name, why in self._unscorable.items() if name in whole}
-        return whole | {
-            name: replace(whole[name], unscorable=why, log_density=None) for name, why in without.items()
-        }
+        first = self._parts[0]
+        if len(self._parts) == 1:
+            return first
+        return {name: _joined(found, [part[name] for part in self._parts]) for name, found in first.items()}
 
     def _meet(self, run: dict[str, SiteRun], i: int) -> None:
         """Compare a run that did not fail with those before."""
@@ -186,16 +179,14 @@ def _of_all(found: SiteRun, sites: Sequence[SiteRun]) -> SiteRun:
     ):
         data = None
     kinds = dict.fromkeys(site.kind_of for site in sites)
-    whole = replace(
+    return replace(
         found,
         data=data,
         support=found.support if all(site.support == found.support for site in sites) else None,
         masked=any(site.masked for site in sites),
         kind_of=functools.reduce(Kind.and_others, kinds),
-        unscorable=next((site.unscorable for site in sites if site.unscorable), None),
+        unscorable=next((site.unscorable for site in sites if site.unscorable), unlike(kinds)),
     )
-    whole.unscorable = whole.unscorable or mixed(*kinds)
-    return whole
 
 
 def _described(site: SiteRun) -> str:

@@ -143,7 +143,7 @@ def test_a_simulator_without_a_density_where_the_guide_has_drawn_a_prediction_is
             "site 'z' is in guide 2 and not in guide 0",
         ),
         ({"x": column(torch.zeros(2, 3))}, r"'x' is float32 of shape \(\) .*guide 0, .* \(3,\) .* guide 2"),
-        ({"x": column([1.0, 2.0], point_mass=True)}, "discrete in guide 0, but .* point-mass in guide 2"),
+        ({"x": column([1.0, 2.0], point_mass=True)}, "discrete in guide 0, but .* a point mass in guide 2"),
         ({"x": column([1.0, 2.0], continuous=True)}, "discrete in guide 0, but .* continuous in guide 2"),
     ],
 )

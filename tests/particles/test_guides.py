@@ -364,7 +364,7 @@ def plated(size):
         ([normal(), of(dist.Poisson(3.0))], "continuous in guide 0, but .* discrete in guide 1"),
         (
             [normal(), of(dist.Delta(torch.tensor(0.0)))],
-            "continuous in guide 0, .* point-mass in guide 1",
+            "continuous in guide 0, .* a point mass in guide 1",
         ),
     ],
 )
