@@ -22,6 +22,7 @@ MORE_OF_GUIDE = "Widen the guide where they are, or draw more guide samples."
 MORE_OF_POSTERIOR = "Draw more from the posterior, or fit the model under this prior."
 MOST = 1 << 28  # bytes of values that are looked at together
 _PART = 1 << 24  # bytes that are read together: few enough that the next part gets the memory of the last
+_SQUARED = 1e70  # the fourth power of what is between this and its inverse is a float
 _ROWS = 64  # particles whose values stay in the cache of a processor while they are looked at
 
 
@@ -88,10 +89,12 @@ def means_on_device(weights: Tensor, values: Tensor) -> tuple[Floats, Floats, Fl
     seen = torch.where(some, array, first)  # what has no weight may be infinite
     low, high = seen.amin(0), seen.amax(0)
     mean = torch.where(low == high, low, weights @ seen)
-    squares = (weights.unsqueeze(1) * (seen - mean)).square()
+    influence = weights.unsqueeze(1) * (seen - mean)
+    top = influence.abs().amax(0)
+    squares = (influence / top).square()
     total, fourths = squares.sum(0), squares.square().sum(0)
     known = (low != 0) & (low != 1)  # else what they count was never hit, or never missed
-    mcse = torch.where(low == high, torch.where(known, 0.0, torch.nan), total.sqrt())
+    mcse = torch.where(low == high, torch.where(known, 0.0, torch.nan), top * total.sqrt())
     n_effective = torch.where(low == high, known * some.sum(), total.square() / fourths)
     found = together(mean, mcse, n_effective.double().nan_to_num_(0.0))
     mean_, mcse_, n_effective_ = (np.reshape(part, tuple(shape)) for part in found)
@@ -100,47 +103,67 @@ def means_on_device(weights: Tensor, values: Tensor) -> tuple[Floats, Floats, Fl
 
 @np.errstate(invalid="ignore", divide="ignore", over="ignore")
 def _means_by_parts(weights: Floats, values: Any) -> tuple[Floats, Floats, Floats]:
-    """The same for values that are read once, some particles at a time.
+    """The same for values that are read some particles at a time: once, or twice where powers need a scale.
 
-    The influences are summed by powers of the distance from the first particle: values that are all equal
-    have a distance of exactly zero.
+    The distances are from a particle of the largest weight, so that no sum is much larger than what is left
+    of it: values that are all equal have a distance of exactly zero.
     """
     n, shape = len(weights), tuple(np.shape(values)[1:])
     of_particles("values", np.broadcast_to(as_array("values", values[:1]), (len(values), *shape)), n)
-    top, width = float(weights.max()), max(1, math.prod(shape))
-    sums = np.zeros((4, 3, width))  # by power of the distance, and of the weight
-    powers = np.stack([weights / top, (weights / top) ** 2, (weights / top) ** 4])
-    first, length = int(np.argmax(weights > 0)), max(1, n * _PART // max(1, values.nbytes))
-    center = as_array("values", values[first : first + 1]).astype(np.float64).reshape(-1)
-    for start in range(0, n, length):
-        w = weights[start : start + length]
+    heaviest, top = int(weights.argmax()), float(weights.max())
+    center = as_array("values", values[heaviest : heaviest + 1]).astype(np.float64).reshape(-1)
+    origin, scale = np.where(np.isfinite(center), center, 0.0), np.ones(max(1, math.prod(shape)))
+    powers = np.power(weights / top, [[0], [1], [2], [3], [4]])
+    sums, largest = _sums_by_parts(powers, values, origin, None)
+    extreme = np.isfinite(largest) & (largest > 0) & ~((largest > 1 / _SQUARED) & (largest < _SQUARED))
+    if extreme.any():
+        scale = np.where(extreme, largest, 1.0)
+        sums, _ = _sums_by_parts(powers, values, origin, scale)
+    first, first_1, first_3, second, second_2, third_1, fourth = sums
+    shift, total = top * first, powers.sum(1)
+    squares = second - 2 * shift * first_1 + shift**2 * total[2]
+    fourths = fourth - 4 * shift * third_1 + 6 * shift**2 * second_2 - 4 * shift**3 * first_3
+    fourths += shift**4 * total[4]
+    constant = largest == 0
+    known = constant & (center != 0) & (center != 1)
+    mcse = np.where(constant, np.where(known, 0.0, math.nan), top * scale * np.sqrt(squares.clip(min=0)))
+    n_effective = np.where(constant, known * float(np.count_nonzero(weights)), squares**2 / fourths)
+    n_effective[np.isnan(n_effective)] = 0.0
+    mean, error, effective = (a.reshape(shape) for a in (origin + scale * shift, mcse, n_effective))
+    return mean, error, effective
+
+
+def _sums_by_parts(
+    powers: Floats, values: Any, origin: Floats, scale: Floats | None
+) -> tuple[Floats, Floats]:
+    """Sums of powers of u (x - origin) / scale, times powers of u, and the largest of them before scaling.
+
+    The first powers times u to 0, 1 and 3; the squares to 0 and 2; the third to 1; the fourth to 0.
+    """
+    sums, largest = np.zeros((7, len(origin))), np.zeros(len(origin))
+    length = max(1, len(powers[0]) * _PART // max(1, values.nbytes))
+    for start in range(0, len(powers[0]), length):
+        w = powers[1, start : start + length]
         if w.any():
             without = not w.all()
             array = as_array("values", values[start : start + length]).reshape(len(w), -1)
             for i in range(0, len(w), _ROWS):
-                distance = array[i : i + _ROWS] - center
-                u = powers[:, start + i : start + i + len(distance)]
+                part = array[i : i + _ROWS] - origin
+                u = powers[:, start + i : start + i + len(part)]
                 if without:
-                    distance[u[0] == 0] = 0.0
-                square = distance * distance
-                sums[0] += u @ distance
-                sums[1, 1:] += u[1:] @ square
-                distance *= square
-                sums[2, 2] += u[2] @ distance
+                    part[u[1] == 0] = 0.0
+                part *= u[1][:, None]
+                np.maximum(largest, np.maximum(part.max(0), -part.min(0)), out=largest)
+                if scale is not None:
+                    part /= scale
+                square = part * part
+                sums[:3] += u[[0, 1, 3]] @ part
+                sums[3:5] += u[[0, 2]] @ square
+                part *= square
+                sums[5] += u[1] @ part
                 square *= square
-                sums[3, 2] += u[2] @ square
-    total = powers.sum(1)
-    shift = sums[0, 0] * top
-    squares = sums[1, 1] - 2 * shift * sums[0, 1] + shift**2 * total[1]
-    fourths = sums[3, 2] - 4 * shift * sums[2, 2] + 6 * shift**2 * sums[1, 2] - 4 * shift**3 * sums[0, 2]
-    fourths += shift**4 * total[2]
-    constant = sums[1, 1] == 0
-    known = constant & (center != 0) & (center != 1)
-    mcse = np.where(constant, np.where(known, 0.0, math.nan), top * np.sqrt(squares.clip(min=0)))
-    n_effective = np.where(constant, known * float(np.count_nonzero(weights)), squares**2 / fourths)
-    n_effective[np.isnan(n_effective)] = 0.0
-    mean, error, effective = (a.reshape(shape) for a in (center + shift, mcse, n_effective))
-    return mean, error, effective
+                sums[6] += u[0] @ square
+    return sums, largest
 
 
 def quantiles(

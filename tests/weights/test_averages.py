@@ -25,6 +25,51 @@ def test_means_by_parts_are_those_of_all_at_once(monkeypatch, part):
         np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+def compared_by_parts(monkeypatch, weights, values):
+    whole = averages.means(weights, values)
+    monkeypatch.setattr(averages, "MOST", 1)
+    monkeypatch.setattr(averages, "_PART", 4000)
+    for found, expected in zip(averages.means(weights, values), whole, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+    on_device = averages.means_on_device(torch.from_numpy(weights), torch.from_numpy(values))
+    for found, expected in zip(on_device, whole, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+    return whole
+
+
+def test_a_value_far_off_without_much_weight_leaves_the_means_by_parts_exact(monkeypatch):
+    rng = np.random.default_rng(0)
+    r = rng.normal(0.3, 0.5, 20_000)
+    r[0] = 1.0
+    log_ratio = -(((r - 0.1) / 0.05) ** 2) / 2 + ((r - 0.3) / 0.5) ** 2 / 2
+    weights = np.exp(log_ratio - log_ratio.max())
+    weights /= weights.sum()
+    assert 0 < weights[0] < 1e-70
+    compared_by_parts(monkeypatch, weights, np.exp(np.outer(r, np.arange(41))))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-80, 1e80, 1e200, 1e300])
+def test_values_of_any_size_have_by_parts_the_errors_that_they_have_at_once(monkeypatch, scale):
+    values = np.random.default_rng(0).normal(3.0, 2.0, size=(500, 3)) * [scale, 1.0, 0.0]
+    _, mcse, n_effective = compared_by_parts(monkeypatch, np.full(500, 1 / 500), values)
+    assert 0.08 < mcse[0] / scale < 0.1
+    assert n_effective[0] > 100
+
+
+def test_the_values_of_the_heaviest_particle_may_be_far_off(monkeypatch):
+    weights, values = np.full(500, 1 / 500), np.random.default_rng(0).normal(size=(500, 2))
+    values[0] = 1e9, np.inf
+    mean, mcse, n_effective = compared_by_parts(monkeypatch, weights, values)
+    np.testing.assert_array_equal([mean[1], mcse[1], n_effective[1]], [np.inf, np.nan, 0.0])
+
+
+def test_an_event_of_next_to_no_weight_is_no_event_that_was_never_seen(monkeypatch):
+    weights, values = np.array([1e-200, 0.5, 0.5]), np.array([[1.0], [0.0], [0.0]])
+    mean, mcse, _ = compared_by_parts(monkeypatch, weights, values)
+    assert mean[0] == 1e-200
+    assert mcse[0] > 0
+
+
 VALUES = np.random.default_rng(1).normal(3.0, 2.0, size=(500, 3)).astype(np.float32)
 MISSING = np.zeros(VALUES.shape, bool)
 MISSING[3, 1], MISSING[0, 2] = True, True
