@@ -200,6 +200,7 @@ class _Sums:
             densities_normalized=particles.normalized,
             chains=chains,
             out=self._room,
+            ids=range(n) if particles.ids is None else particles.ids,
         )
         scored = {name: targets[name] for name in self._log_p}
         return ScoredModel(weights, scored, tuple(run.observed), particles, self._computed)

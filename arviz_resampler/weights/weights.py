@@ -6,7 +6,7 @@ Knows arrays of log ratios by site; nothing of programs, particles or draws.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,7 @@ from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.weights import averages
 from arviz_resampler.weights.chains import Chains
 from arviz_resampler.weights.diagnostics import Diagnostics, as_html, as_text, diagnose
+from arviz_resampler.weights.labelled import in_order
 from arviz_resampler.weights.normalize import (
     Floats,
     Normalized,
@@ -108,6 +109,7 @@ class Weights:
     chains: Chains | None = None
     tensors_by_site: Mapping[str, Tensor] = field(init=False)
     log_ratio_tensor: Tensor = field(init=False)
+    _ids: Sequence[int] | NDArray[Any] | None = field(default=None, init=False)
     _top: Tensor | None = field(default=None, init=False)
     _out: Tensor | None = field(default=None, init=False)
 
@@ -140,8 +142,12 @@ class Weights:
         densities_normalized: bool = True,
         chains: Chains | None = None,
         out: Tensor | None = None,
+        ids: Sequence[int] | NDArray[Any] | None = None,
     ) -> Weights:
-        """Weights from log ratios that were checked already, their sum, its maximum, and room for weights."""
+        """Weights from log ratios that were checked already, their sum, its maximum, and room for weights.
+
+        Values with the labels ``ids`` are of the particles that these name.
+        """
         weights = object.__new__(cls)
         weights._set(
             log_ratio_by_site=OnHost(by_site),
@@ -153,6 +159,7 @@ class Weights:
             log_ratio_tensor=whole,
             _top=top,
             _out=out,
+            _ids=ids,
         )
         return weights
 
@@ -165,13 +172,14 @@ class Weights:
         vars(self).update(fields)
 
     def __reduce__(self) -> Any:
-        return Weights, (
+        arguments = (
             dict(self.log_ratio_by_site),
             self.densities_normalized,
             self.failed,
             self.unnormalized,
             self.chains,
         )
+        return Weights, arguments, {"_ids": self._ids}
 
     # ---------------------------------------------------------------- numbers
 
@@ -391,6 +399,7 @@ class Weights:
 
     def _means(self, values: Any) -> tuple[Floats, Floats, Floats]:
         """Weighted means, their standard errors and effective particles, computed where the values are."""
+        values = in_order(values, self._ids, self.num_particles)
         away = isinstance(values, Tensor) and not values.is_cpu and values.device == self.tensor.device
         if away and self.ess and values.shape[:1] == self.tensor.shape and self.chains is None:
             return averages.means_on_device(self.tensor, values)
@@ -403,6 +412,8 @@ class Weights:
         ----------
         values : array_like
             Shape (N, ...). What is masked is missing, as NaN is: a mean of it is NaN, where it has weight.
+            The dim ``particle`` of a DataArray may be any of its dims; labels of the particles, there or in
+            the index of a Series, may be in any order.
 
         Returns
         -------
@@ -453,6 +464,7 @@ class Weights:
         WeightWarning
             If a quantile is not reliable, as for :meth:`Weights.mean`.
         """
+        values = in_order(values, self._ids, self.num_particles)
         found, n_effective = averages.quantiles(
             self.normalized, values, as_probabilities("q", q), self.chains
         )
