@@ -19,7 +19,6 @@ from arviz_resampler.devices import together
 from arviz_resampler.draws.chooser import Chooser
 from arviz_resampler.draws.race import Ints
 from arviz_resampler.errors import (
-    ArgumentError,
     MismatchError,
     ProgramError,
     ProgramWarning,
@@ -28,6 +27,7 @@ from arviz_resampler.errors import (
     warn,
 )
 from arviz_resampler.particles.disk import StoredTensor
+from arviz_resampler.particles.given import as_results
 from arviz_resampler.particles.particles import Particles
 from arviz_resampler.programs.columns import take
 from arviz_resampler.scoring.score_model import score_model
@@ -130,22 +130,11 @@ class Pipeline:
         Raises
         ------
         ArgumentError
-            If one is missing, of another shape, or of other particles.
+            If one is missing, of another shape, of other particles, or not held by the dtype of its site.
         """
         arrays = containers.read_results(self._labels, wanted, results, names)
-        return {name: self._as_values(name, array) for name, array in arrays.items()}
-
-    def _as_values(self, name: str, array: containers.Array) -> Tensor:
-        """Results as values of a site; those of whole numbers have NaN for runs that failed."""
-        column, value = self.particles.columns[name], torch.from_numpy(array)
-        if not column.site.discrete:
-            return value.to(column.value)
-        numbers = value.double()
-        lost, whole = numbers.isnan(), numbers == numbers.round()
-        if not (lost | whole).all():
-            wrong = float(numbers[~(lost | whole)][0])
-            raise ArgumentError(f"the results have {wrong:g} at {name!r}, which holds whole numbers")
-        return numbers if lost.any() else value.to(column.value)
+        columns = self.particles.columns
+        return {n: as_results(n, torch.from_numpy(a), columns[n]) for n, a in arrays.items()}
 
     def with_particles(self, particles: Particles) -> Pipeline:
         """The same way on more particles."""

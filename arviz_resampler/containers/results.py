@@ -13,7 +13,7 @@ from arviz_resampler.arguments import as_array, as_mapping
 from arviz_resampler.containers.alignment import as_labels
 from arviz_resampler.containers.arrays import Array
 from arviz_resampler.containers.labels import Labels
-from arviz_resampler.containers.matching import Rows, order_of
+from arviz_resampler.containers.matching import Rows, native, order_of
 from arviz_resampler.errors import ArgumentError, quoted
 
 _PARTICLE = "particle"
@@ -61,7 +61,7 @@ def read_results(labels: Labels, wanted: xr.Dataset, results: Any, names: Sequen
                 f"the results have {labels.names[name]!r} of shape {array.shape}, which must be {shape}, "
                 f"particles first"
             )
-        found[name] = np.array(array)
+        found[name] = np.array(native(labels.names[name], array))
     return found
 
 

@@ -187,6 +187,30 @@ def as_dtype(what: str, value: Tensor, dtype: torch.dtype) -> Tensor:
     return found
 
 
+def as_results(name: str, value: Tensor, column: CachedSite) -> Tensor:
+    """Results as values of a site; those of whole numbers have NaN for runs that failed.
+
+    Raises
+    ------
+    ArgumentError
+        If the dtype of the site does not hold one.
+    """
+    found, before = value.to(column.value), value.double()
+    after, lost = found.double(), before.isnan()
+    if column.site.discrete and not (whole := lost | (before == before.round())).all():
+        wrong = float(before[~whole][0])
+        raise ArgumentError(f"the results have {wrong:g} at {name!r}, which holds whole numbers")
+    exact = not found.is_floating_point()
+    held = lost | (before == after) if exact else after.isfinite() | ~before.isfinite()
+    if not held.all():
+        dtype = str(found.dtype).removeprefix("torch.")
+        raise ArgumentError(
+            f"the results have {float(before[~held][0]):g} at {name!r}, which its dtype {dtype} does not "
+            f"hold: simulate the particles anew with a wider dtype, or pass NaN where a run has failed"
+        )
+    return before if column.site.discrete and lost.any() else found
+
+
 def failed_in(columns: Mapping[str, CachedSite], num_particles: int) -> Tensor | None:
     """Which particles have predictions that are NaN where others have some; None where none has."""
     lost = torch.zeros(num_particles, dtype=torch.bool, device="cpu")

@@ -4,6 +4,7 @@ import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
+import torch
 import xarray as xr
 
 from arviz_resampler import ArgumentError, Resampler
@@ -207,3 +208,46 @@ def test_a_model_that_has_changed_since_is_refused(resampler):
         resampler.extend(simulated(wanted))
     at["mean"] = 9.0
     assert resampler.extend(simulated(wanted)).num_added == 100
+
+
+def of_dtype(dtype):
+    """Particles whose simulator adds one site, x, of a dtype."""
+
+    def simulator():
+        pyro.deterministic("x", prior(0.0)().abs().clamp(max=1.0).to(dtype))
+
+    made = Resampler(prior(0.0), simulator, num_guide_samples=N, random_seed=0, progressbar=False)
+    made.wanted(prior(9.0), ess=100)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wrong", "said"),
+    [
+        (torch.int8, 300, "300"),
+        (torch.uint8, -1, "-1"),
+        (torch.bool, 7, "7"),
+        (torch.int32, 2**31, "2.14748e+09"),
+        (torch.int64, 1e30, "1e+30"),
+        (torch.float32, 1e300, "1e+300"),
+    ],
+)
+def test_results_that_the_dtype_of_a_site_does_not_hold_are_refused(dtype, wrong, said):
+    resampler, x = of_dtype(dtype), np.ones(100, type(wrong))
+    x[40] = wrong
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(
+        ArgumentError, match=re.escape(f"the results have {said} at 'x', which its dtype {name} does not")
+    ):
+        resampler.extend({"x": x})
+    x[40] = 0
+    resampler.extend({"x": x})
+    np.testing.assert_array_equal(resampler.weighted(prior(9.0))[0]["x"][N:], x)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float32, torch.bool])
+@pytest.mark.parametrize("given", [">f8", "<f4", ">i4", "longdouble", "float16", "uint16", ">u8", "bool"])
+def test_results_of_any_dtype_and_byte_order_are_taken(dtype, given):
+    resampler, x = of_dtype(dtype), (np.arange(100) % 2).astype(given)
+    resampler.extend({"x": x})
+    np.testing.assert_array_equal(resampler.weighted(prior(9.0))[0]["x"][N:], x)
