@@ -64,7 +64,7 @@ def evaluate(
     found = {name: dataset[name] for name in names}
     lost = _lost(dataset) if functions else {}
     for name, function in functions.items():
-        found[name] = _decided(_statistic(dataset, name, function), dataset, lost, name, function)
+        found[name] = _decided(_statistic(dataset, name, function, lost), dataset, lost, name, function)
     for name, array in found.items():
         if array.dtype.kind not in "biuf":
             raise ArgumentError(
@@ -73,13 +73,15 @@ def evaluate(
     return {name: Elements(name, array.transpose(PARTICLE, ...)) for name, array in found.items()}
 
 
-def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
+def _statistic(
+    dataset: xr.Dataset, name: str, function: Any, lost: Mapping[str, NDArray[np.bool_]]
+) -> xr.DataArray:
     if not callable(function):
         raise ArgumentError(
             f"the statistic {name!r} must be a function of the particle dataset, got {function!r}"
         )
     try:
-        array = _applied(function, dataset)
+        array = _applied(function, dataset, lost)
     except Exception as error:
         error.add_note(f"raised by the statistic {name!r}, a function of the particle dataset")
         raise
@@ -107,7 +109,7 @@ def _statistic(dataset: xr.Dataset, name: str, function: Any) -> xr.DataArray:
     return array
 
 
-def _applied(function: Statistic, dataset: xr.Dataset) -> Any:
+def _applied(function: Statistic, dataset: xr.Dataset, lost: Mapping[str, NDArray[np.bool_]]) -> Any:
     """A statistic of all particles; of a large dataset by parts, where it takes each particle by itself."""
     n = dataset.sizes[PARTICLE]
     length = max(_TRIED, n * MOST // max(1, dataset.nbytes))
@@ -117,13 +119,25 @@ def _applied(function: Statistic, dataset: xr.Dataset) -> Any:
     def of(rows: slice) -> Any:
         return function(dataset.isel({PARTICLE: rows}))
 
-    first = of(slice(0, length))
-    single = (i * length // _TRIED for i in range(_TRIED))
-    few = [slice(0, length // 2), *(slice(i, i + 1) for i in single)]
-    if not all(_agrees(of(rows), first, rows) for rows in few):
-        return function(dataset.copy())
-    rest = [of(slice(i, i + length)) for i in range(length, n, length)]
-    return xr.concat([first, *rest], PARTICLE)
+    parts = []
+    for start in range(0, n, length):
+        part = of(slice(start, start + length))
+        for rows in _tried(start, min(start + length, n), lost):
+            if not _agrees(of(rows), part, slice(rows.start - start, rows.stop - start)):
+                return function(dataset.copy())
+        parts.append(part)
+    return xr.concat(parts, PARTICLE)
+
+
+def _tried(start: int, stop: int, lost: Mapping[str, NDArray[np.bool_]]) -> Iterator[slice]:
+    """Particles of a part that are asked for by themselves: of each part its ends, and what is NaN there."""
+    single = {start, stop - 1}
+    if not start:
+        yield slice(0, stop // 2)
+        single.update(i * stop // _TRIED for i in range(_TRIED))
+    for bad in lost.values():
+        single.update(int(i) + start for i in np.flatnonzero(bad[start:stop])[:1])
+    yield from (slice(i, i + 1) for i in sorted(single))
 
 
 def _agrees(part: Any, whole: Any, rows: slice) -> bool:

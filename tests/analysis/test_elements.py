@@ -55,6 +55,16 @@ def test_a_statistic_of_a_large_dataset_is_that_of_all_particles(dataset, monkey
             np.testing.assert_array_equal(parts[label], whole[label])
 
 
+@pytest.mark.parametrize("place", [0, 20, 30, 38, 39])
+@pytest.mark.filterwarnings("ignore:the statistic .* is computed from")
+def test_what_a_statistic_makes_of_missing_values_is_seen_in_every_part(dataset, monkeypatch, place):
+    z = dataset.mu.copy(data=np.arange(40.0))
+    z[place] = np.nan
+    monkeypatch.setattr(quantities, "MOST", 1)  # parts of 16 particles, of 40
+    filled = evaluate(dataset.assign(z=z), [], {"s": lambda ds: ds.z.fillna(ds.z.mean("particle"))})["s"]["s"]
+    assert filled[place] == np.delete(np.arange(40.0), place).mean()
+
+
 def test_a_statistic_of_each_particle_sees_some_at_a_time(dataset, monkeypatch):
     monkeypatch.setattr(quantities, "MOST", dataset.nbytes // 4)
     seen = []
