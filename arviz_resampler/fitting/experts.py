@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,12 +47,10 @@ def quantiles(
     >>> list(quantiles(lambda ds: ds.y, {0.05: 2.0, 0.5: 8.0, 0.95: 30.0}))
     ['0.05', '0.5', '0.95']
     """
-    found = {}
-    for prob, value in _items(values):
-        target = quantile(statistic, prob, value, tolerance=tolerance)
-        found[f"{target.prob:g}"] = target
+    found = [quantile(statistic, prob, value, tolerance=tolerance) for prob, value in _items(values)]
     _check_order(values)
-    return Targets(found)
+    names = _unique([f"{target.prob:g}" for target in found], [repr(target.prob) for target in found])
+    return Targets(dict(zip(names, found, strict=True)))
 
 
 def pooled(
@@ -108,12 +107,18 @@ def pooled(
     levels: dict[float, float] = {}
     for value in sorted({float(v) for values in each for v in values.values()}):
         levels[value] = float(sum(w * _fraction(one, value) for w, one in zip(shares, each, strict=True)))
-    return Targets(
-        {
-            f"{prob:.3g} at {value:g}": quantile(statistic, prob, value, tolerance=tolerance)
-            for value, prob in levels.items()
-        }
+    names = _unique(
+        [f"{prob:.3g} at {value:g}" for value, prob in levels.items()],
+        [f"{prob!r} at {value!r}" for value, prob in levels.items()],
     )
+    found = [quantile(statistic, prob, value, tolerance=tolerance) for value, prob in levels.items()]
+    return Targets(dict(zip(names, found, strict=True)))
+
+
+def _unique(short: list[str], exact: list[str]) -> list[str]:
+    """Short names, but exact ones where two would be the same."""
+    count = Counter(short)
+    return [one if count[one] == 1 else other for one, other in zip(short, exact, strict=True)]
 
 
 def _items(values: Any) -> list[tuple[float, float]]:

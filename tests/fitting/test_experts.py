@@ -69,3 +69,14 @@ def test_a_pool_rises_with_its_values_and_stays_between_its_experts(experts):
 def test_quantiles_that_cannot_be_are_refused_in_words(make, message):
     with pytest.raises(ArgumentError, match=message):
         make()
+
+
+def test_quantiles_that_are_close_together_are_all_there():
+    found = quantiles(y, {0.5: 0.0, 0.99999991: 1.0, 0.99999995: 2.0})
+    assert {name: (t.prob, t.value) for name, t in found.items()} == {
+        "0.5": (0.5, 0.0),
+        "0.99999991": (0.99999991, 1.0),
+        "0.99999995": (0.99999995, 2.0),
+    }
+    pool = pooled(y, [{0.1: 1.0, 0.9: 1.00000002}, {0.1: 1.00000001, 0.9: 5.0}])
+    assert [t.value for t in pool.values()] == [1.0, 1.00000001, 1.00000002, 5.0]
