@@ -72,9 +72,10 @@ class Weights:
     normalized : ndarray
         Weights that sum to one, shape (N,), float64.
     tensor : Tensor
-        The same on the device of the log ratios, not to be changed.
+        The same on the device of the log ratios. To be read only: torch cannot refuse writing, and on the
+        host it shares the memory of ``normalized``. Write to a ``clone()``.
     log_ratio_tensor, tensors_by_site : Tensor, mapping of str to Tensor
-        The log ratios there, in sum and by site.
+        The log ratios there, in sum and by site; to be read only, too.
 
     Raises
     ------
@@ -195,7 +196,7 @@ class Weights:
 
     @property
     def tensor(self) -> Tensor:
-        """The same on the device of the log ratios."""
+        """The same on the device of the log ratios, to be read only: ``normalized`` may share it."""
         return self._normalized.weights
 
     @property
