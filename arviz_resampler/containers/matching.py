@@ -46,12 +46,16 @@ class Rows(NamedTuple):
         What numbers them: two names, or one where there are no chains.
     by_default : bool
         Whether the labels are the count that pandas gives to what has none.
+    came : ndarray or None
+        Where each draw stood, counted over all of them, before they were put in the order of chains; None
+        where they were not.
     """
 
     sizes: tuple[int, int]
     labels: tuple[Any, Any] = (None, None)
     dims: tuple[str, ...] = ("particle",)
     by_default: bool = False
+    came: Array | None = None
 
     @property
     def num_draws(self) -> int:
@@ -93,7 +97,7 @@ class Part(NamedTuple):
         """The same in the order of other draws; see :func:`order_of`."""
         order = order_of(rows, self.rows, names, totals=totals)
         if order is None:
-            return self
+            return self._replace(rows=rows)
         taken = {name: Variable(values[order], dims) for name, (values, dims) in self.variables.items()}
         return self._replace(variables=taken, rows=rows)
 
@@ -181,8 +185,8 @@ def by_chain(chain: Array, draw: Array, *, strict: bool) -> tuple[Rows, Array | 
     draws, number = np.unique(_within(draw, of_chain), return_inverse=True)
     places = of_chain * len(draws) + number
     if len(places) == len(chains) * len(draws) == len(np.unique(places)):
-        rows = Rows((len(chains), len(draws)), (pd.Index(chains), pd.Index(draws)), ("chain", "draw"))
-        return rows, np.argsort(places)
+        labels, order = (pd.Index(chains), pd.Index(draws)), np.argsort(places)
+        return Rows((len(chains), len(draws)), labels, ("chain", "draw"), came=order), order
     if strict:
         raise ArgumentError(
             f"the {len(places)} draws are not all draws of {len(chains)} chains, each once: draws of a chain "
@@ -206,6 +210,8 @@ def _within(draw: Array, of_chain: Array) -> Array:
 def order_of(first: Rows, second: Rows, names: tuple[str, str], *, totals: bool = False) -> Array | None:
     """Where the draws of the first stand in the second; None where they stand in the same places.
 
+    What has no labels goes by the places that the draws had before they were put in the order of chains.
+
     Parameters
     ----------
     first, second : Rows
@@ -222,7 +228,7 @@ def order_of(first: Rows, second: Rows, names: tuple[str, str], *, totals: bool 
     """
     if first.sizes != second.sizes:
         if totals and first.num_draws == second.num_draws:
-            return None
+            return _as_they_came(first, second)
         raise ArgumentError(
             f"{names[0]} and {names[1]} must be of the same draws, but there are {first.told()} and "
             f"{second.told()}"
@@ -234,10 +240,26 @@ def order_of(first: Rows, second: Rows, names: tuple[str, str], *, totals: bool 
         for dim, want, have in zip(dims, first.labels, second.labels, strict=True)
     ]
     if all(found is None for found in places):
-        return None
+        return None if second.labeled or first.came is None else _in_chains(first.came.reshape(first.sizes))
     chain, draw = (np.arange(n) if p is None else p for n, p in zip(second.sizes, places, strict=True))
     order: Array = (chain[:, None] * second.sizes[1] + draw).reshape(-1)
     return order
+
+
+def _as_they_came(first: Rows, second: Rows) -> Array | None:
+    """Where the draws of the first stand in the second, if both came in the same order."""
+    if second.came is None:
+        return first.came
+    back = np.argsort(second.came)
+    return back if first.came is None else back[first.came]
+
+
+def _in_chains(came: Array) -> Array:
+    """Where draws stand in an array of whole chains, which has chains and draws in the order they came in."""
+    chain = came.min(axis=1).argsort().argsort()
+    draw = came.argsort(axis=1).argsort(axis=1)
+    places: Array = (chain[:, None] * came.shape[1] + draw).reshape(-1)
+    return places
 
 
 def _places(
@@ -265,13 +287,17 @@ def joined(parts: Mapping[str, Part], known: dict[str, tuple[str, Array]]) -> Pa
     Chains are not compared, where all have as many draws.
     """
     leaders: dict[tuple[int, int], tuple[str, Rows]] = {}
-    variables: dict[str, Variable] = {}
     for name, part in parts.items():
         leader, rows = leaders.setdefault(part.rows.sizes, (name, part.rows))
-        found = part.like(rows, (repr(leader), repr(name))).with_labels(known, repr(name))
-        if not rows.labeled and found.rows.labeled:
-            leaders[part.rows.sizes] = name, found.rows
-        variables |= found.variables
+        both = repr(leader), repr(name)
+        if not rows.labeled and part.rows.labeled and order_of(rows, part.rows, both) is None:
+            leaders[part.rows.sizes] = name, part.rows
     of_all = [rows for _, rows in leaders.values()]
-    rows = next((rows for rows in of_all if rows.labeled), of_all[0])
-    return Part(variables, rows, {}, {})
+    whole = next((rows for rows in of_all if rows.labeled), of_all[0])
+    variables: dict[str, Variable] = {}
+    for name, part in parts.items():
+        leader, rows = leaders[part.rows.sizes]
+        both = repr(leader), repr(name)
+        found = part.like(rows, both).with_labels(known, repr(name))
+        variables |= found.like(whole, both, totals=True).variables if rows is not whole else found.variables
+    return Part(variables, whole, {}, {})

@@ -51,6 +51,9 @@ def of_dataset(given: xr.Dataset, *, chains: bool) -> Part:
     found = _by_chain([given[name].to_index() for name in counts], chains=chains)
     rows, order = (_rows_of(given, front), None) if found is None else found
     drawn = _drawn(given if found is None else given.drop_vars(set(counts) & set(given.data_vars)), front)
+    if all(tuple(dim for dim in values.dims if dim in front) != front for values in drawn.values()):
+        came = np.arange(rows.num_draws).reshape(rows.sizes[::-1]).T.reshape(-1)  # draws before chains
+        rows = rows._replace(came=came)
     variables = {}
     for name, values in drawn.items():
         array = native(name, values.transpose(*front, ...))

@@ -388,6 +388,63 @@ def test_latents_that_are_called_chain_and_draw_are_latents():
     assert list(found.variables) == ["chain", "draw"]
 
 
+# ---------------------------------------------------------------- arrays beside draws in the order of chains
+
+BY_DRAW = CHAINS["mu"].stack(sample=("draw", "chain"))  # 0, 4, 1, 5, ...
+FLAT = BY_DRAW.values
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [FLAT, FLAT.tolist(), torch.from_numpy(FLAT), pd.Series(FLAT), xr.DataArray(FLAT, dims="sample")],
+    ids=["ndarray", "list", "Tensor", "Series", "DataArray"],
+)
+@pytest.mark.parametrize(
+    "labeled",
+    [
+        BY_DRAW,
+        BY_DRAW.to_series(),
+        BY_DRAW.reset_index("sample"),
+        CHAINS["mu"].T,
+        CHAINS["mu"].T.drop_vars(["chain", "draw"]),
+    ],
+    ids=["stacked", "Series", "levels", "draws first", "draws first without labels"],
+)
+def test_arrays_without_labels_are_in_the_order_in_which_labeled_draws_came(labeled, beside):
+    for given in ({"a": labeled, "b": beside}, {"b": beside, "a": labeled}):
+        found = read_draws(given, OF_PRIOR)
+        np.testing.assert_array_equal(found.variables["a"].values, found.variables["b"].values)
+    found = read_draws({"a": labeled, "b": beside}, OF_PRIOR)
+    np.testing.assert_array_equal(found.variables["b"].values, MU.reshape(-1))
+
+
+def test_draws_of_other_labels_are_in_the_order_in_which_those_of_chains_came():
+    given = {"a": pd.Series(FLAT, [f"r{i}" for i in range(8)]), "b": BY_DRAW, "c": FLAT, "d": CHAINS["mu"].T}
+    for names in ("abcd", "dcba", "bcad"):
+        found = read_draws({name: given[name] for name in names}, OF_PRIOR)
+        for one in found.variables.values():
+            np.testing.assert_array_equal(one.values, found.variables["a"].values)
+
+
+def test_arrays_of_chains_have_the_chains_in_the_order_of_the_labels_beside_them():
+    turned = CHAINS["mu"].sel(chain=[1, 0], draw=[2, 0, 3, 1])
+    for labeled in (turned.stack(sample=("chain", "draw")), turned.stack(sample=("draw", "chain"))):
+        for given in ({"a": labeled, "b": turned.values}, {"b": turned.values, "a": labeled.to_series()}):
+            found = read_draws(given, OF_POSTERIOR, chains=True)
+            np.testing.assert_array_equal(found.variables["a"].values, MU.reshape(-1))
+            np.testing.assert_array_equal(found.variables["b"].values, MU.reshape(-1))
+
+
+def test_a_group_without_labels_is_in_the_order_in_which_the_draws_of_a_chain_came():
+    main = xr.Dataset(
+        {"mu": ("sample", N[ORDER])}, {"chain": ("sample", 0 * ORDER), "draw": ("sample", ORDER)}
+    )
+    other = xr.Dataset({"y": ("sample", N[ORDER])})
+    found = read_draws(xr.DataTree.from_dict({"prior": main, "prior_predictive": other}), OF_PRIOR)
+    np.testing.assert_array_equal(found.variables["mu"].values, N)
+    np.testing.assert_array_equal(found.predictive["y"].values, N)
+
+
 # ---------------------------------------------------------------- weights
 
 
