@@ -70,7 +70,8 @@ class Receiving(Growing):
             Lower and upper limit of each latent, numbers or arrays of its shape: the draws are uniform, or a
             Latin hypercube or Sobol design, within them.
         log_q : array_like or mapping of str to array_like, optional
-            Log density of each draw, shape (N,), of all latents together or by name.
+            Log density of each draw, shape (N,), of all latents together or by name: in the order in which
+            the draws are given, or with their labels.
         density : {"neighbors"}, optional
             Estimate the density from the draws themselves. Its error is in no number.
         allow_biased : bool, default False

@@ -17,7 +17,7 @@ from arviz_resampler.arguments import as_array
 from arviz_resampler.containers.arrays import Array
 from arviz_resampler.containers.container import OF_POSTERIOR, Groups, groups_of
 from arviz_resampler.containers.labels import SAMPLE_DIMS
-from arviz_resampler.containers.matching import Part, Rows, Variable, joined
+from arviz_resampler.containers.matching import Part, Rows, Variable, joined, order_of
 from arviz_resampler.containers.own_names import own_names
 from arviz_resampler.containers.parts import ALONE, labels_of, of_array, of_dataset, of_table, refuse_weights
 from arviz_resampler.errors import ArgumentError, describe, quoted, suggestion
@@ -133,7 +133,7 @@ def by_draw(values: Any, found: Draws, name: str) -> Array:
     Parameters
     ----------
     values : array_like
-        Aligned by the labels that it has.
+        Aligned by the labels that it has; in the order in which the draws came where it has none.
     found : Draws
         The draws.
     name : str
@@ -163,8 +163,12 @@ def by_draw(values: Any, found: Draws, name: str) -> Array:
         part = of_array(name, values, chains=False)
         flat = len(found.rows.dims) == 1 or len(part.rows.dims) == 1
         return part.like(found.rows, ("the draws", name), totals=flat).variables[name].values.reshape(-1)
-    transposed = array.ndim > 1 and found.num_chains > 1 and array.shape != found.rows.sizes
-    return array if transposed else array.reshape(-1)
+    chains = array.ndim > 1 and found.num_chains > 1
+    if chains and array.shape != found.rows.sizes:
+        return array
+    rows = Rows(found.rows.sizes if chains else (1, array.size))
+    order = order_of(found.rows, rows, ("the draws", name), totals=True)
+    return array.reshape(-1) if order is None else array.reshape(-1)[order]
 
 
 # ---------------------------------------------------------------- containers

@@ -445,6 +445,42 @@ def test_a_group_without_labels_is_in_the_order_in_which_the_draws_of_a_chain_ca
     np.testing.assert_array_equal(found.predictive["y"].values, N)
 
 
+TABLE = BY_DRAW.to_series().reset_index()  # with columns chain and draw
+
+
+@pytest.mark.parametrize(
+    "draws",
+    [
+        TABLE,
+        TABLE.set_index(["chain", "draw"]),
+        TABLE.set_axis([f"r{i}" for i in range(8)]),
+        CHAINS[["mu"]].stack(sample=("draw", "chain")),
+        CHAINS[["mu"]].stack(sample=("draw", "chain")).reset_index("sample").reset_coords(["chain", "draw"]),
+        CHAINS[["mu"]].transpose("draw", "chain"),
+        {"mu": BY_DRAW},
+    ],
+    ids=["columns", "index", "columns and ids", "stacked", "variables", "draws first", "mapping"],
+)
+def test_a_log_density_without_labels_is_in_the_order_in_which_the_draws_came(draws):
+    found = read_draws(draws, OF_PRIOR)
+    flat = MU.reshape(-1)
+    np.testing.assert_array_equal(found.variables["mu"].values, flat)
+    index = draws.index if isinstance(draws, pd.DataFrame) else None
+    for given in (
+        FLAT,
+        FLAT.tolist(),
+        torch.from_numpy(FLAT),
+        pd.Series(FLAT),
+        pd.Series(FLAT, index),
+        pd.DataFrame({"q": FLAT}, index),
+        xr.DataArray(FLAT, dims="sample"),
+        BY_DRAW,
+        MU,
+        CHAINS["mu"].T,
+    ):
+        np.testing.assert_array_equal(by_draw(given, found, "log_q="), flat)
+
+
 # ---------------------------------------------------------------- weights
 
 

@@ -219,6 +219,18 @@ def test_a_log_density_is_taken_as_it_is_given(together):
     assert list(found.log_ratio_by_site) == (["a & b"] if together else ["a", "b"])
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_log_density_goes_with_the_rows_of_a_table_whose_chains_are_mixed(together):
+    a = np.random.default_rng(0).normal(0, 2, 2000)
+    table = pd.DataFrame({"chain": np.tile(range(4), 500), "draw": np.repeat(range(500), 4), "a": a})
+    log_q = norm.logpdf(a, 0, 2)
+    found = of(table, latents="a", log_q=log_q if together else {"a": log_q})
+    weights = found.weigh(lambda: pyro.sample("a", dist.Normal(0.5, 1.0)))
+    there = a.reshape(500, 4).T.reshape(-1)  # chain after chain
+    expected = norm.logpdf(there, 0.5, 1) - norm.logpdf(there, 0, 2)
+    np.testing.assert_allclose(weights.log_ratio, expected, atol=1e-4)
+
+
 def test_a_model_of_some_latents_whose_density_is_known_together_is_refused():
     found = of(columns(box()), latents=["a", "b"], log_q=np.zeros(4096), partial=True)
     with pytest.raises(MismatchError, match="a density at 'a' but not at 'b': the density that the"):
