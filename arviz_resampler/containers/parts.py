@@ -103,8 +103,9 @@ def _by_chain(given: Sequence[Any], *, chains: bool) -> tuple[Rows, Array | None
 def _sample_dims(given: xr.Dataset) -> tuple[Any, ...]:
     """The dims that number draws."""
     said = given.attrs.get("sample_dims")
-    if said is not None and set(np.atleast_1d(said)) <= set(given.dims):
-        return tuple(np.atleast_1d(said).tolist())
+    dims = () if said is None else tuple(np.atleast_1d(said).tolist())
+    if dims and set(dims) <= set(given.dims) and set(dims) != set(SAMPLE_DIMS):
+        return dims
     if set(SAMPLE_DIMS) <= set(given.dims):
         return SAMPLE_DIMS
     for dim in ALONE:

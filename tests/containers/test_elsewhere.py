@@ -82,6 +82,32 @@ def test_one_dim_numbers_the_draws_by_its_name_or_because_all_have_it(dim):
     assert found.ids.tolist() == [10, 20, 30]
 
 
+@pytest.mark.parametrize("dims", [["chain", "draw"], ["draw", "chain"]])
+def test_chain_and_draw_are_told_apart_by_their_names_in_whatever_order_they_are_said(dims):
+    given = dataset().transpose("draw", ...).assign_attrs(sample_dims=dims)
+    for tree in (given, xr.DataTree.from_dict({"posterior": given})):
+        found = read_draws(tree, OF_POSTERIOR, chains=True)
+        assert found.num_chains == 2
+        np.testing.assert_array_equal(found.variables["mu"].values, np.arange(8.0))
+
+
+def test_other_names_of_chains_and_draws_are_those_that_a_dataset_says():
+    given = dataset().rename(chain="walker", draw="step").assign_attrs(sample_dims=["walker", "step"])
+    found = read_draws(given, OF_POSTERIOR, chains=True)
+    assert (found.num_chains, found.num_draws) == (2, 8)
+    np.testing.assert_array_equal(found.variables["theta"].values, Y.reshape(8, 3))
+
+
+@pytest.mark.skipif(major_version() == 0, reason="from_dict of ArviZ 0.x has no sample_dims")
+def test_arviz_may_be_given_draws_first():
+    import arviz as az
+
+    tree = az.from_dict({"posterior": {"mu": MU.T}}, sample_dims=["draw", "chain"])
+    found = read_draws(tree, OF_POSTERIOR, chains=True)
+    assert found.num_chains == 2
+    np.testing.assert_array_equal(found.variables["mu"].values, np.arange(8.0))
+
+
 def test_what_all_draws_share_is_constant():
     found = read_draws(dataset().assign(x=("school", [1.0, 2.0, 3.0])), OF_PRIOR)
     assert list(found.variables) == ["mu", "theta"]
