@@ -30,7 +30,8 @@ def posterior(
     ----------
     samples : MCMC or mapping of str to array_like
         An ``MCMC`` that has run, with its chains; or arrays by site, of shape ``(draw, *plates, *event)``
-        or ``(chain, draw, *plates, *event)``, told apart by the axes of the site.
+        or ``(chain, draw, *plates, *event)``, told apart by the axes of the site. A ``DataArray`` goes by its
+        labels of chains and draws.
     model : callable
         Pyro program without arguments that the samples are of; it runs once, for one draw.
     coords : mapping of str to array_like, optional

@@ -108,7 +108,7 @@ class Part(NamedTuple):
             owner, wanted = known.setdefault(dim, (whose, labels))
             if len(wanted) != len(labels):  # another dim of that name, which has no labels in the end
                 continue
-            places = _places(dim, pd.Index(wanted), pd.Index(labels), (owner, whose))
+            places = places_of(dim, pd.Index(wanted), pd.Index(labels), (owner, whose))
             if places is None:
                 continue
             for name, (values, dims) in variables.items():
@@ -236,7 +236,7 @@ def order_of(first: Rows, second: Rows, names: tuple[str, str], *, totals: bool 
     by_default = first.by_default or second.by_default
     dims = (second.dims[0], second.dims[-1])
     places = [
-        _places(dim, want, have, names, by_default=by_default)
+        places_of(dim, want, have, names, by_default=by_default)
         for dim, want, have in zip(dims, first.labels, second.labels, strict=True)
     ]
     if all(found is None for found in places):
@@ -262,7 +262,7 @@ def _in_chains(came: Array) -> Array:
     return places
 
 
-def _places(
+def places_of(
     dim: str, want: Any, have: Any, names: tuple[str, str], *, by_default: bool = False
 ) -> Array | None:
     """Where each wanted label stands; None where labels are in order, or one side has none."""

@@ -14,6 +14,7 @@ from arviz_resampler.arguments import as_array, as_mapping
 from arviz_resampler.containers.alignment import align, is_xarray
 from arviz_resampler.containers.arrays import Array
 from arviz_resampler.containers.labels import SAMPLE_DIMS, Labels
+from arviz_resampler.containers.matching import places_of
 from arviz_resampler.errors import ArgumentError, ProgramWarning, describe, quoted, suggestion, warn
 from arviz_resampler.sites import Site
 
@@ -75,7 +76,8 @@ def read_samples(
         )
     _check_names(given, sites, latents, owner)
     exported = {name: values for name, values in given.items() if sites[name].role != "auxiliary"}
-    found = {name: _values(name, values, sites[name], labels) for name, values in exported.items()}
+    known: dict[str, tuple[str, Any]] = {}
+    found = {name: _values(name, values, sites[name], labels, known) for name, values in exported.items()}
     front = _front(found, sites, labels, {2} if drawn_here else {1, 2})
     arrays = {
         name: array.reshape(*((1,) * (2 - front)), *array.shape[:front], *sites[name].shape)
@@ -125,9 +127,26 @@ def _check_names(
         )
 
 
-def _values(name: str, values: Any, site: Site, labels: Labels) -> Array:
-    """The samples of a site as an array; those with names are put in the order of the site."""
+def _in_order(name: str, values: Any, known: dict[str, tuple[str, Any]]) -> Any:
+    """Samples in the order of the draws that have labels first, which are added to those that are known."""
+    counts = [values.coords[dim] for dim in SAMPLE_DIMS if dim in values.coords]
+    if "sample" in values.dims and [count.dims for count in counts] == [("sample",)] * 2:
+        pairs = zip(*(count.values for count in counts), strict=True)
+        values = values.drop_vars([*SAMPLE_DIMS, "sample"], errors="ignore")
+        values = values.assign_coords(sample=[f"{chain}, {draw}" for chain, draw in pairs])
+    for dim in (*SAMPLE_DIMS, "sample"):
+        if dim in values.dims and dim in values.indexes:
+            owner, wanted = known.setdefault(dim, (name, values.indexes[dim]))
+            if len(wanted) == values.sizes[dim]:
+                places = places_of(dim, wanted, values.indexes[dim], (repr(owner), repr(name)))
+                values = values if places is None else values.isel({dim: places})
+    return values
+
+
+def _values(name: str, values: Any, site: Site, labels: Labels, known: dict[str, tuple[str, Any]]) -> Array:
+    """The samples of a site as an array; those with names are put in the order of site and draws."""
     if is_xarray(values):
+        values = _in_order(name, values, known)
         # ArviZ's extract() makes one dim of chains and draws, and puts it last.
         front = [dim for dim in (*SAMPLE_DIMS, "sample") if dim in values.dims]
         dims, shape = (*front, *labels.dims[name]), (*(values.sizes[dim] for dim in front), *site.shape)

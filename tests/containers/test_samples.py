@@ -88,6 +88,40 @@ def test_draws_may_be_of_any_library(make):
     np.testing.assert_array_equal(found, [[1.0, 2.0, 3.0]])
 
 
+CHAINS = xr.DataArray(
+    np.arange(8.0).reshape(2, 4), dims=("chain", "draw"), coords={"chain": [0, 1], "draw": [3, 4, 5, 6]}
+)
+STACKED = CHAINS.stack(sample=("chain", "draw"))
+TURNED = CHAINS.stack(sample=("draw", "chain"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (CHAINS, CHAINS.isel(chain=[1, 0])),
+        (CHAINS.isel(chain=[1, 0]), CHAINS.isel(draw=[3, 1, 0, 2]).T),
+        (CHAINS.drop_vars("draw"), CHAINS[::-1].drop_vars("draw")),
+        (STACKED, STACKED[::-1]),
+        (STACKED, TURNED),
+        (TURNED, STACKED.reset_index("sample")),
+    ],
+    ids=["chains", "draws first", "chains alone", "stacked", "stacked otherwise", "levels"],
+)
+def test_sites_go_by_the_labels_of_their_chains_and_draws(first, second):
+    school = xr.DataArray([0.0, 100.0, 200.0], dims="school")
+    found = read({"mu": first, "theta": second + school, "z": first.values}).arrays
+    wanted = first.values[None] if "sample" in first.dims else first.values
+    np.testing.assert_array_equal(found["mu"], wanted)
+    np.testing.assert_array_equal(found["theta"], wanted[..., None] + school.values)
+    np.testing.assert_array_equal(found["z"], wanted)
+
+
+def test_sites_of_other_chains_or_draws_are_refused():
+    assert refusal({"mu": CHAINS, "theta": CHAINS.assign_coords(draw=[4, 5, 6, 7])}) == (
+        "'mu' and 'theta' have different labels of 'draw': 3 and 4 at position 0. Give them the same, or none"
+    )
+
+
 def test_chains_may_be_given_one_by_one():
     found = read({"theta": [torch.zeros(5, 3), torch.ones(5, 3)]}).arrays["theta"]
     assert found.shape == (2, 5, 3)
