@@ -28,7 +28,7 @@ from arviz_resampler.containers.container import (
 )
 from arviz_resampler.containers.data import read_data
 from arviz_resampler.containers.elsewhere import Draws, by_draw, read_draws
-from arviz_resampler.containers.labels import Labels
+from arviz_resampler.containers.labels import Labels, check_order
 from arviz_resampler.containers.on_disk import lazy
 from arviz_resampler.containers.posterior import build_posterior
 from arviz_resampler.containers.results import read_results
@@ -46,6 +46,7 @@ __all__ = [
     "build",
     "build_posterior",
     "by_draw",
+    "check_order",
     "drawn_groups",
     "groups_of",
     "is_mcmc",

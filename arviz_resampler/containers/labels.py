@@ -175,6 +175,27 @@ class Labels:
             warn(f"names that ArviZ cannot hold were changed in the container: {changes}", NameWarning)
 
 
+def check_order(coords: Mapping[str, Any], found: Mapping[str, Array]) -> None:
+    """Refuse labels that are those which draws came with, in another order: values would change theirs.
+
+    Parameters
+    ----------
+    coords : mapping
+        Labels by dim, as the user gave them.
+    found : mapping of str to ndarray
+        Labels by dim, as the draws had them.
+    """
+    for dim in coords.keys() & found.keys():
+        wanted, have = as_labels(dim, coords[dim]).tolist(), found[dim].tolist()
+        if wanted != have and len(wanted) == len(have) and set(wanted) == set(have):
+            at = next(i for i, pair in enumerate(zip(wanted, have, strict=True)) if pair[0] != pair[1])
+            raise ArgumentError(
+                f"coords gives the labels of dim {dim!r} in another order than the draws: {wanted[at]} and "
+                f"{have[at]} at position {at}. Leave them out, or put the draws in that order, as by "
+                f".sel({dim}=[...]) of xarray"
+            )
+
+
 def _sizes_of_dims(
     raw: Mapping[str, Sequence[str]], shapes: Shapes, chosen: Container[str]
 ) -> dict[str, set[int]]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from arviz_resampler.containers import Draws
+from arviz_resampler.containers import Draws, check_order
 from arviz_resampler.draws.chooser import global_seed
 from arviz_resampler.errors import ArgumentError, DrawWarning, quoted, warn
 from arviz_resampler.particles import given
@@ -148,6 +148,7 @@ def pipeline_of(
         **of_particles,
     )
     dims, coords = _told(found, {**placed, **rest})
+    check_order(settings.coords, coords)
     return Pipeline(
         particles,
         seed=seed,

@@ -219,6 +219,22 @@ def test_a_log_density_is_taken_as_it_is_given(together):
     assert list(found.log_ratio_by_site) == (["a & b"] if together else ["a", "b"])
 
 
+@pytest.mark.parametrize("order", ["xyz", "zyx", "abc"])
+def test_labels_of_coords_replace_others_but_do_not_move_those_of_the_draws(order):
+    values = np.random.default_rng(0).uniform(-5, 5, (100, 3))
+    draws = xr.Dataset({"a": (("particle", "k"), values)}, {"k": list("xyz")})
+    make = lambda: of(draws, box={"a": (-5.0, 5.0)}, coords={"k": list(order)})  # noqa: E731
+    if order == "zyx":
+        with pytest.raises(
+            ArgumentError, match="labels of dim 'k' in another order than the draws: z and x at position 0"
+        ):
+            make()
+        return
+    found = make().weighted(lambda: pyro.sample("a", dist.Uniform(-5.0, 5.0).expand([3]).to_event(1)))[0]
+    assert found["k"].values.tolist() == list(order)
+    np.testing.assert_allclose(found["a"].values.reshape(-1, 3), values, rtol=1e-6)
+
+
 @pytest.mark.parametrize("together", [True, False])
 def test_a_log_density_goes_with_the_rows_of_a_table_whose_chains_are_mixed(together):
     a = np.random.default_rng(0).normal(0, 2, 2000)
