@@ -281,6 +281,31 @@ def places_of(
     )
 
 
+def _check_one_order(parts: Mapping[str, Part], leaders: Mapping[tuple[int, int], tuple[str, Rows]]) -> None:
+    """Refuse what goes by position, beside draws that are in order by their labels and came in several."""
+    for name, part in parts.items():
+        leader, rows = leaders[part.rows.sizes]
+        order = order_of(rows, part.rows, (repr(leader), repr(name))) if part.rows.labeled else None
+        if order is None and (not part.rows.labeled or part.rows.came is rows.came is None):
+            continue
+        own = np.arange(rows.num_draws) if part.rows.came is None else part.rows.came
+        there = rows._replace(came=own if order is None else own[order])
+        for other, (_, its, _, _) in parts.items():
+            if its.sizes == rows.sizes and (its.labeled or _equal(its.labels[1], rows.labels[1])):
+                continue
+            both = [order_of(one, its, (repr(leader), repr(other)), totals=True) for one in (rows, there)]
+            first, second = (np.arange(rows.num_draws) if one is None else one for one in both)
+            if not np.array_equal(first, second):
+                raise ArgumentError(
+                    f"{other!r} goes by position, but {leader!r} and {name!r}, which have labels, have their "
+                    f"draws in different orders: give {other!r} these labels, or all of them one order"
+                )
+
+
+def _equal(first: Any, second: Any) -> bool:
+    return first is not None and second is not None and bool(first.equals(second))
+
+
 def joined(parts: Mapping[str, Part], known: dict[str, tuple[str, Array]]) -> Part:
     """Variables of a mapping in one, each in the order of the first that has labels.
 
@@ -292,6 +317,7 @@ def joined(parts: Mapping[str, Part], known: dict[str, tuple[str, Array]]) -> Pa
         both = repr(leader), repr(name)
         if not rows.labeled and part.rows.labeled and order_of(rows, part.rows, both) is None:
             leaders[part.rows.sizes] = name, part.rows
+    _check_one_order(parts, leaders)
     of_all = [rows for _, rows in leaders.values()]
     whole = next((rows for rows in of_all if rows.labeled), of_all[0])
     variables: dict[str, Variable] = {}

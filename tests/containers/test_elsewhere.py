@@ -209,12 +209,20 @@ def test_the_count_of_pandas_gives_way_to_labels_and_is_one_where_the_others_are
     found = read_draws({"a": counted, "b": counted.iloc[ORDER] * 10}, OF_PRIOR)
     np.testing.assert_array_equal(found.variables["b"].values, N * 10)
     assert found.ids is None
-    found = read_draws(
-        {"a": counted, "x": N, "b": pd.Series(N, IDS), "c": pd.Series(N[ORDER], IDS[ORDER])}, OF_PRIOR
-    )
+    found = read_draws({"a": counted, "x": N, "b": pd.Series(N, IDS), "c": pd.Series(N, IDS)}, OF_PRIOR)
     for name in "axbc":
         np.testing.assert_array_equal(found.variables[name].values, N)
     assert found.ids.tolist() == IDS.tolist()
+
+
+@pytest.mark.parametrize("beside", [N, pd.Series(N)], ids=["ndarray", "Series"])
+def test_an_array_without_labels_beside_labeled_draws_of_several_orders_is_refused(beside):
+    given = {"a": pd.Series(N, IDS), "b": pd.Series(N[ORDER], IDS[ORDER]), "x": beside}
+    for names in ("abx", "xab", "axb"):
+        with pytest.raises(
+            ArgumentError, match="'x' goes by position, but 'a' and 'b', which have labels, have"
+        ):
+            read_draws({name: given[name] for name in names}, OF_PRIOR)
 
 
 def with_coords(given):
@@ -459,6 +467,16 @@ def test_arrays_of_chains_have_the_chains_in_the_order_of_the_labels_beside_them
             found = read_draws(given, OF_POSTERIOR, chains=True)
             np.testing.assert_array_equal(found.variables["a"].values, MU.reshape(-1))
             np.testing.assert_array_equal(found.variables["b"].values, MU.reshape(-1))
+
+
+def test_an_array_of_chains_beside_draws_first_and_chains_first_is_of_the_same_draws():
+    given = {"a": CHAINS["mu"], "b": CHAINS["mu"].T, "c": MU}
+    for names in ("abc", "cba", "bac"):
+        found = read_draws({name: given[name] for name in names}, OF_POSTERIOR, chains=True)
+        for one in found.variables.values():
+            np.testing.assert_array_equal(one.values, MU.reshape(-1))
+    with pytest.raises(ArgumentError, match="'c' goes by position, but 'a' and 'b'"):
+        read_draws(given | {"c": FLAT}, OF_PRIOR)
 
 
 def test_a_group_without_labels_is_in_the_order_in_which_the_draws_of_a_chain_came():
