@@ -23,7 +23,7 @@ from arviz_resampler.frozen import FrozenMapping
 from arviz_resampler.weights import averages
 from arviz_resampler.weights.chains import Chains
 from arviz_resampler.weights.diagnostics import Diagnostics, as_html, as_text, diagnose
-from arviz_resampler.weights.labelled import in_order
+from arviz_resampler.weights.labeled import in_order
 from arviz_resampler.weights.normalize import (
     Floats,
     Normalized,
