@@ -18,6 +18,7 @@ from arviz_resampler.densities import closed_form, density, kinds
 from arviz_resampler.densities.parameters import Check, checks, nested
 from arviz_resampler.errors import MismatchError, ProgramError
 from arviz_resampler.mapping.functorch import OneParticle, ParticleMap, to_rank, unmapped
+from arviz_resampler.mapping.in_place import counted
 from arviz_resampler.mapping.particle_mode import ParticleMode
 from arviz_resampler.programs.axes import (
     Axes,
@@ -128,11 +129,9 @@ class SiteHandler:
         if mode is not None:
             mode.busy = True
         try:
-            if torch.is_inference_mode_enabled():  # in which tensors do not count how often they are changed
-                with torch.inference_mode(False), torch.no_grad():
-                    self._process_site(msg)
-            elif torch.is_grad_enabled() and not self.differentiable:  # the program computes gradients
-                with torch.no_grad():
+            gradients = torch.is_grad_enabled() and not self.differentiable
+            if gradients or torch.is_inference_mode_enabled():  # of the program
+                with counted(), torch.no_grad():
                     self._process_site(msg)
             else:
                 self._process_site(msg)

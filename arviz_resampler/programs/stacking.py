@@ -17,7 +17,7 @@ from arviz_resampler.densities.density import total
 from arviz_resampler.densities.kinds import Kind, unlike
 from arviz_resampler.densities.together import Asked, log_prob_of_each
 from arviz_resampler.errors import ProgramError
-from arviz_resampler.programs.alike import Found, check_sites
+from arviz_resampler.programs.alike import Found, Values, check_sites, check_values
 from arviz_resampler.programs.axes import describe_axes
 from arviz_resampler.programs.columns import Columns, values_of
 from arviz_resampler.programs.runs import Invalid, ScoredRun, SiteRun
@@ -107,7 +107,7 @@ class SampleStack:
     def _one_site(self, name: str, found: SiteRun) -> SiteRun:
         """One record of a site of the runs that are still by themselves."""
         each = [run.get(name) for run in self._runs]
-        kept = []
+        kept, like = [], Values.of(found)
         for i, site in enumerate(each, self._start):
             if site is None or i in self.failed:
                 continue
@@ -117,13 +117,9 @@ class SampleStack:
                     f"site {name!r} of the {self._role} is {_described(site)} in particle {self._first + i}, "
                     f"{_described(found)} in another: every particle must have the same"
                 )
-            alike = site.value.shape == found.value.shape and site.value.dtype == found.value.dtype
-            if site.bad is None and not alike:
-                raise ProgramError(
-                    f"site {name!r} of the {self._role} has shape {tuple(site.value.shape[1:])} and dtype "
-                    f"{site.value.dtype} in particle {self._first + i}, {tuple(found.value.shape[1:])} and "
-                    f"{found.value.dtype} in another: every particle must have the same"
-                )
+            if site.bad is None:
+                where = f"particle {self._first + i}"
+                check_values(f"the {self._role}", name, Values.of(site), like, where)
         missing = torch.full_like(found.value, torch.nan if found.value.is_floating_point() else 0)
         # A particle that failed keeps what it had drawn by then.
         values = [
@@ -132,12 +128,11 @@ class SampleStack:
         ]
         invalid = [site for site in each if site is not None and site.bad is not None]
         good = torch.zeros(1, dtype=torch.bool)
-        bad = torch.cat([good if s is None or s.bad is None else s.bad for s in each])
         found = _of_all(found, kept)
         return replace(
             found,
             value=torch.cat(values),
-            bad=bad if invalid else None,
+            bad=torch.cat([good if s is None or s.bad is None else s.bad for s in each]) if invalid else None,
             bad_text=invalid[0].bad_text if invalid else "",
             log_density=None if found.unscorable else _log_density(found, each),
             asked=None,
@@ -234,8 +229,8 @@ class ScoreStack:
 
     def __init__(self, columns: Columns, lost: Tensor | None, first: int = 0) -> None:
         self._columns, self._lost, self._first = columns, lost, first
-        self._example: ScoredRun | None = None  # the first that did not fail, and its number
-        self._number = 0
+        self._example: ScoredRun | None = None  # the first that did not fail, its sites and its number
+        self._found, self._number = Found((), {}), 0
         self._failed: dict[int, ProgramError] = {}  # until there is one
         self._runs: list[ScoredRun] = []
         self._parts: list[ScoredRun] = []
@@ -253,13 +248,13 @@ class ScoreStack:
         i = self._start + len(self._runs)
         self._runs.append(score)
         if self._example is not None:
-            self._check(i, score, self._example, failure)
+            self._check(i, score, failure)
         elif failure is not None:
             self._failed[i] = failure
         else:
-            self._example, self._number = score, i
+            self._example, self._found, self._number = score, Found.of(score), i
             for number, why in self._failed.items():
-                self._check(number, self._runs[number], score, why)
+                self._check(number, self._runs[number], why)
             self._failed = {}
         if self._example is not None and len(self._runs) >= _TOGETHER:
             self._parts.append(_stacked(self._example, self._runs))
@@ -277,11 +272,11 @@ class ScoreStack:
             raise ProgramError(f"every particle failed: {self._failed[0]}") from self._failed[0]
         return _stacked(self._example, [*self._parts, *self._runs])
 
-    def _check(self, i: int, score: ScoredRun, like: ScoredRun, failure: ProgramError | None) -> None:
+    def _check(self, i: int, score: ScoredRun, failure: ProgramError | None) -> None:
         if failure is None:
             where = f"particle {self._first + i}", f"particle {self._first + self._number}"
-            Found.of(score).check(Found.of(like), where)
-        elif like.log_p.keys() != score.log_p.keys() and (self._lost is None or not self._lost[i]):
+            Found.of(score).check(self._found, where)
+        elif set(self._found.scored) != score.log_p.keys() and (self._lost is None or not self._lost[i]):
             raise ProgramError(
                 f"particle {self._first + i}, at {values_of(self._columns, i)}: {failure}"
             ) from failure
