@@ -24,7 +24,7 @@ _ABOUT = {
 class ReadOnlyError(RuntimeError):
     """Values in a store were to be changed.
 
-    No TypeError: for one, torch takes ``t += 1`` back and does ``t = t + 1``.
+    No TypeError: where ``t += 1`` raises one, torch computes ``t = t + 1`` instead.
     """
 
 

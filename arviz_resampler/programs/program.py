@@ -74,7 +74,7 @@ class Params:
     def put_back(self, names: Collection[str]) -> None:
         """Give some of them to the param store, as it had them.
 
-        Those of modules are the same tensors: a PyroModule takes another one for news.
+        Those of modules are the same tensors: a PyroModule replaces its own by any other one.
         """
         for name in names:
             kept = self.unconstrained[name]
